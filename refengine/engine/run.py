@@ -1,0 +1,99 @@
+"""Run an IntNetwork: one loop over its layers, nothing but integers.
+
+For each layer: accumulate, confine to the accumulator, requantize with the residual if there is one.  ``backend`` is
+``reference`` (the NumPy definitions) or ``kernels`` (Numba); both give the same bits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import RangeError, RefengineError
+from ..network.int_network import IntLayer, IntNetwork
+from ..numbers.accumulator import confine
+from ..ops import OPS, requantize
+from ..ops.requantize import NO_DRAWS, Draws
+
+BACKENDS = ("reference", "kernels")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one layer computed for a batch.
+
+    result: the tensor that later layers read, codes or (last layer) int32 logits.  accumulator int32, None where codes
+    pass through.  residual: the codes that were added.  saturated: values clipped to the format, low and high.
+    overflowed: sums that did not fit into a narrow accumulator.
+    """
+
+    result: np.ndarray
+    accumulator: np.ndarray | None = None
+    residual: np.ndarray | None = None
+    saturated: tuple[int, int] = (0, 0)
+    overflowed: int = 0
+
+
+Observer = Callable[[IntLayer, Sequence[np.ndarray], Result], None]
+
+
+def run_layer(layer: IntLayer, operands, residual=None, backend="kernels", draws=NO_DRAWS) -> Result:
+    """One layer on the codes it reads (contract A, Q)."""
+    op = OPS[layer.op]
+    value = getattr(op, backend)(*operands, **layer.arguments)
+    if not op.ACCUMULATES:
+        return Result(value)
+    accumulator, overflowed = value, 0
+    if layer.accumulator_bits < 32:
+        accumulator, overflowed = confine(value, layer.accumulator_bits, layer.accumulator_policy)
+    if layer.requantize is None:
+        return Result(accumulator, accumulator, overflowed=overflowed)
+    rescale = requantize.rescale_reference if backend == "reference" else requantize.rescale_kernels
+    codes, saturated = rescale(accumulator, layer.requantize, residual, draws)
+    return Result(codes, accumulator, residual, saturated, overflowed)
+
+
+def run(
+    network: IntNetwork,
+    images: np.ndarray,
+    backend: str = "kernels",
+    observe: Observer | None = None,
+    first_image: int = 0,
+) -> np.ndarray:
+    """Push a batch of images through the network; uint8 (N, H, W, C) -> logits int32 (N, classes) (contract L1).
+
+    ``observe(layer, operands, result)`` sees every layer.  ``first_image`` is the batch's position in the run, which
+    only stochastic rounding looks at.  RangeError for images of another type or shape or an unknown backend.
+    """
+    check_images(network, images)
+    if backend not in BACKENDS:
+        raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(BACKENDS)}")
+    last_reader = {name: layer.name for layer in network.layers for name in _reads(layer)}
+    tensors: dict[str, np.ndarray] = {}
+    for position, layer in enumerate(network.layers):
+        operands = [tensors[name] for name in layer.inputs] or [images]
+        residual = None if layer.residual is None else tensors[layer.residual]
+        try:
+            result = run_layer(layer, operands, residual, backend, Draws(position, first_image))
+        except RefengineError as error:
+            raise type(error)(f"layer {layer.name!r} ({layer.op}): {error}") from error
+        if observe is not None:
+            observe(layer, operands, result)
+        tensors[layer.name] = result.result
+        for name in _reads(layer):
+            if last_reader[name] == layer.name:
+                tensors.pop(name, None)
+    return tensors[network.layers[-1].name].reshape(len(images), -1).astype(np.int32)
+
+
+def check_images(network: IntNetwork, images: np.ndarray) -> None:
+    """RangeError unless images are uint8 (N, H, W, C) of the network's size."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != tuple(network.input_shape):
+        raise RangeError(
+            f"images are {images.dtype} of shape {images.shape[1:]}, "
+            f"the network reads uint8 of shape {tuple(network.input_shape)}"
+        )
+
+
+def _reads(layer: IntLayer) -> tuple[str, ...]:
+    return layer.inputs if layer.residual is None else (*layer.inputs, layer.residual)

@@ -1,0 +1,32 @@
+"""The fixed-point rescale of ``numbers/requantize.py``: multiply, add the addend it is given, shift, clip.
+
+Which addend belongs to which value is ``numbers/rounding.py``'s table; this file holds no rule of rounding.
+"""
+
+import numpy as np
+
+from . import jit
+
+
+@jit
+def rescale(acc, residual, multiplier, shift, residual_shift, addends, lo, hi, codes):
+    """acc int32 (R, C), residual codes like it or empty, parameters int64 (C), addends int64 (C, 4) -> codes (R, C).
+
+    Returns how many values lay below ``lo`` and above ``hi``.
+    """
+    below = above = 0
+    for r in range(acc.shape[0]):
+        for c in range(acc.shape[1]):
+            total = np.int64(acc[r, c]) * multiplier[c]
+            if residual.size:
+                total += np.int64(residual[r, c]) << residual_shift[c]
+            column = ((total >> shift[c]) & 1) + (2 if total < 0 else 0)
+            value = (total + addends[c, column]) >> shift[c]
+            if value < lo:
+                value = np.int64(lo)
+                below += 1
+            elif value > hi:
+                value = np.int64(hi)
+                above += 1
+            codes[r, c] = value
+    return below, above

@@ -1,0 +1,133 @@
+"""Float networks in HDF5 files (docs/formats.md, ``format = "refengine-float"``)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import NetworkError
+from .float_network import CHANNELS, LAYER_OPS, MAX_CLASSES, MAX_SIDE, Attribute, FloatLayer, FloatNetwork
+from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
+
+FORMAT, VERSION = "refengine-float", 1
+
+_KEY = re.compile(r"([0-9]{1,9})(_.*)?")
+
+
+def read_float_network(path: PathLike) -> FloatNetwork:
+    """Read a float network; FileError if the file is not one, NetworkError if its layers do not fit together.
+
+    Attributes that the layout does not know are ignored; datasets that it does not know are refused, because a network
+    without them might be another network.
+    """
+    with open_checked(path, {FORMAT: {VERSION}}) as root:
+        group = root.group("layers")
+        try:
+            return FloatNetwork(
+                name=root.text("name"),
+                input_shape=root.integers("input_shape", 3, 1, MAX_SIDE),  # type: ignore[arg-type]
+                classes=root.integer("classes", 1, MAX_CLASSES),
+                mean=root.reals("mean", None),
+                std=root.reals("std", None),
+                channels=_channels(root),
+                layers=tuple(_read_layer(group.group(name), name) for name in _in_order(group)),
+                source=root.text("source", ""),
+                licence=root.text("licence", ""),
+            )
+        except NetworkError as error:
+            raise NetworkError(f"{root.file}: {error}") from None
+
+
+def _channels(root: CheckedGroup) -> str:
+    channels = root.text("channels")
+    if channels not in CHANNELS:
+        raise root.error(f"attribute 'channels' is {shown(channels)}, needed one of {', '.join(CHANNELS)}")
+    return channels
+
+
+def _in_order(group: CheckedGroup) -> list[str]:
+    """Layer keys by their numbers; FileError for a key without one, or two of one number."""
+    keys: dict[int, str] = {}
+    for key in group.names():
+        match = _KEY.fullmatch(key)
+        if not match:
+            raise group.error(f"has a member {shown(key)}, layers are called like '004_conv1'")
+        number = int(match[1])
+        if number in keys:
+            raise group.error(f"has two layers of number {number}, {shown(keys[number])} and {shown(key)}")
+        keys[number] = key
+    return [keys[number] for number in sorted(keys)]
+
+
+def _read_layer(group: CheckedGroup, key: str) -> FloatLayer:
+    """One layer; FileError where its group is not what the table says for its op."""
+    name = group.text("op")
+    if name not in LAYER_OPS:
+        raise group.error(f"attribute 'op' is {shown(name)}, known are: {', '.join(sorted(LAYER_OPS))}")
+    op = LAYER_OPS[name]
+    for child in group.names():
+        if child not in op.constants:
+            raise group.error(
+                f"is not known for op {name!r}, which has {', '.join(op.constants) or 'no datasets'}", child
+            )
+    constants = {
+        constant: _read_constant(group, constant, len(rule.axes))
+        for constant, rule in op.constants.items()
+        if rule.needed or group.has(constant)
+    }
+    attributes = {
+        attribute: _read_attribute(group, attribute, rule)
+        for attribute, rule in op.attributes.items()
+        if rule.needed or group.has_attribute(attribute)
+    }
+    return FloatLayer(key, name, group.json_texts("inputs"), constants, attributes)
+
+
+def _read_constant(group: CheckedGroup, name: str, rank: int) -> np.ndarray[Any, Any]:
+    array = group.array(name, np.float32, (None,) * rank)
+    array.flags.writeable = False
+    return array
+
+
+def _read_attribute(group: CheckedGroup, name: str, rule: Attribute) -> Any:
+    if rule.kind == "real":
+        return group.real(name)
+    if rule.kind == "flag":
+        return bool(group.integer(name, 0, 1))
+    low, high = int(rule.low), int(rule.high)
+    if rule.kind == "integer":
+        return group.integer(name, low, high)
+    return group.integers(name, rule.length, low, high)
+
+
+def write_float_network(network: FloatNetwork, path: PathLike, inputs: Iterable[PathLike] = ()) -> None:
+    """Write a network so that ``read_float_network`` gives it back; FileError if ``path`` cannot be written.
+
+    NetworkError if layers are not called by increasing numbers, as '004_conv1'.
+    """
+    _check_numbers(network, printable(os.fspath(path)))
+    with write_atomically(path, inputs) as file:
+        put_attributes(file, {"format": FORMAT, "version": VERSION})
+        names = ("name", "input_shape", "classes", "mean", "std", "channels", "source", "licence")
+        put_attributes(file, {name: getattr(network, name) for name in names})
+        layers = file.create_group("layers")
+        for layer in network.layers:
+            group = layers.create_group(layer.name)
+            put_attributes(group, {"op": layer.op, "inputs": json.dumps(layer.inputs), **layer.attributes})
+            for name, array in layer.constants.items():
+                put_array(group, name, array)
+
+
+def _check_numbers(network: FloatNetwork, file: str) -> None:
+    """The file knows the order of layers by their numbers alone."""
+    before = -1
+    for layer in network.layers:
+        match = _KEY.fullmatch(layer.name)
+        if not match or int(match[1]) <= before:
+            raise NetworkError(f"{file}: layer {layer.name!r} needs a number above {before} in front, as '004_conv1'")
+        before = int(match[1])

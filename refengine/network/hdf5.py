@@ -1,0 +1,586 @@
+"""The one door to HDF5 files: what is read is hostile until it is checked, what is written appears whole or not at all.
+
+Reading.  ``open_checked`` gives a ``CheckedGroup``; whatever is asked of it is checked before the file is believed, and
+every refusal is a FileError of one line that names the file, the path inside it, what is there and what was needed.
+An HDF5 file can point at other files, run plug-in filters, and claim exabytes in a header of 100 bytes.  Therefore:
+
+* only hard links are followed (no soft, external or user-defined ones), and no external storage or virtual dataset;
+* only the filters gzip, shuffle and fletcher32, each at most once;
+* sizes are compared with caps *and* with what the file really stores, before anything is allocated; all chunks must
+  have been written, so that a fill value never stands in for data;
+* floats must be finite, and a number stored in another type than asked for must keep its value exactly.
+
+Writing.  ``write_atomically`` writes under a temporary name in the same folder and renames at the end; ``put_array``
+stores little-endian arrays without time stamps, so that the same content gives the same bytes (with the same zlib).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import FileError, RefengineError
+
+MAX_CHILDREN = 1 << 16  # members of one group
+MAX_NUMBERS = 1 << 16  # numbers in one attribute
+MAX_TEXT = 1 << 20  # bytes of one text attribute or one string of a dataset
+MAX_ARRAY_BYTES = 1 << 31  # one array, or one slice of a streamed dataset
+MAX_CHUNK_BYTES = 1 << 29  # one chunk, which HDF5 unpacks as a whole
+MAX_FILE_BYTES = 1 << 33  # all arrays read from one opened file together
+DEFLATE_RATIO = 1040  # deflate cannot pack better than 1032 to 1, and it needs a few bytes for a header
+COMPRESS_FROM = 4096  # arrays of fewer bytes are stored plainly
+
+_FILTERS = {
+    h5py.h5z.FILTER_DEFLATE: "gzip",
+    h5py.h5z.FILTER_SHUFFLE: "shuffle",
+    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+}
+_HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, SystemError)
+_NEEDED: Any = object()
+
+PathLike = str | os.PathLike[str]
+
+
+# -------------------------------------------------------------------------------------------------- words for messages
+
+
+def printable(text: object) -> str:
+    """The text on one line: characters that do not print are written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """The value as a message quotes it: its repr on one line, cut after ``limit`` characters."""
+    text = printable(repr(value[: 2 * limit] if isinstance(value, str | bytes) else value))
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _reason(error: BaseException) -> str:
+    """First line of what the library said."""
+    lines = str(error).splitlines()
+    return printable(lines[0])[:200] if lines else type(error).__name__
+
+
+@contextmanager
+def _guard(place: str, verb: str = "read") -> Iterator[None]:
+    """Turn whatever h5py raises inside the block into one FileError that names the place."""
+    try:
+        yield
+    except RefengineError:
+        raise
+    except _HDF5_ERRORS as error:
+        raise FileError(f"{place}: cannot be {verb} ({_reason(error)})") from error
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+@dataclass
+class _Source:
+    """An opened file: how messages call it, how many bytes it has, and how many more may be read as arrays."""
+
+    name: str
+    size: int
+    left: int = MAX_FILE_BYTES
+
+
+@contextmanager
+def open_checked(path: PathLike, formats: Mapping[str, AbstractSet[int]]) -> Iterator[CheckedGroup]:
+    """Open a file of one of ``formats`` (name -> versions) and yield its root; FileError for anything else."""
+    name = printable(os.fspath(path))
+    size = _regular_file_size(path, name)
+    file = _open(path, name)
+    try:
+        root = CheckedGroup(_Source(name, size), file, "/")
+        _check_format(root, formats)
+        yield root
+    finally:
+        with suppress(*_HDF5_ERRORS):
+            file.close()
+
+
+def _regular_file_size(path: PathLike, name: str) -> int:
+    """Bytes of a regular file; FileError if it is missing, empty, a folder or a device."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or _reason(error)})") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise FileError(f"{name}: is a folder, an HDF5 file was needed")
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(f"{name}: is not a regular file, an HDF5 file was needed")
+    if status.st_size == 0:
+        raise FileError(f"{name}: is empty, an HDF5 file was needed")
+    return status.st_size
+
+
+def _open(path: PathLike, name: str) -> h5py.File:
+    """The file opened for reading; FileError if it is unreadable, truncated or not HDF5."""
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{name}: may not be read (permission denied)")
+    with _guard(name, "opened"):
+        if not h5py.is_hdf5(os.fspath(path)):
+            raise FileError(f"{name}: is not an HDF5 file")
+        return h5py.File(path, "r", locking="best-effort")
+
+
+def _check_format(root: CheckedGroup, formats: Mapping[str, AbstractSet[int]]) -> None:
+    """FileError unless the root attributes ``format`` and ``version`` are among ``formats``."""
+    known = " or ".join(repr(name) for name in sorted(formats))
+    found = root.text("format")
+    if found not in formats:
+        raise root.error(f"attribute 'format' is {shown(found)}, needed {known}")
+    version = root.integer("version", 0, 1 << 31)
+    if version not in formats[found]:
+        readable = ", ".join(str(number) for number in sorted(formats[found]))
+        raise root.error(f"attribute 'version' is {version}, this program reads {found!r} of version {readable}")
+
+
+class CheckedGroup:
+    """A group of an HDF5 file that gives away nothing unchecked; every method raises FileError and nothing else."""
+
+    def __init__(self, source: _Source, node: h5py.Group, path: str) -> None:
+        self._source = source
+        self._node = node
+        self.path = path
+
+    @property
+    def file(self) -> str:
+        """The file's name, as messages print it."""
+        return self._source.name
+
+    def error(self, what: str, name: str | None = None) -> FileError:
+        """A FileError for the caller to raise: file, path of this group (or of its child ``name``), ``what``."""
+        return FileError(f"{self._place(name)}: {what}")
+
+    def _place(self, name: str | None = None) -> str:
+        return f"{self.file}: {self.path if name is None else self._path_of(name)}"
+
+    def _path_of(self, name: str) -> str:
+        return f"{self.path.rstrip('/')}/{shown(name)[1:-1]}"
+
+    # -- children
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the children in sorted order."""
+        with _guard(self._place()):
+            count = self._node.id.get_num_objs()
+            if count > MAX_CHILDREN:
+                raise self.error(f"has {count} members, at most {MAX_CHILDREN} are read")
+            names = sorted(str(name) for name in self._node)
+        for name in names:
+            if not name.isprintable():
+                raise self.error(f"has a member called {shown(name)}, names must be printable UTF-8 text")
+        return tuple(names)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a child of that name, of whatever kind."""
+        with _guard(self._place(name)):
+            return self._node.id.links.exists(name.encode())
+
+    def group(self, name: str) -> CheckedGroup:
+        """The child group of that name."""
+        node = self._child(name)
+        if not isinstance(node, h5py.Group):
+            raise self.error(f"is {_kind(node)}, a group was needed", name)
+        return CheckedGroup(self._source, node, self._path_of(name))
+
+    def _child(self, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatype:
+        """The object behind a hard link."""
+        if "/" in name or not self.has(name):  # a path could lead through links
+            raise self.error(f"has no {shown(name)}")
+        with _guard(self._place(name)):
+            if self._node.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+                raise self.error("is a soft or external link and is not followed, the object itself was needed", name)
+            return self._node[name]
+
+    # -- attributes
+
+    def has_attribute(self, name: str) -> bool:
+        """Whether there is an attribute of that name."""
+        with _guard(self._place()):
+            return bool(h5py.h5a.exists(self._node.id, name.encode()))
+
+    def _attribute(self, name: str) -> Any:
+        """An attribute as h5py gives it, once its size is known to be sane."""
+        if not self.has_attribute(name):
+            raise self.error(f"has no attribute {shown(name)}")
+        with _guard(f"{self._place()}: attribute {shown(name)}"):
+            attribute = h5py.h5a.open(self._node.id, name.encode())
+            space = attribute.get_space()
+            if space.get_simple_extent_type() == h5py.h5s.NULL:
+                raise self.error(f"attribute {shown(name)} is empty")
+            if space.get_simple_extent_npoints() > MAX_NUMBERS or attribute.get_storage_size() > MAX_TEXT:
+                raise self.error(f"attribute {shown(name)} is larger than any that is needed")
+            return self._node.attrs[name]
+
+    def _wrong(self, name: str, value: object, needed: str) -> FileError:
+        return self.error(f"attribute {shown(name)} is {shown(value)}, needed {needed}")
+
+    def text(self, name: str, default: Any = _NEEDED) -> str:
+        """A text attribute, stored as UTF-8 text or bytes of at most ``MAX_TEXT`` bytes."""
+        if default is not _NEEDED and not self.has_attribute(name):
+            return default
+        value = _single(self._attribute(name))
+        if not isinstance(value, str | bytes):
+            raise self._wrong(name, value, "a text")
+        return self._decoded(value, f"attribute {shown(name)}")
+
+    def _decoded(self, value: str | bytes, what: str) -> str:
+        """UTF-8 text of sane length; h5py smuggles wrong bytes into str as surrogates, which do not encode."""
+        try:
+            stored = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
+            text = stored.decode("utf-8")
+        except UnicodeError:
+            raise self.error(f"{what} is not UTF-8 text") from None
+        if len(stored) > MAX_TEXT:
+            raise self.error(f"{what} has {len(stored)} bytes, at most {MAX_TEXT} are read")
+        return text
+
+    def json(self, name: str) -> Any:
+        """A text attribute that holds JSON, parsed."""
+        text = self.text(name)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self.error(f"attribute {shown(name)} is not readable as JSON ({_reason(error)})") from None
+
+    def json_texts(self, name: str) -> tuple[str, ...]:
+        """A text attribute that holds a JSON list of texts."""
+        value = self.json(name)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(name, value, "a JSON list of texts")
+        return tuple(value)
+
+    def integer(self, name: str, low: int, high: int, default: Any = _NEEDED) -> int:
+        """An integer attribute in low..high, stored in any integer type (or boolean), scalar or of one element."""
+        if default is not _NEEDED and not self.has_attribute(name):
+            return default
+        return self._numbers(name, "iub", 1, f"one integer in {low}..{high}", lambda x: low <= x <= high)[0]
+
+    def integers(self, name: str, length: int | None, low: int, high: int) -> tuple[int, ...]:
+        """An attribute of ``length`` integers (None: any number) in low..high."""
+        needed = f"{'some' if length is None else length} integers in {low}..{high}"
+        return self._numbers(name, "iub", length, needed, lambda x: low <= x <= high)
+
+    def real(self, name: str, default: Any = _NEEDED) -> float:
+        """A finite number attribute."""
+        if default is not _NEEDED and not self.has_attribute(name):
+            return default
+        return float(self._numbers(name, "fiub", 1, "one finite number", math.isfinite)[0])
+
+    def reals(self, name: str, length: int | None) -> tuple[float, ...]:
+        """An attribute of ``length`` finite numbers (None: any number of them)."""
+        needed = f"{'some' if length is None else length} finite numbers"
+        return tuple(float(x) for x in self._numbers(name, "fiub", length, needed, math.isfinite))
+
+    def _numbers(self, name: str, kinds: str, length: int | None, needed: str, legal: Any) -> tuple[Any, ...]:
+        """An attribute's numbers as Python numbers; FileError unless kind, count and each value are as needed."""
+        value = self._attribute(name)
+        with _guard(f"{self._place()}: attribute {shown(name)}"):
+            array = np.atleast_1d(np.asarray(value))
+            right = array.dtype.kind in kinds and array.ndim == 1 and length in (None, array.size)
+            numbers = array.tolist() if right else []
+        if not right or not all(legal(number) for number in numbers):
+            raise self._wrong(name, value.tolist() if isinstance(value, np.ndarray | np.generic) else value, needed)
+        return tuple(int(x) if isinstance(x, bool) else x for x in numbers)
+
+    # -- datasets
+
+    def array(
+        self, name: str, dtype: Any, shape: Sequence[int | None] | None = None, finite: bool = True
+    ) -> np.ndarray[Any, Any]:
+        """A whole dataset as a C-contiguous array of ``dtype``; None in ``shape`` stands for any length.
+
+        Another stored type of the same kind (integer, floating point) is taken if every value survives exactly: float16
+        for float32 always, float64 for float32 only where nothing would be rounded.
+        """
+        checked = self.dataset(name, dtype, shape, finite)
+        if checked.nbytes > MAX_ARRAY_BYTES:
+            raise self.error(f"claims {checked.nbytes} bytes, at most {MAX_ARRAY_BYTES} are read", name)
+        if checked.nbytes > self._source.left:
+            raise self.error(f"makes the file's arrays larger than {MAX_FILE_BYTES} bytes together", name)
+        self._source.left -= checked.nbytes
+        return checked.whole()
+
+    def dataset(
+        self, name: str, dtype: Any, shape: Sequence[int | None] | None = None, finite: bool = True
+    ) -> CheckedDataset:
+        """A dataset to be read in slices along its first axis; type and shape rules as ``array``."""
+        node, wanted, place = self._dataset(name), np.dtype(dtype), self._place(name)
+        with _guard(place):
+            stored, found = node.dtype, tuple(int(size) for size in node.shape)
+        if not _same_kind(stored, wanted):
+            raise self.error(f"holds {stored}, needed {wanted}", name)
+        if shape is not None and not _fits(found, shape):
+            raise self.error(f"has shape {found}, needed {_wildcards(shape)}", name)
+        return CheckedDataset(node, place, found, wanted, finite)
+
+    def texts(self, name: str, length: int | None = None) -> tuple[str, ...]:
+        """A dataset of UTF-8 strings, read one by one because many entries may point at one large string."""
+        node, place = self._dataset(name), self._place(name)
+        with _guard(place):
+            count = node.shape[0] if len(node.shape) == 1 else -1
+            is_text = h5py.check_string_dtype(node.dtype) is not None
+        if not is_text or count < 0 or count > MAX_CHILDREN or length not in (None, count):
+            wanted = f"at most {MAX_CHILDREN}" if length is None else str(length)
+            raise self.error(f"has shape {node.shape} of {node.dtype}, needed {wanted} strings", name)
+        found: list[str] = []
+        total = 0
+        for index in range(count):
+            with _guard(place):
+                value = node[index]
+            if not isinstance(value, str | bytes):
+                raise self.error(f"holds {shown(value)}, needed a string", name)
+            found.append(self._decoded(value, f"{shown(name)}[{index}]"))
+            total += len(value)
+            if total > 16 * MAX_TEXT:
+                raise self.error(f"has more than {16 * MAX_TEXT} bytes of text", name)
+        return tuple(found)
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        """A dataset whose storage is checked: inside this file, known filters, all written, no more than is there."""
+        node = self._child(name)
+        if not isinstance(node, h5py.Dataset):
+            raise self.error(f"is {_kind(node)}, a dataset was needed", name)
+        with _guard(self._place(name)):
+            if node.shape is None:
+                raise self.error("is empty, an array was needed", name)
+            complaint = _storage_complaint(node, self._source.size)
+        if complaint:
+            raise self.error(complaint, name)
+        return node
+
+
+class CheckedDataset:
+    """A dataset whose header has been checked and whose data are read and checked slice by slice."""
+
+    def __init__(
+        self, node: h5py.Dataset, place: str, shape: tuple[int, ...], dtype: np.dtype[Any], finite: bool
+    ) -> None:
+        self._node = node
+        self._place = place
+        self._finite = finite
+        self.shape = shape
+        self.dtype = dtype
+        self.item_bytes = max(node.id.get_type().get_size(), dtype.itemsize)
+        self.nbytes = math.prod(shape) * self.item_bytes
+        self.chunk_rows = node.chunks[0] if node.chunks else 1
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: slice) -> np.ndarray[Any, Any]:
+        """Rows ``start:stop`` of the first axis."""
+        start, stop, step = key.indices(len(self))
+        if step != 1:
+            raise FileError(f"{self._place}: rows are read in steps of 1, not {step}")
+        return self.read(start, stop)
+
+    def read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """Rows start..stop-1 as an array of ``dtype``; FileError where they do not exist or are damaged."""
+        if not 0 <= start <= stop <= len(self):
+            raise FileError(f"{self._place}: has rows 0..{len(self) - 1}, asked for {start}..{stop - 1}")
+        claimed = (stop - start) * math.prod(self.shape[1:]) * self.item_bytes
+        if claimed > MAX_ARRAY_BYTES:
+            rows = f"{stop - start} rows are {claimed} bytes"
+            raise FileError(f"{self._place}: {rows}, at most {MAX_ARRAY_BYTES} are read at once")
+        return self._checked(slice(start, stop), start)
+
+    def whole(self) -> np.ndarray[Any, Any]:
+        """Everything; ``CheckedGroup.array`` is the door that caps the size."""
+        return self._checked((), 0)
+
+    def _checked(self, key: Any, first: int) -> np.ndarray[Any, Any]:
+        with _guard(self._place):
+            data = np.asarray(self._node[key])
+            if self._finite and data.dtype.kind == "f":
+                self._refuse_non_finite(data, first)
+            exact = _exactly(data, self.dtype)
+        if exact is None:
+            raise FileError(f"{self._place}: holds {data.dtype} values that {self.dtype} cannot hold exactly")
+        return exact
+
+    def _refuse_non_finite(self, data: np.ndarray[Any, Any], first: int) -> None:
+        bad = ~np.isfinite(data)
+        if bad.any():
+            index = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), data.shape))
+            where = (index[0] + first, *index[1:]) if index else ()
+            raise FileError(f"{self._place}: holds {data[index]} at {list(where)}, finite numbers were needed")
+
+
+def _kind(node: object) -> str:
+    """What an object of a file is, for messages."""
+    names = {h5py.Group: "a group", h5py.Dataset: "a dataset", h5py.Datatype: "a data type"}
+    return next((name for kind, name in names.items() if isinstance(node, kind)), "an object of unknown kind")
+
+
+def _single(value: Any) -> Any:
+    """The element of a one-element array, anything else as it is."""
+    return value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
+def _same_kind(stored: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether a stored type may be asked for as another: integers as integers, floats (up to 64 bits) as floats."""
+    if wanted.kind == "f":
+        return stored.kind == "f" and stored.itemsize <= 8
+    return stored.kind in "iub" and wanted.kind in "iu"
+
+
+def _exactly(data: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """The data as ``dtype`` in native byte order, or None if a value would change."""
+    if dtype.kind in "iu" and data.dtype.kind in "iu" and data.size:
+        limits = np.iinfo(dtype)
+        if int(data.min()) < limits.min or int(data.max()) > limits.max:
+            return None
+    with np.errstate(over="ignore"):
+        converted = data.astype(dtype.newbyteorder("="), copy=False)
+    if dtype.kind == "f" and not np.array_equal(converted, data, equal_nan=True):
+        return None
+    return converted
+
+
+def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def _wildcards(shape: Sequence[int | None]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def _storage_complaint(node: h5py.Dataset, file_size: int) -> str:
+    """What is wrong with the way a dataset is stored, or an empty text."""
+    plan = node.id.get_create_plist()
+    if plan.get_layout() == h5py.h5d.VIRTUAL:
+        return "is a virtual dataset, the data themselves were needed"
+    if plan.get_external_count():
+        return "keeps its data in another file, the data themselves were needed"
+    filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+    if len(set(filters)) < len(filters) or not set(filters) <= set(_FILTERS):
+        return f"is packed with filters {filters}, only {', '.join(_FILTERS.values())} are unpacked, each once"
+    claimed, stored = math.prod(node.shape) * node.id.get_type().get_size(), node.id.get_storage_size()
+    possible = stored * (DEFLATE_RATIO if h5py.h5z.FILTER_DEFLATE in filters else 1)
+    if claimed > possible or stored > file_size:
+        return f"claims {claimed} bytes in {stored} stored bytes of a file of {file_size}"
+    return _chunk_complaint(node) if claimed and plan.get_layout() == h5py.h5d.CHUNKED else ""
+
+
+def _chunk_complaint(node: h5py.Dataset) -> str:
+    """What is wrong with a dataset's chunks, or an empty text."""
+    size = math.prod(node.chunks) * node.id.get_type().get_size()
+    if size > MAX_CHUNK_BYTES:
+        return f"has chunks of {size} bytes, at most {MAX_CHUNK_BYTES} are read"
+    expected = math.prod(-(-length // chunk) for length, chunk in zip(node.shape, node.chunks, strict=True))
+    found = node.id.get_num_chunks()
+    return "" if found == expected else f"has {found} of its {expected} chunks, the others were never written"
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterator[h5py.File]:
+    """Yield a new h5py file that becomes ``path`` when the block ends well and vanishes when it does not.
+
+    FileError if ``path`` is one of ``inputs``, is no regular file, its folder is missing, or writing fails.
+    """
+    name = printable(os.fspath(path))
+    target = _target(path, inputs, name)
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
+    try:
+        with _guard(name, "written"):
+            file = h5py.File(temporary, "x")
+        try:
+            yield file
+        except BaseException as error:
+            with suppress(*_HDF5_ERRORS):
+                file.close()
+            if isinstance(error, OSError):
+                raise FileError(f"{name}: cannot be written ({_reason(error)})") from error
+            raise
+        with _guard(name, "written"):
+            file.close()
+            _synchronise(temporary)
+            os.replace(temporary, target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _target(path: PathLike, inputs: Iterable[PathLike], name: str) -> Path:
+    """Where to write, symbolic links resolved; FileError if nothing may or can be written there."""
+    try:
+        target = Path(os.path.realpath(path))
+        for source in inputs:
+            if Path(os.path.realpath(source)) == target or _same_file(source, target):
+                raise FileError(f"{name}: is also read from, write to another file")
+        if target.exists() and not target.is_file():
+            raise FileError(f"{name}: is not a regular file and is not replaced")
+        if not target.parent.is_dir():
+            raise FileError(f"{name}: cannot be written, there is no folder {printable(target.parent)}")
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise FileError(f"{name}: cannot be written, folder {printable(target.parent)} is not writable")
+    except (OSError, ValueError) as error:
+        if isinstance(error, RefengineError):
+            raise
+        raise FileError(f"{name}: cannot be written ({_reason(error)})") from error
+    return target
+
+
+def _same_file(one: PathLike, other: PathLike) -> bool:
+    """Whether both exist and are one file, under whatever names."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def _synchronise(path: Path) -> None:
+    """Wait until the file's bytes are on the disk, so that the rename never exposes a half-written file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def put_array(
+    group: h5py.Group, name: str, array: np.ndarray[Any, Any], chunks: tuple[int, ...] | None = None
+) -> h5py.Dataset:
+    """Store an array of numbers little-endian (booleans as uint8), from ``COMPRESS_FROM`` bytes on gzip and shuffle."""
+    data = np.asarray(array)
+    data = data.astype(np.uint8 if data.dtype.kind == "b" else data.dtype.newbyteorder("<"), copy=False)
+    place = f"{printable(group.file.filename)}: {group.name}/{name}"
+    if data.dtype.kind not in "iuf":
+        raise FileError(f"{place}: holds {data.dtype}, only numbers are stored")
+    packing: dict[str, Any] = {}
+    if data.nbytes >= COMPRESS_FROM and data.ndim:
+        packing = {"chunks": chunks or True, "compression": "gzip", "compression_opts": 4, "shuffle": True}
+    with _guard(place, "written"):
+        return group.create_dataset(name, data=data, track_times=False, **packing)
+
+
+def put_attributes(group: h5py.Group, values: Mapping[str, object]) -> None:
+    """Store texts, integers, floats and sequences of them as attributes, in sorted order; None is left out."""
+    for name in sorted(values):
+        value = values[name]
+        if value is not None:
+            with _guard(f"{printable(group.file.filename)}: {group.name} attribute {name}", "written"):
+                group.attrs[name] = _plain(value)
+
+
+def _plain(value: object) -> object:
+    """A value in the type in which attributes are stored: text, int64, float64 or an array of one of these."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    return array.astype("<f8" if array.dtype.kind == "f" else "<i8")

@@ -1,0 +1,331 @@
+"""IntNetwork: a network in which every number is an integer, checked once when it is built.
+
+Everything that decides a bit is here: codes, scales, biases, multipliers, shifts, clips, rounding, accumulator widths.
+Exponents say what a code is worth and take no part in the arithmetic.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .. import CONTRACT
+from ..errors import AccumulatorOverflow, NetworkError, RangeError, RefengineError
+from ..numbers.accumulator import check_accumulator
+from ..numbers.formats import INT32, SCALE, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
+from ..numbers.requantize import MAX_TOTAL, Requantize
+from ..ops import OPS
+
+CONSTANTS = {"input": ("bias",), "conv": ("weight", "scale", "bias"), "fc": ("weight", "scale", "bias")}
+
+_WINDOW = {"kernel_shape": (2, 1), "strides": (2, 1), "pads": (4, 0), "ceil_mode": bool}
+ATTRIBUTES = {
+    # name: (how many integers, smallest), int for one integer >= 0, bool
+    "input": {"flip": bool},
+    "conv": {"strides": (2, 1), "pads": (4, 0), "group": int, "cluster": int},
+    "fc": {"cluster": int},
+    "add": {"shifts": (2, 0)},
+    "maxpool": _WINDOW,
+    "avgpool": _WINDOW,
+    "pad_channels": {"before": int, "after": int},
+}
+MAX_ATTRIBUTE = 65536
+MAX_ADD_SHIFT = 22
+INPUT_COUNT = {"input": 0, "add": 2, "concat": None}
+PIXELS = (0, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class IntLayer:
+    """One operator with its integers, and the requantization that ends it.
+
+    ``requantize`` is None where codes pass through unchanged, and in the last layer, whose accumulators are the
+    logits.  ``exponent`` is that of the result.  weight_exponent int64 (O): the unit of a scale code.  ``covers``
+    names the float layers that this one computes.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    exponent: int
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    requantize: Requantize | None = None
+    residual: str | None = None
+    weight_format: str | None = None
+    weight_exponent: np.ndarray | None = None
+    accumulator_bits: int = 32
+    accumulator_policy: str = "error"
+    covers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        arrays = [*self.constants.values(), self.weight_exponent]
+        if self.requantize is not None:
+            arrays += [self.requantize.multiplier, self.requantize.shift, self.requantize.residual_shift]
+        for array in arrays:
+            if array is not None:
+                array.setflags(write=False)
+
+    @property
+    def arguments(self) -> dict:
+        """Constants and attributes, as the operator's functions take them."""
+        return {**self.constants, **self.attributes}
+
+
+@dataclass(frozen=True, eq=False)
+class IntNetwork:
+    """Layers in execution order, the last one giving the logits.
+
+    ``channels`` is the order of the images that come in (RGB, BGR or gray, as in the float network: images are stored
+    RGB and a BGR network flips them itself).  ``made_with`` is free text about origin and scheme, no part of the hash.
+    Building one validates it: NetworkError, RangeError or AccumulatorOverflow, naming the layer.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    channels: str
+    layers: tuple[IntLayer, ...]
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    contract: int = CONTRACT
+
+    def __post_init__(self) -> None:
+        if self.contract != CONTRACT:
+            raise NetworkError(f"made under contract {self.contract}, this engine keeps contract {CONTRACT}")
+        if not self.layers or self.layers[0].op != "input":
+            raise NetworkError("the first layer of a network is its input")
+        seen: dict[str, IntLayer] = {}
+        for position, layer in enumerate(self.layers):
+            try:
+                _check_layer(layer, seen, position == len(self.layers) - 1)
+            except RefengineError as error:
+                raise type(error)(f"layer {layer.name!r} ({layer.op}): {error}") from None
+            seen[layer.name] = layer
+        self.bounds  # noqa: B018  (computing it refuses layers that can overflow)
+        size = int(np.prod(self.shapes[self.layers[-1].name]))
+        if size != self.classes:
+            raise NetworkError(f"the last layer gives {size} numbers, the network has {self.classes} classes")
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each layer's result for one image."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in self.layers:
+            inputs = [shapes[name] for name in layer.inputs] or [self.input_shape]
+            try:
+                shapes[layer.name] = tuple(OPS[layer.op].output_shape(*inputs, **layer.arguments))
+            except RefengineError as error:
+                raise NetworkError(f"layer {layer.name!r} ({layer.op}): {error}") from None
+            if layer.residual is not None and shapes[layer.residual] != shapes[layer.name]:
+                raise NetworkError(
+                    f"layer {layer.name!r} ({layer.op}): its result {shapes[layer.name]} "
+                    f"and its residual {shapes[layer.residual]} differ in shape"
+                )
+        return shapes
+
+    @cached_property
+    def formats(self) -> dict[str, CodeFormat]:
+        """Format of each layer's result."""
+        formats: dict[str, CodeFormat] = {}
+        for layer in self.layers:
+            if layer.requantize is not None:
+                formats[layer.name] = layer.requantize.format
+            else:
+                formats[layer.name] = INT32 if OPS[layer.op].ACCUMULATES else formats[layer.inputs[0]]
+        return formats
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """Lowest and highest code that each layer's result can hold."""
+        ranges: dict[str, tuple[int, int]] = {}
+        for layer in self.layers:
+            if layer.requantize is not None:
+                ranges[layer.name] = (layer.requantize.lo, layer.requantize.hi)
+            elif OPS[layer.op].ACCUMULATES:
+                ranges[layer.name] = (INT32.lo, INT32.hi)
+            else:
+                ends = [ranges[name] for name in layer.inputs]
+                padded = [(0, 0)] if layer.op == "pad_channels" else []
+                ranges[layer.name] = (min(lo for lo, _ in ends + padded), max(hi for _, hi in ends + padded))
+        return ranges
+
+    @cached_property
+    def bounds(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Ends that any partial sum of an accumulating layer can reach, per channel (contract A2)."""
+        bounds = {}
+        for layer in self.layers:
+            if OPS[layer.op].ACCUMULATES:
+                ranges = [_with_zero(self.ranges[name]) for name in layer.inputs] or [PIXELS]
+                shape = self.shapes[layer.inputs[0]] if layer.inputs else self.input_shape
+                bounds[layer.name] = OPS[layer.op].bound(*ranges, shape=shape, **layer.arguments)
+                _check_bound(layer, *bounds[layer.name], self.shapes[layer.name][-1], self._residual_peak(layer))
+        return bounds
+
+    def _residual_peak(self, layer: IntLayer) -> int:
+        return max(abs(end) for end in self.ranges[layer.residual]) if layer.residual is not None else 0
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything that decides a bit or says what it is worth; names a model in traces and reports."""
+        digest = hashlib.sha256()
+        head = [self.contract, *self.input_shape, self.classes, self.channels]
+        digest.update(json.dumps(head).encode())
+        for layer in self.layers:
+            _digest_layer(digest, layer)
+        return digest.hexdigest()
+
+    def layer(self, name: str) -> IntLayer:
+        """The layer of that name, or the only one whose name ends so; NetworkError with the known names otherwise."""
+        found = [layer for layer in self.layers if layer.name == name]
+        found = found or [layer for layer in self.layers if layer.name.split("_", 1)[-1] == name]
+        if len(found) != 1:
+            known = ", ".join(layer.name for layer in self.layers)
+            raise NetworkError(f"{len(found)} layers are called {name!r}; layers: {known}")
+        return found[0]
+
+
+def accumulator_bits_needed(lo: np.ndarray, hi: np.ndarray) -> int:
+    """The narrowest accumulator that holds every partial sum."""
+    return signed_bits(int(lo.min()), int(hi.max()))
+
+
+def _with_zero(ends):
+    return min(ends[0], 0), max(ends[1], 0)
+
+
+def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> None:
+    if layer.op not in OPS:
+        raise NetworkError(f"operator {layer.op!r} is unknown; available: {', '.join(OPS)}")
+    if layer.name in seen:
+        raise NetworkError("its name occurs twice")
+    for name in (*layer.inputs, *([layer.residual] if layer.residual is not None else [])):
+        if name not in seen:
+            raise NetworkError(f"reads {name!r}, which is no earlier layer")
+        if seen[name].requantize is None and OPS[seen[name].op].ACCUMULATES:
+            raise NetworkError(f"reads {name!r}, whose accumulators are not requantized")
+    wanted = INPUT_COUNT.get(layer.op, 1)
+    if len(layer.inputs) != wanted and (wanted is not None or not layer.inputs):
+        raise NetworkError(f"reads {len(layer.inputs)} layers, needs {'at least one' if wanted is None else wanted}")
+    if (layer.op == "input") != (not seen):
+        raise NetworkError("a network has one input, its first layer")
+    _check_attributes(layer)
+    _check_constants(layer)
+    _check_exponents(layer, seen)
+    check_accumulator(layer.accumulator_bits, layer.accumulator_policy)
+    accumulates = OPS[layer.op].ACCUMULATES
+    if not accumulates and (layer.requantize is not None or layer.residual is not None):
+        raise NetworkError("passes codes through and cannot requantize")
+    if accumulates and layer.requantize is None and not last:
+        raise NetworkError("accumulates and needs a requantization: only the last layer's accumulators are logits")
+    if layer.residual is not None and (layer.requantize is None or layer.requantize.residual_shift is None):
+        raise NetworkError("has a residual and no residual_shift")
+    if layer.residual is None and layer.requantize is not None and layer.requantize.residual_shift is not None:
+        raise NetworkError("has a residual_shift and no residual")
+
+
+def _check_attributes(layer: IntLayer) -> None:
+    wanted = ATTRIBUTES.get(layer.op, {})
+    if set(layer.attributes) != set(wanted):
+        raise NetworkError(f"attributes are {sorted(layer.attributes)}, needs {sorted(wanted)}")
+    for name, kind in wanted.items():
+        value = layer.attributes[name]
+        if kind is bool:
+            good = isinstance(value, bool)
+        elif kind is int:
+            least = 0 if layer.op == "pad_channels" else 1
+            good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_ATTRIBUTE
+        else:
+            count, least = kind
+            top = MAX_ADD_SHIFT if name == "shifts" else MAX_ATTRIBUTE
+            good = isinstance(value, tuple) and len(value) == count and all(
+                isinstance(item, int) and least <= item <= top for item in value
+            )  # fmt: skip
+        if not good:
+            raise NetworkError(f"attribute {name} is {value!r}, which it cannot be")
+
+
+def _check_constants(layer: IntLayer) -> None:
+    wanted = CONSTANTS.get(layer.op, ())
+    if set(layer.constants) != set(wanted):
+        raise NetworkError(f"constants are {sorted(layer.constants)}, needs {sorted(wanted)}")
+    if "bias" in wanted:
+        check_codes(layer.constants["bias"], INT32, "bias")
+    if "weight" in wanted:
+        if layer.weight_format not in WEIGHT_FORMATS:
+            raise NetworkError(
+                f"weight format {layer.weight_format!r} is unknown; available: {', '.join(WEIGHT_FORMATS)}"
+            )
+        weight = layer.constants["weight"]
+        check_codes(weight, WEIGHT_FORMATS[layer.weight_format], "weight")
+        check_codes(layer.constants["scale"], SCALE, "scale")
+        dimensions = 4 if layer.op == "conv" else 2
+        if weight.ndim != dimensions or not weight.size:
+            raise NetworkError(f"weight has shape {weight.shape}, needs {dimensions} dimensions, none of them 0")
+        exponent = layer.weight_exponent
+        if exponent is None or exponent.dtype != np.int64 or exponent.shape != weight.shape[:1]:
+            raise NetworkError(f"weight_exponent is one int64 for each of {len(weight)} output channels")
+
+
+def _check_exponents(layer: IntLayer, seen: Mapping[str, IntLayer]) -> None:
+    """What is added, joined or passed through must mean the same thing."""
+    exponents = [seen[name].exponent for name in layer.inputs]
+    if layer.op == "add":
+        wanted = tuple(exponent - min(exponents) for exponent in exponents)
+        if layer.attributes["shifts"] != wanted:
+            raise NetworkError(f"shifts {layer.attributes['shifts']} do not align exponents {exponents}: {wanted} do")
+    elif not OPS[layer.op].ACCUMULATES and set(exponents) != {layer.exponent}:
+        raise NetworkError(f"joins or passes codes of exponents {exponents} under the exponent {layer.exponent}")
+    if layer.residual is not None and layer.requantize is not None and layer.requantize.residual_shift is not None:
+        wanted_shift = layer.requantize.shift + (seen[layer.residual].exponent - layer.exponent)
+        if not np.array_equal(layer.requantize.residual_shift, wanted_shift):
+            raise NetworkError("residual_shift does not bring the residual to the unit of the product")
+
+
+def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int, residual_peak: int) -> None:
+    """Refuse accumulators that can overflow (contract A1, A2) and requantizations that leave int64 (Q1)."""
+    needed = accumulator_bits_needed(lo, hi)
+    limit = layer.accumulator_bits if layer.accumulator_policy == "error" else INT32.bits
+    if needed > limit:
+        raise AccumulatorOverflow(
+            f"layer {layer.name!r} ({layer.op}): sums can reach {int(lo.min())}..{int(hi.max())}, "
+            f"which needs {needed} bits; its accumulator has {limit}"
+        )
+    if layer.requantize is None:
+        return
+    step = layer.requantize
+    for what in ("multiplier", "shift", "residual_shift"):
+        values = getattr(step, what)
+        if values is not None and len(values) not in (1, channels):
+            raise NetworkError(f"layer {layer.name!r}: {what} has {len(values)} entries for {channels} channels")
+    peak = max(abs(int(lo.min())), abs(int(hi.max()))) * int(step.multiplier.max())
+    if step.residual_shift is not None:
+        peak += residual_peak << int(step.residual_shift.max())
+    if peak > MAX_TOTAL:
+        raise RangeError(f"layer {layer.name!r}: sums before rounding can reach {peak}, the contract ends at 2**62")
+
+
+def _digest_layer(digest, layer: IntLayer) -> None:
+    step = layer.requantize
+    record = {
+        "name": layer.name,
+        "op": layer.op,
+        "inputs": layer.inputs,
+        "residual": layer.residual,
+        "exponent": layer.exponent,
+        "attributes": dict(layer.attributes),
+        "weight_format": layer.weight_format,
+        "accumulator": [layer.accumulator_bits, layer.accumulator_policy],
+        "requantize": step
+        and [step.rounding, step.format.name, step.activation, step.lo, step.hi, step.seed, step.dynamic],
+    }
+    digest.update(json.dumps(record, sort_keys=True).encode())
+    arrays = {**layer.constants, "weight_exponent": layer.weight_exponent}
+    if step is not None:
+        arrays |= {"multiplier": step.multiplier, "shift": step.shift, "residual_shift": step.residual_shift}
+    for name, array in sorted(arrays.items()):
+        if array is not None:
+            little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            digest.update(f"{name} {little_endian.dtype.str} {array.shape}".encode() + little_endian.tobytes())

@@ -1,0 +1,41 @@
+"""One operator a file: its formula, its definition in NumPy integers, the door to its kernel.
+
+An operator is a module; this dictionary is the registry.  Tensors are N H W C (or N K after a flatten).  Each module
+has
+
+    ACCUMULATES          True: the result is int32 accumulators; False: codes pass through unchanged in format
+    output_shape(...)    shape of one image's result, or NetworkError
+    bound(...)           lowest and highest value that any partial sum can reach, per channel
+    reference(...)       the definition
+    kernels(...)         the same integers from the Numba kernel
+
+called with the layer's operands first, then its constants and attributes as keywords.
+"""
+
+from . import (
+    add,
+    avgpool,
+    concat,
+    conv,
+    fc,
+    flatten,
+    global_avgpool,
+    input,
+    maxpool,
+    pad_channels,
+    requantize,
+)
+
+OPS = {
+    "input": input,
+    "conv": conv,
+    "fc": fc,
+    "add": add,
+    "maxpool": maxpool,
+    "avgpool": avgpool,
+    "global_avgpool": global_avgpool,
+    "concat": concat,
+    "pad_channels": pad_channels,
+    "flatten": flatten,
+    "requantize": requantize,
+}

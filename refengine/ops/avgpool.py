@@ -1,0 +1,81 @@
+"""Average of each window, as a sum (contract, section Avgpool).
+
+    acc[n,y,x,c] = (L / count[y,x]) * sum over valid (ky,kx) of x[n, y*sy + ky - top, x*sx + kx - left, c]
+
+count[y,x] is the number of pixels of the image in the window: padding is not counted.  L is the least common multiple
+of all counts that occur, so that L / count is an integer and one step of the result is worth 2**x.exponent / L
+everywhere; the requantization that follows multiplies by 1/L.
+
+=========  ==============  ===============  ====================
+operand    shape           codes            one step is worth
+=========  ==============  ===============  ====================
+x          (N, H, W, C)    UINT8 or INT8    2**x.exponent
+result     (N, OH, OW, C)  INT32            2**x.exponent / L
+=========  ==============  ===============  ====================
+"""
+
+import math
+
+import numpy as np
+
+from .window import check_pool, output_hw
+
+ACCUMULATES = True
+
+
+def output_shape(shape, *, kernel_shape, strides, pads, ceil_mode):
+    """(H, W, C) -> (OH, OW, C)."""
+    check_pool(shape, kernel_shape, pads)
+    return (*output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode), shape[2])
+
+
+def counts(shape, *, kernel_shape, strides, pads, ceil_mode):
+    """Valid pixels of each window: int64 (OH, OW)."""
+    out = output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode)
+    rows, columns = (
+        [min(i * s - p + k, size) - max(i * s - p, 0) for i in range(n)]
+        for n, s, p, k, size in zip(out, strides, pads[:2], kernel_shape, shape[:2], strict=True)
+    )
+    return np.outer(rows, columns)
+
+
+def common_count(shape, **window):
+    """L, the least common multiple of all counts.
+
+    >>> common_count((4, 4, 1), kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1), ceil_mode=False)
+    36
+    """
+    return math.lcm(*(int(count) for count in np.unique(counts(shape, **window))))
+
+
+def bound(codes, *, shape, **window):
+    """Ends of the accumulators for codes in ``codes``: a window's weights L/count sum to L."""
+    common = common_count(shape, **window)
+    return np.array([min(codes[0], 0) * common]), np.array([max(codes[1], 0) * common])
+
+
+def reference(x, *, kernel_shape, strides, pads, ceil_mode):
+    """The definition.
+
+    >>> x = np.array([[[[5], [1], [7]]]], np.uint8)
+    >>> reference(x, kernel_shape=(1, 2), strides=(1, 2), pads=(0, 0, 0, 0), ceil_mode=True).ravel()
+    array([ 6, 14], dtype=int32)
+    """
+    window = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
+    out = np.empty((len(x), *output_shape(x.shape[1:], **window)), np.int64)
+    for y, z in np.ndindex(*out.shape[1:3]):
+        top, left = y * strides[0] - pads[0], z * strides[1] - pads[1]
+        pixels = x[:, max(top, 0) : top + kernel_shape[0], max(left, 0) : left + kernel_shape[1]]
+        out[:, y, z] = pixels.astype(np.int64).sum(axis=(1, 2))
+    share = common_count(x.shape[1:], **window) // counts(x.shape[1:], **window)
+    return (out * share[:, :, None]).astype(np.int32)
+
+
+def kernels(x, *, kernel_shape, strides, pads, ceil_mode):
+    """The same integers from the kernel."""
+    from ..kernels import pool as kernel
+
+    window = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
+    out = np.empty((len(x), *output_shape(x.shape[1:], **window)), np.int32)
+    kernel.summed(x, *kernel_shape, *strides, pads[0], pads[1], common_count(x.shape[1:], **window), out)
+    return out

@@ -1,0 +1,88 @@
+"""The exponent of a layer's output, chosen on calibration images (contract, section Exponents).
+
+    max    the smallest exponent whose codes reach every calibrated value
+    mse    among that one and the three below it, the one whose codes lose least in the mean square
+
+The reals y = factor * acc + offset (+ residual), after their ReLU, are looked at in float64, a slice of images at a
+time; ``mse`` looks at evenly spaced values, a million at most.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..numbers.formats import CodeFormat
+from ..numbers.nearest import nearest_codes
+from ..numbers.rescale import smallest_exponent
+from .fold import Affine
+
+_SLICE = 4 * 2**20
+_LOOKED_AT = 2**20
+_BELOW = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Reals:
+    """What a layer computes, as reals: accumulators (N, ..., C) and what they mean.
+
+    ``residual`` codes like acc, worth 2**residual_exponent.  lo, hi: the activation's clip, infinite if none.
+    """
+
+    acc: np.ndarray
+    affine: Affine
+    residual: np.ndarray | None = None
+    residual_exponent: int = 0
+    lo: float = -math.inf
+    hi: float = math.inf
+
+    def values(self, pick: slice) -> np.ndarray:
+        """Reals of the images ``pick``, float64."""
+        factor = np.array([float(f) for f in self.affine.factor])
+        offset = np.array([float(b) for b in self.affine.offset])
+        y = self.acc[pick] * factor + offset
+        if self.residual is not None:
+            y += np.ldexp(self.residual[pick].astype(np.float64), self.residual_exponent)
+        return np.clip(y, self.lo, self.hi)
+
+    def slices(self) -> Iterator[slice]:
+        """Slices of images, each of a bounded number of values."""
+        per_image = max(1, self.acc[0].size)
+        step = max(1, _SLICE // per_image)
+        return (slice(start, start + step) for start in range(0, len(self.acc), step))
+
+
+def output_exponent(reals: Reals, fmt: CodeFormat, rule: str) -> int:
+    """The exponent of the output's codes by ``rule``, max or mse."""
+    largest = _max_exponent(reals, fmt)
+    if largest is None:
+        return 0
+    if rule == "max":
+        return largest
+    sample = _sample(reals)
+    candidates = range(largest, largest - _BELOW - 1, -1)
+    return min(candidates, key=lambda exponent: (_loss(sample, exponent, fmt), -exponent))
+
+
+def _max_exponent(reals: Reals, fmt: CodeFormat) -> int | None:
+    """None where every value is 0."""
+    low = high = 0.0
+    for pick in reals.slices():
+        y = reals.values(pick)
+        low, high = min(low, float(y.min())), max(high, float(y.max()))
+    needs = [(high, fmt.hi)] if high > 0 else []
+    if low < 0:
+        needs.append((-low, -fmt.lo))
+    return max((smallest_exponent(Fraction(value), top) for value, top in needs), default=None)
+
+
+def _sample(reals: Reals) -> np.ndarray:
+    step = -(-reals.acc.size // _LOOKED_AT)
+    return np.concatenate([reals.values(pick).ravel()[::step] for pick in reals.slices()])
+
+
+def _loss(sample: np.ndarray, exponent: int, fmt: CodeFormat) -> float:
+    codes = nearest_codes(np.ldexp(sample, -exponent), fmt)
+    return math.fsum((sample - np.ldexp(codes.astype(np.float64), exponent)) ** 2)
