@@ -1,0 +1,1 @@
+"""The command line: a verb a file.  Each parses, calls one public function and prints."""

@@ -343,7 +343,7 @@ def shapes(network: FloatNetwork) -> dict[str, Shape]:
 
 
 def output_shape(layer: FloatLayer, *operands: Shape) -> Shape:
-    """Shape of one layer's output for operands of these shapes; NetworkError, by the layer's name, if they do not fit."""
+    """Shape of one layer's output for operands of these shapes; NetworkError, naming it, if they do not fit."""
     try:
         shape = _SHAPES[layer.op](layer, *operands)
         if math.prod(shape) > MAX_ELEMENTS:

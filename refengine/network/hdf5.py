@@ -20,6 +20,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -32,6 +33,7 @@ import h5py
 import numpy as np
 
 from ..errors import FileError, RefengineError
+from .heap_check import heaps_are_sound
 
 MAX_CHILDREN = 1 << 16  # members of one group
 MAX_NUMBERS = 1 << 16  # numbers in one attribute
@@ -40,6 +42,7 @@ MAX_ARRAY_BYTES = 1 << 31  # one array, or one slice of a streamed dataset
 MAX_CHUNK_BYTES = 1 << 29  # one chunk, which HDF5 unpacks as a whole
 MAX_FILE_BYTES = 1 << 33  # all arrays read from one opened file together
 DEFLATE_RATIO = 1040  # deflate cannot pack better than 1032 to 1, and it needs a few bytes for a header
+SPARE_BYTES = 1 << 22  # left free on the disk for what HDF5 adds to the arrays
 COMPRESS_FROM = 4096  # arrays of fewer bytes are stored plainly
 
 _FILTERS = {
@@ -47,6 +50,7 @@ _FILTERS = {
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
 }
+_ATTRIBUTE_CLASSES = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)
 _HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, SystemError)
 _NEEDED: Any = object()
 
@@ -133,7 +137,12 @@ def _open(path: PathLike, name: str) -> h5py.File:
     with _guard(name, "opened"):
         if not h5py.is_hdf5(os.fspath(path)):
             raise FileError(f"{name}: is not an HDF5 file")
-        return h5py.File(path, "r", locking="best-effort")
+        if not heaps_are_sound(path):
+            raise FileError(f"{name}: is damaged (a heap of texts has sizes that do not add up)")
+        file = h5py.File(path, "r", locking="best-effort")
+        if file.id.get_create_plist().get_sizes() != (8, 8):
+            raise FileError(f"{name}: has addresses or lengths of other than 8 bytes, which no common program writes")
+        return file
 
 
 def _check_format(root: CheckedGroup, formats: Mapping[str, AbstractSet[int]]) -> None:
@@ -179,7 +188,8 @@ class CheckedGroup:
             count = self._node.id.get_num_objs()
             if count > MAX_CHILDREN:
                 raise self.error(f"has {count} members, at most {MAX_CHILDREN} are read")
-            names = sorted(str(name) for name in self._node)
+            found = list(self._node)  # h5py gives names that are not UTF-8 as bytes
+            names = sorted(n.decode("utf-8", "surrogateescape") if isinstance(n, bytes) else n for n in found)
         for name in names:
             if not name.isprintable():
                 raise self.error(f"has a member called {shown(name)}, names must be printable UTF-8 text")
@@ -213,6 +223,18 @@ class CheckedGroup:
         with _guard(self._place()):
             return bool(h5py.h5a.exists(self._node.id, name.encode()))
 
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of all attributes in sorted order."""
+        with _guard(self._place()):
+            count = h5py.h5a.get_num_attrs(self._node.id)
+            if count > MAX_CHILDREN:
+                raise self.error(f"has {count} attributes, at most {MAX_CHILDREN} are read")
+            names = sorted(str(name) for name in self._node.attrs)
+        for name in names:
+            if not name.isprintable():
+                raise self.error(f"has an attribute called {shown(name)}, names must be printable UTF-8 text")
+        return tuple(names)
+
     def _attribute(self, name: str) -> Any:
         """An attribute as h5py gives it, once its size is known to be sane."""
         if not self.has_attribute(name):
@@ -224,6 +246,8 @@ class CheckedGroup:
                 raise self.error(f"attribute {shown(name)} is empty")
             if space.get_simple_extent_npoints() > MAX_NUMBERS or attribute.get_storage_size() > MAX_TEXT:
                 raise self.error(f"attribute {shown(name)} is larger than any that is needed")
+            if attribute.get_type().get_class() not in _ATTRIBUTE_CLASSES:
+                raise self.error(f"attribute {shown(name)} is neither text nor numbers")
             return self._node.attrs[name]
 
     def _wrong(self, name: str, value: object, needed: str) -> FileError:
@@ -333,7 +357,7 @@ class CheckedGroup:
         node, place = self._dataset(name), self._place(name)
         with _guard(place):
             count = node.shape[0] if len(node.shape) == 1 else -1
-            is_text = h5py.check_string_dtype(node.dtype) is not None
+            is_text = node.id.get_type().get_class() == h5py.h5t.STRING
         if not is_text or count < 0 or count > MAX_CHILDREN or length not in (None, count):
             wanted = f"at most {MAX_CHILDREN}" if length is None else str(length)
             raise self.error(f"has shape {node.shape} of {node.dtype}, needed {wanted} strings", name)
@@ -496,14 +520,16 @@ def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
 
     FileError if ``path`` is one of ``inputs``, is no regular file, its folder is missing, or writing fails.
     """
-    name = printable(os.fspath(path))
-    target = _target(path, inputs, name)
+    target, name = checked_target(path, inputs), printable(os.fspath(path))
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
+    _check_space(str(target), 0, name)
     try:
         with _guard(name, "written"):
             file = h5py.File(temporary, "x")
         try:
             yield file
+            with _guard(name, "written"):
+                file.flush()
         except BaseException as error:
             with suppress(*_HDF5_ERRORS):
                 file.close()
@@ -519,8 +545,9 @@ def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
             temporary.unlink()
 
 
-def _target(path: PathLike, inputs: Iterable[PathLike], name: str) -> Path:
+def checked_target(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
     """Where to write, symbolic links resolved; FileError if nothing may or can be written there."""
+    name = printable(os.fspath(path))
     try:
         target = Path(os.path.realpath(path))
         for source in inputs:
@@ -562,11 +589,20 @@ def put_array(
     place = f"{printable(group.file.filename)}: {group.name}/{name}"
     if data.dtype.kind not in "iuf":
         raise FileError(f"{place}: holds {data.dtype}, only numbers are stored")
+    _check_space(group.file.filename, data.nbytes, place)
     packing: dict[str, Any] = {}
     if data.nbytes >= COMPRESS_FROM and data.ndim:
         packing = {"chunks": chunks or True, "compression": "gzip", "compression_opts": 4, "shuffle": True}
     with _guard(place, "written"):
         return group.create_dataset(name, data=data, track_times=False, **packing)
+
+
+def _check_space(filename: str, size: int, place: str) -> None:
+    """FileError if the disk may be too small, said beforehand because HDF5 2.0 crashes where a write fails."""
+    with suppress(OSError):
+        free = shutil.disk_usage(os.path.dirname(os.path.abspath(filename))).free
+        if size + SPARE_BYTES > free:
+            raise FileError(f"{place}: cannot be written, {size} bytes may not fit on a disk with {free} bytes free")
 
 
 def put_attributes(group: h5py.Group, values: Mapping[str, object]) -> None:

@@ -15,11 +15,16 @@ import numpy as np
 from .. import CONTRACT
 from ..errors import AccumulatorOverflow, NetworkError, RangeError, RefengineError
 from ..numbers.accumulator import check_accumulator
-from ..numbers.formats import INT32, SCALE, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
+from ..numbers.formats import INT32, SCALE, TERNARY, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
 from ..numbers.requantize import MAX_TOTAL, Requantize
 from ..ops import OPS
 
-CONSTANTS = {"input": ("bias",), "conv": ("weight", "scale", "bias"), "fc": ("weight", "scale", "bias")}
+CONSTANTS = {
+    "input": ("bias",),
+    "conv": ("weight", "scale", "bias"),
+    "fc": ("weight", "scale", "bias"),
+    "batchnorm": ("sign", "bias"),
+}
 
 _WINDOW = {"kernel_shape": (2, 1), "strides": (2, 1), "pads": (4, 0), "ceil_mode": bool}
 ATTRIBUTES = {
@@ -220,6 +225,8 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
         raise NetworkError("passes codes through and cannot requantize")
     if accumulates and layer.requantize is None and not last:
         raise NetworkError("accumulates and needs a requantization: only the last layer's accumulators are logits")
+    if last and layer.weight_exponent is not None and len(set(layer.weight_exponent.tolist())) > 1:
+        raise NetworkError("gives the logits, which need one weight_exponent for all classes")
     if layer.residual is not None and (layer.requantize is None or layer.requantize.residual_shift is None):
         raise NetworkError("has a residual and no residual_shift")
     if layer.residual is None and layer.requantize is not None and layer.requantize.residual_shift is not None:
@@ -253,6 +260,8 @@ def _check_constants(layer: IntLayer) -> None:
         raise NetworkError(f"constants are {sorted(layer.constants)}, needs {sorted(wanted)}")
     if "bias" in wanted:
         check_codes(layer.constants["bias"], INT32, "bias")
+    if "sign" in wanted:
+        check_codes(layer.constants["sign"], TERNARY, "sign")
     if "weight" in wanted:
         if layer.weight_format not in WEIGHT_FORMATS:
             raise NetworkError(

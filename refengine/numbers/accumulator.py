@@ -24,7 +24,7 @@ def check_accumulator(bits: int, policy: str) -> None:
 def confine(acc: np.ndarray, bits: int, policy: str) -> tuple[np.ndarray, int]:
     """The accumulator as ``bits`` bits hold it, and how many sums did not fit (contract A3, A4).
 
-    acc int32, any shape -> (int32 like acc, count).
+    acc int32, any shape -> (int32 like acc, count).  RangeError where a sum does not fit and the policy is ``error``.
 
     >>> confine(np.array([32767, 32768, -32769], np.int32), 16, "wrap")
     (array([ 32767, -32768,  32767], dtype=int32), 2)
@@ -34,5 +34,7 @@ def confine(acc: np.ndarray, bits: int, policy: str) -> tuple[np.ndarray, int]:
     events = int(np.count_nonzero((wide < -top) | (wide >= top)))
     if not events:
         return acc, 0
+    if policy == "error":
+        raise RangeError(f"{events} sums do not fit into an accumulator of {bits} bits")
     confined = (wide + top) % (2 * top) - top if policy == "wrap" else np.clip(wide, -top, top - 1)
     return confined.astype(np.int32), events

@@ -44,7 +44,7 @@ def signed_bits(lo: int, hi: int) -> int:
     >>> signed_bits(-128, 127), signed_bits(-128, 128), signed_bits(0, 0)
     (8, 9, 1)
     """
-    return max((-lo - 1).bit_length() if lo < 0 else 0, hi.bit_length()) + 1
+    return max((-lo - 1).bit_length() if lo < 0 else 0, hi.bit_length() if hi > 0 else 0) + 1
 
 
 def check_codes(codes: np.ndarray, fmt: CodeFormat, where: str) -> None:

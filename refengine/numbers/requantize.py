@@ -62,6 +62,8 @@ def total(acc: np.ndarray, parameters: Requantize, residual: np.ndarray | None =
     product = acc.astype(np.int64) * parameters.multiplier
     if residual is None:
         return product
+    if parameters.residual_shift is None:
+        raise RangeError("a residual needs a residual_shift, found none")
     return product + (residual.astype(np.int64) << parameters.residual_shift)
 
 

@@ -24,7 +24,7 @@ def multiplier_and_shift(factor: Fraction, bits: int, max_shift: int = MAX_SHIFT
     """The pair nearest to a factor >= 0 (contract S1-S3).
 
     A factor too small for ``max_shift`` gets a multiplier below its normal range, in the end 0.  RangeError for a
-    negative factor and for one above ``2**bits - 1``, which no right shift can express.
+    negative factor and for one of ``2**bits - 1/2`` or more, which no right shift can express.
 
     >>> multiplier_and_shift(Fraction(1, 3), 8), multiplier_and_shift(Fraction(1, 4), 1)
     ((171, 9), (1, 2))
@@ -65,6 +65,6 @@ def smallest_exponent(value: Fraction, top: int) -> int:
     >>> [smallest_exponent(Fraction(value), 127) for value in (1, 127, 128)]
     [-6, 0, 1]
     """
-    ratio = value / top
+    ratio = Fraction(value, top)
     e = _floor_log2(ratio)
     return e if ratio == power_of_two(e) else e + 1

@@ -15,6 +15,7 @@ called with the layer's operands first, then its constants and attributes as key
 from . import (
     add,
     avgpool,
+    batchnorm,
     concat,
     conv,
     fc,
@@ -30,6 +31,7 @@ OPS = {
     "input": input,
     "conv": conv,
     "fc": fc,
+    "batchnorm": batchnorm,
     "add": add,
     "maxpool": maxpool,
     "avgpool": avgpool,

@@ -100,12 +100,12 @@ def reference(x, *, weight, scale, bias, strides, pads, group, cluster):
 
 def kernels(x, *, weight, scale, bias, strides, pads, group, cluster):
     """The same integers: additions and subtractions where the codes are ternary and clustered, products otherwise."""
-    if is_ternary(weight, scale):
+    if is_ternary(weight):
         return ternary(x, weight, scale, bias, strides, pads, group, cluster, with_partial=False)[0]
     return dense(x, weight, scale, bias, strides, pads, group, cluster)
 
 
-def is_ternary(weight, scale):
+def is_ternary(weight):
     """True where a multiplication can be an addition: every code is -1, 0 or 1."""
     return int(np.abs(weight).max(initial=0)) <= 1
 

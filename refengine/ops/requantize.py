@@ -58,7 +58,7 @@ def rescale_reference(acc, parameters, residual=None, draws=NO_DRAWS):
 
 def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS):
     """The same codes from the kernel; stochastic rounding, which needs a draw an element, stays with the definition."""
-    if parameters.rounding == STOCHASTIC:
+    if parameters.rounding == STOCHASTIC or (residual is not None and parameters.residual_shift is None):
         return rescale_reference(acc, parameters, residual, draws)
     from ..kernels import requantize as kernel
 

@@ -9,7 +9,7 @@ time; ``mse`` looks at evenly spaced values, a million at most.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -47,6 +47,22 @@ class Reals:
             y += np.ldexp(self.residual[pick].astype(np.float64), self.residual_exponent)
         return np.clip(y, self.lo, self.hi)
 
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest real, and 0 between them."""
+        if self.residual is None:
+            spread = np.stack([self.acc.min(axis=self._images), self.acc.max(axis=self._images)])
+            lowest_and_highest = [replace(self, acc=spread).values(slice(None))]
+        else:
+            lowest_and_highest = [self.values(pick) for pick in self.slices()]
+        return (
+            min(0.0, *(float(y.min()) for y in lowest_and_highest)),
+            max(0.0, *(float(y.max()) for y in lowest_and_highest)),
+        )
+
+    @property
+    def _images(self) -> tuple[int, ...]:
+        return tuple(range(self.acc.ndim - 1))
+
     def slices(self) -> Iterator[slice]:
         """Slices of images, each of a bounded number of values."""
         per_image = max(1, self.acc[0].size)
@@ -68,10 +84,7 @@ def output_exponent(reals: Reals, fmt: CodeFormat, rule: str) -> int:
 
 def _max_exponent(reals: Reals, fmt: CodeFormat) -> int | None:
     """None where every value is 0."""
-    low = high = 0.0
-    for pick in reals.slices():
-        y = reals.values(pick)
-        low, high = min(low, float(y.min())), max(high, float(y.max()))
+    low, high = reals.ends()
     needs = [(high, fmt.hi)] if high > 0 else []
     if low < 0:
         needs.append((-low, -fmt.lo))

@@ -11,7 +11,7 @@ scale * code.  Weights W float64 (O, I, KH, KW); codes int8 like W; scales alpha
                    largest (sum of k largest)^2 / k
 
 Sums run in float64 in a fixed order, so that the same weights give the same codes.
-Source: Mellempudi et al. 2017, algorithms 1 and 2; cost and readings of the threshold as measured in docs/contract.md.
+Source: Mellempudi et al. 2017, algorithms 1 and 2, in two readings of their threshold; contract T1-T5.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
     conv or fc, then batchnorm, then add, then relu      one layer: accumulate, requantize with a residual, clip
     add, avgpool, global_avgpool, then relu              one layer
-    batchnorm alone                                      a depthwise 1x1 conv with weight 1
+    batchnorm alone, then add, then relu                 one layer
     relu alone                                           a requantize layer whose clip is the ReLU
 
 A layer joins the one before it only if nothing else reads that one.  Of an add's two operands the later one that ends
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..network.float_network import FloatLayer, FloatNetwork
 
-WEIGHTED = ("conv", "fc", "batchnorm")
+AFFINE = ("conv", "fc", "batchnorm")
 ROUNDED = ("add", "avgpool", "global_avgpool", "relu")
 
 
@@ -32,8 +32,8 @@ class Group:
 
     @property
     def weighted(self) -> bool:
-        """Whether the layer has weights."""
-        return self.core.op in WEIGHTED
+        """Whether the layer has weights, and sums of products that can overflow."""
+        return self.core.op in ("conv", "fc")
 
 
 def fuse(network: FloatNetwork) -> tuple[Group, ...]:
@@ -64,7 +64,7 @@ def _chains(network: FloatNetwork, readers: dict[str, FloatLayer]) -> dict[str, 
     chains: dict[str, tuple[FloatLayer, ...]] = {}
     absorbed = set()
     for layer in network.layers:
-        if layer.op not in WEIGHTED or layer.name in absorbed:
+        if layer.op not in AFFINE or layer.name in absorbed:
             continue
         following = readers.get(layer.name)
         if layer.op != "batchnorm" and following is not None and following.op == "batchnorm":
@@ -96,7 +96,7 @@ def _group(layer, chain, add_name, network, readers) -> Group:
         covers.append(add)
     relu = layer if layer.op == "relu" else None
     following = readers.get(covers[-1].name)
-    if following is not None and following.op == "relu" and layer.op in (*WEIGHTED, *ROUNDED) and relu is None:
+    if following is not None and following.op == "relu" and layer.op in (*AFFINE, *ROUNDED) and relu is None:
         relu = following
         covers.append(following)
     return Group(

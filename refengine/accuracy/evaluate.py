@@ -1,0 +1,277 @@
+"""evaluate: how many images a network of integers gets right, beside the float network it was made from.
+
+Everything is counted in integers, batch by batch, so neither the batch size nor the number of threads changes a result.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..engine.run import Result, check_images, run
+from ..engine.trace import roundings
+from ..errors import RangeError
+from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
+from ..network.float_network import FloatNetwork, with_input_shape
+from ..network.forward import forward
+from ..network.images import LabelledImages
+from ..network.int_network import IntLayer, IntNetwork
+from .cost import network_cost
+
+Progress = Callable[[int, int], None]
+
+_TOP = 5
+_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True)
+class Events:
+    """What happened to one layer's values: how many were clipped at an end of the format, or left the accumulator.
+
+    values: how many numbers the layer computed.  An activation's own clip is no saturation (contract Q4).
+    """
+
+    values: int = 0
+    saturated_low: int = 0
+    saturated_high: int = 0
+    overflowed: int = 0
+
+    def __add__(self, other: "Events") -> "Events":
+        return Events(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+@dataclass(frozen=True)
+class Hits:
+    """How many labels were the first, and among the first five, of the logits."""
+
+    first: int = 0
+    five: int = 0
+
+    def __add__(self, other: "Hits") -> "Hits":
+        return Hits(self.first + other.first, self.five + other.five)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome: counts, and the fractions that follow from them.
+
+    ``correct_top5`` and its kin are None where a network has fewer than six classes, since any guess would be right.
+    ``float_correct`` and ``agreeing`` (images of which both networks say the same class) are None without a float
+    network.  ``layers``: events of every layer that accumulates.
+    """
+
+    network: str
+    model_hash: str
+    contract: int
+    rounding: tuple[str, ...]
+    backend: str
+    count: int
+    correct: int
+    correct_top5: int | None
+    float_correct: int | None
+    float_correct_top5: int | None
+    agreeing: int | None
+    multiplications_replaced: float
+    layers: Mapping[str, Events] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def top1(self) -> float:
+        """Share of the images whose label has the largest logit; ties go to the lowest class (contract L)."""
+        return self.correct / self.count
+
+    @property
+    def top5(self) -> float | None:
+        """Share of the images whose label is among the five largest logits."""
+        return self._share(self.correct_top5)
+
+    @property
+    def float_top1(self) -> float | None:
+        """``top1`` of the float network."""
+        return self._share(self.float_correct)
+
+    @property
+    def float_top5(self) -> float | None:
+        """``top5`` of the float network."""
+        return self._share(self.float_correct_top5)
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the images of which both networks say the same class."""
+        return self._share(self.agreeing)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of ``top1``."""
+        return wilson(self.correct, self.count)
+
+    @property
+    def saturated(self) -> int:
+        """Values clipped to their format, all layers together."""
+        return sum(events.saturated_low + events.saturated_high for events in self.layers.values())
+
+    @property
+    def overflowed(self) -> int:
+        """Sums that did not fit into a narrow accumulator, all layers together."""
+        return sum(events.overflowed for events in self.layers.values())
+
+    def _share(self, part: int | None) -> float | None:
+        return None if part is None else part / self.count
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field and every fraction, in types that JSON knows."""
+        shares = ("top1", "top5", "float_top1", "float_top5", "agreement", "saturated", "overflowed")
+        return {
+            **asdict(self),
+            **{name: getattr(self, name) for name in shares},
+            "rounding": list(self.rounding),
+            "interval95": list(self.interval),
+        }
+
+
+def evaluate(
+    network: IntNetwork,
+    images: LabelledImages | tuple[np.ndarray, np.ndarray],
+    *,
+    float_network: FloatNetwork | None = None,
+    backend: str = "kernels",
+    batch: int | None = None,
+    threads: int = 1,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Run labelled images through ``network``, and through ``float_network`` if there is one.
+
+    images: an opened file, or uint8 (N, H, W, C) with labels int (N).  Only the first ``limit`` are taken.  A float
+    network of another height and width is made for the images', as ``quantize`` does.  ``progress(done, total)`` is
+    called after each batch.  RangeError for images without labels, labels that are no class, images that the network
+    cannot read, or none at all.
+    """
+    pixels, labels = _with_labels(images)
+    count = image_count(pixels) if limit is None else min(limit, image_count(pixels))
+    _check_labels(labels, image_count(pixels), network.classes)
+    if float_network is not None and tuple(float_network.input_shape[:2]) != tuple(network.input_shape[:2]):
+        float_network = with_input_shape(float_network, network.input_shape[:2])
+    if float_network is not None and float_network.classes != network.classes:
+        raise RangeError(f"the float network has {float_network.classes} classes, the other {network.classes}")
+    start = time.perf_counter()
+
+    def work(numbered: tuple[int, np.ndarray]) -> _Counts:
+        first, part = numbered
+        return _count_batch(network, float_network, part, labels[first : first + len(part)], backend, first)
+
+    sums = _Counts()
+    batches = image_batches(pixels, batch_size(network) if batch is None else batch, count)
+    for counts in map_batches(work, batches, threads):
+        sums += counts
+        if progress is not None:
+            progress(sums.count, count)
+    return _evaluation(network, float_network is not None, backend, sums, time.perf_counter() - start)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share; it stays within 0..1 and is honest for few trials.
+
+    >>> [round(end, 4) for end in wilson(9, 10)]
+    [0.5958, 0.9821]
+    """
+    z2 = _Z95 * _Z95
+    middle = (successes + z2 / 2) / (trials + z2)
+    half = _Z95 * math.sqrt(successes * (trials - successes) / trials + z2 / 4) / (trials + z2)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes come before the label: those of larger logits, and equal ones of lower number (contract L).
+
+    logits (N, classes), labels int (N) -> int64 (N).
+
+    >>> ranks(np.array([[5, 7, 7], [5, 7, 7]]), np.array([1, 2])).tolist()
+    [0, 1]
+    """
+    own = logits[np.arange(len(logits)), labels][:, None]
+    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    return ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The counters of one batch; they add up."""
+
+    count: int = 0
+    hits: Hits = Hits()
+    float_hits: Hits = Hits()
+    agreeing: int = 0
+    layers: Mapping[str, Events] = field(default_factory=dict)
+
+    def __add__(self, other: "_Counts") -> "_Counts":
+        layers = {name: self.layers.get(name, Events()) + events for name, events in other.layers.items()}
+        return _Counts(
+            self.count + other.count,
+            self.hits + other.hits,
+            self.float_hits + other.float_hits,
+            self.agreeing + other.agreeing,
+            layers,
+        )
+
+
+def _count_batch(network, float_network, pixels, labels, backend, first) -> _Counts:
+    layers: dict[str, Events] = {}
+
+    def observe(layer: IntLayer, operands: object, result: Result) -> None:
+        if result.accumulator is not None:
+            layers[layer.name] = Events(result.result.size, *result.saturated, result.overflowed)
+
+    check_images(network, pixels)
+    logits = run(network, pixels, backend, observe, first)
+    counts = _Counts(len(pixels), _hits(logits, labels), layers=layers)
+    if float_network is None:
+        return counts
+    real = forward(float_network, pixels)
+    agreeing = int(np.count_nonzero(logits.argmax(axis=1) == real.argmax(axis=1)))
+    return replace(counts, float_hits=_hits(real, labels), agreeing=agreeing)
+
+
+def _hits(logits: np.ndarray, labels: np.ndarray) -> Hits:
+    places = ranks(logits, labels)
+    return Hits(int(np.count_nonzero(places == 0)), int(np.count_nonzero(places < _TOP)))
+
+
+def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: _Counts, seconds: float) -> Evaluation:
+    ranked = network.classes > _TOP
+    return Evaluation(
+        network=network.name,
+        model_hash=network.hash,
+        contract=network.contract,
+        rounding=roundings(network),
+        backend=backend,
+        count=sums.count,
+        correct=sums.hits.first,
+        correct_top5=sums.hits.five if ranked else None,
+        float_correct=sums.float_hits.first if compared else None,
+        float_correct_top5=sums.float_hits.five if compared and ranked else None,
+        agreeing=sums.agreeing if compared else None,
+        multiplications_replaced=network_cost(network).multiplications_replaced,
+        layers=sums.layers,
+        seconds=seconds,
+    )
+
+
+def _with_labels(images: LabelledImages | tuple[np.ndarray, np.ndarray]) -> tuple[Images, np.ndarray]:
+    """Images and their labels; RangeError if the file has none."""
+    if not isinstance(images, LabelledImages):
+        pixels, labels = images
+        return pixels, np.asarray(labels)
+    if images.labels is None:
+        raise RangeError(f"{images.file}: has no labels, an evaluation needs them")
+    return images, images.labels
+
+
+def _check_labels(labels: np.ndarray, count: int, classes: int) -> None:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != count:
+        raise RangeError(f"labels are {labels.dtype} {labels.shape}, needed one integer for each of {count} images")
+    if count and (labels.min() < 0 or labels.max() >= classes):
+        raise RangeError(f"labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}")

@@ -1,0 +1,143 @@
+"""What all verbs do with a result: tables on stdout, progress on stderr, figures as JSON, files whole or not at all."""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from .. import CONTRACT, __version__
+from ..errors import FileError
+from ..network.hdf5 import checked_target, printable
+
+STDOUT = "-"
+
+
+class Show(Protocol):
+    """Shows how far some work is."""
+
+    def __call__(self, done: int, total: int, detail: str = "") -> None: ...
+
+
+_SECONDS_BETWEEN_LINES = 5
+_WIDTH_OF_A_FILE = 200
+
+
+# ---------------------------------------------------------------------------------------------------------------- text
+
+
+def say(text: str = "") -> None:
+    """One line on stdout, as it is."""
+    print(printable(text))
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    print(f"refengine: {printable(text)}", file=sys.stderr)
+
+
+def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A table; columns whose heads end in '>' are figures and lean to the right, None is an empty cell."""
+    made = Table(box=None, pad_edge=False, padding=(0, 1))
+    for head in heads:
+        made.add_column(head.rstrip(">"), justify="right" if head.endswith(">") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(printable("" if cell is None else cell)) for cell in row))
+    return made
+
+
+def show_table(made: Table) -> None:
+    """Print a table, as wide as it needs where stdout is no terminal."""
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    print("\n".join(line for line in lines if line))
+
+
+# ------------------------------------------------------------------------------------------------------------ progress
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Show]:
+    """Yield ``show(done, total, detail)``: a bar where stderr is a terminal, elsewhere a line every few seconds."""
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(what, total=None, detail="")
+
+            def move(done: int, total: int, detail: str = "") -> None:
+                bar.update(task, completed=done, total=total, detail=printable(detail))
+
+            yield move
+        return
+    next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    def line(done: int, total: int, detail: str = "") -> None:
+        nonlocal next_line
+        if time.monotonic() >= next_line:
+            print(f"{what}: {done} of {total} {printable(detail)}".rstrip(), file=sys.stderr, flush=True)
+            next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    yield line
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
+    """FileError, before any work is done, if a file cannot be written, is read from, or is to be written twice."""
+    seen: list[str] = []
+    for output in outputs:
+        if output is not None and output != STDOUT:
+            checked_target(output, [*inputs])
+            if any(checked_target(output) == checked_target(other) for other in seen):
+                raise FileError(f"{printable(output)}: would be written twice")
+            seen.append(output)
+
+
+def write_file(path: str, content: bytes, inputs: Iterable[str]) -> None:
+    """Write a file as a whole; FileError if it cannot be written or is one of ``inputs``."""
+    target = checked_target(path, inputs)
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FileError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_json(path: str | None, report: str, figures: dict[str, Any], inputs: Iterable[str]) -> bool:
+    """Write figures as JSON, if asked to; True if they went to stdout, so that nothing else may."""
+    if path is None:
+        return False
+    head = {"report": report, "refengine": __version__, "contract": CONTRACT}
+    text = json.dumps({**head, **figures}, indent=2, allow_nan=False) + "\n"
+    if path == STDOUT:
+        sys.stdout.write(text)
+        return True
+    write_file(path, text.encode(), inputs)
+    return False

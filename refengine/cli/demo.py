@@ -1,0 +1,113 @@
+"""``refengine demo``: the shipped network, from floats to integers to a trace, in less than a minute."""
+
+import os
+import shlex
+from pathlib import Path
+
+import click
+
+from ..accuracy.evaluate import evaluate
+from ..engine.trace import write_trace
+from ..errors import FileError
+from ..network.float_file import read_float_network
+from ..network.images import evenly_spaced, open_images
+from ..network.int_file import write_int_network
+from ..quantize.quantize import quantize
+from ..quantize.scheme import Scheme
+from . import console, options
+from .evaluate import print_evaluation
+from .layers import HEADS, int_layers, int_row
+
+NETWORK, TEST, CALIBRATION = "resnet20-fashion.h5", "fashion-test-10000.h5", "fashion-calibration-1000.h5"
+SCHEME = Scheme(weights="ternary", cluster=4)
+CALIBRATION_IMAGES = 500
+TRACED = 2
+
+
+@click.command("demo")
+@click.option(
+    "--output-dir",
+    default="refengine-demo",
+    show_default=True,
+    metavar="DIR",
+    help="Where the model and the trace are written.",
+)
+@click.option(
+    "--images",
+    "count",
+    type=click.IntRange(1, 10_000),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="How many of the 10,000 test images are run.",
+)
+@options.threads
+@options.json_file
+def command(output_dir, count, threads, json_path) -> None:
+    """Quantize the network that ships with refengine and run it in integers.
+
+    A ResNet-20 for Fashion-MNIST becomes ternary weights in clusters of 4 filters with 8-bit scales and 8-bit
+    activations; then test images run through both networks.
+    """
+    network, test, calibration = (str(shipped(name)) for name in (NETWORK, TEST, CALIBRATION))
+    inputs = [network, test, calibration]
+    folder = _folder(output_dir)
+    model, trace = str(folder / "resnet20-fashion-ternary.h5"), str(folder / "trace.h5")
+    console.check_outputs([model, trace, json_path], inputs)
+    float_network = read_float_network(network)
+    with open_images(calibration) as file:
+        chosen = file.take(evenly_spaced(file.count, CALIBRATION_IMAGES))
+    with console.progress("quantize") as show:
+        made = quantize(float_network, chosen, SCHEME, lambda layer, done, total: show(done, total, layer), threads)
+    write_int_network(made, model, inputs)
+    with open_images(test) as file:
+        with console.progress("evaluate") as show:
+            outcome = evaluate(made, file, float_network=float_network, threads=threads, limit=count, progress=show)
+        write_trace(made, file.read(0, TRACED), trace, inputs=inputs)
+        total = file.count
+    layers = int_layers(made)
+    figures = {**outcome.as_json(), "model": model, "trace": trace, "layer_table": layers}
+    if console.write_json(json_path, "demo", figures, inputs):
+        return
+    console.say(f"{float_network.name}: {SCHEME.weights} weights in clusters of {SCHEME.cluster}, 8-bit activations")
+    console.say(f"calibrated on {len(chosen)} images, run on {outcome.count} of the {total} test images, integers only")
+    console.say()
+    console.show_table(console.table(HEADS, map(int_row, layers)))
+    console.say()
+    print_evaluation(outcome)
+    console.say()
+    console.say(f"wrote {model} (the integers of the network) and {trace} (every integer of {TRACED} images)")
+    console.say()
+    console.say("Next, for instance:")
+    for line in (
+        f"refengine inspect {_shown(trace)}",
+        f"refengine run {_shown(model)} {_shown(test)} --first 3 --count 5",
+        f"refengine evaluate {_shown(model)} {_shown(test)} --float {_shown(network)}",
+        f"refengine trace {_shown(model)} {_shown(test)} --digests",
+    ):
+        console.say(f"  {line}")
+
+
+def shipped(name: str) -> Path:
+    """A file that ships with refengine: inside the installed package, or beside it in a clone of the repository."""
+    package = Path(__file__).resolve().parent.parent
+    places = [package / "weights" / name, package.parent / "weights" / name]
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileError(f"{name} ships with refengine and is not there; looked in {places[0].parent}, {places[1].parent}")
+
+
+def _folder(path: str) -> Path:
+    """The folder for what the demo writes, made if it is missing."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be made a folder ({getattr(error, 'strerror', None) or error})") from error
+    return Path(path)
+
+
+def _shown(path: str) -> str:
+    """The path as a shell reads it, relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return shlex.quote(relative if len(relative) < len(path) else path)

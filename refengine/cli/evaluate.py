@@ -1,0 +1,80 @@
+"""``refengine evaluate``: how many labelled images an integer network gets right."""
+
+import click
+
+from ..accuracy.evaluate import Evaluation, evaluate, wilson
+from ..network.float_file import read_float_network
+from ..network.images import open_images
+from ..network.int_file import read_int_network
+from . import console, options
+
+
+@click.command("evaluate")
+@click.argument("model", metavar="MODEL.h5")
+@click.argument("images", metavar="IMAGES.h5")
+@click.option("--float", "float_path", metavar="NET.h5", help="The float network, to be counted beside it.")
+@click.option("--limit", type=options.POSITIVE, metavar="N", help="Only the first N images.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 if fewer of the images are right.",
+)
+@options.batch
+@options.backend
+@options.threads
+@options.json_file
+def command(model, images, float_path, limit, threshold, batch, backend, threads, json_path) -> None:
+    """Count how many labelled images an integer network gets right, and what was clipped on the way.
+
+    Counts come with Wilson's 95 % interval: what the share could be, had other images of the kind been drawn.
+    """
+    inputs = [model, images, *([] if float_path is None else [float_path])]
+    console.check_outputs([json_path], inputs)
+    network = read_int_network(model)
+    float_network = None if float_path is None else read_float_network(float_path)
+    with open_images(images) as file, console.progress("evaluate") as show:
+        outcome = evaluate(
+            network,
+            file,
+            float_network=float_network,
+            backend=backend,
+            batch=batch,
+            threads=threads,
+            limit=limit,
+            progress=show,
+        )
+    figures = {**outcome.as_json(), "threshold": threshold}
+    if not console.write_json(json_path, "evaluate", figures, inputs):
+        print_evaluation(outcome)
+    if threshold is not None and outcome.correct * 100 < threshold * outcome.count:
+        console.complain(f"top-1 is {_percent(outcome.top1)}, below the threshold of {threshold:g} %")
+        click.get_current_context().exit(1)
+
+
+def print_evaluation(outcome: Evaluation) -> None:
+    """The figures of an evaluation, as a table and a line for each thing that was clipped."""
+    console.say(f"model {outcome.model_hash}, contract {outcome.contract}, rounding {', '.join(outcome.rounding)}")
+    console.show_table(console.table(("", "correct>", "images>", "share>", "95 % interval>"), _rows(outcome)))
+    if outcome.agreeing is not None:
+        console.say(f"same class as the float network: {outcome.agreeing} of {outcome.count}")
+    console.say(f"multiplications replaced by additions: {_percent(outcome.multiplications_replaced)}")
+    values = sum(events.values for events in outcome.layers.values())
+    console.say(f"of {values} values {outcome.saturated} were clipped to their format, {outcome.overflowed} overflowed")
+
+
+def _rows(outcome: Evaluation):
+    for name, correct in (
+        ("integers top-1", outcome.correct),
+        ("integers top-5", outcome.correct_top5),
+        ("float top-1", outcome.float_correct),
+        ("float top-5", outcome.float_correct_top5),
+    ):
+        if correct is not None:
+            low, high = wilson(correct, outcome.count)
+            share = _percent(correct / outcome.count)
+            yield name, correct, outcome.count, share, f"{_percent(low)} to {_percent(high)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

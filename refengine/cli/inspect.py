@@ -1,0 +1,175 @@
+"""``refengine inspect``: says what a file is and what is in it.
+
+A reader makes the figures, which ``--json`` writes as they are; a printer makes text and tables of the same figures.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import numpy as np
+
+from ..engine.trace import FORMAT as TRACE
+from ..engine.trace import open_trace, roundings
+from ..network.float_file import FORMAT as FLOAT_NETWORK
+from ..network.float_file import read_float_network
+from ..network.hdf5 import open_checked
+from ..network.images import FORMAT as IMAGES
+from ..network.images import open_images
+from ..network.int_file import FORMAT as INT_NETWORK
+from ..network.int_file import read_int_network
+from . import console, options
+from .layers import FLOAT_HEADS, HEADS, float_layers, float_row, int_layers, int_row, times
+
+Figures = dict[str, Any]
+
+
+@click.command("inspect")
+@click.argument("file", metavar="FILE")
+@options.json_file
+def command(file, json_path) -> None:
+    """Say what a file is and what is in it: a network of floats or integers, labelled images, or a trace.
+
+    For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
+    its accumulator needs at most, and its requantization.
+    """
+    console.check_outputs([json_path], [file])
+    with open_checked(file, {name: {1} for name in _KINDS}) as root:
+        kind = root.text("format")
+    read, show = _KINDS[kind]
+    figures = {"file": file, "format": kind, **read(file)}
+    if not console.write_json(json_path, "inspect", figures, [file]):
+        show(figures)
+
+
+# ----------------------------------------------------------------------------------------------------------- networks
+
+
+def _int_network(file: str) -> Figures:
+    network = read_int_network(file)
+    return {
+        "name": network.name,
+        "model_hash": network.hash,
+        "contract": network.contract,
+        "input_shape": list(network.input_shape),
+        "channels": network.channels,
+        "classes": network.classes,
+        "rounding": list(roundings(network)),
+        "made_with": dict(network.made_with),
+        "layers": int_layers(network),
+    }
+
+
+def _show_int_network(figures: Figures) -> None:
+    console.say(f"{figures['file']}: network of integers {_network(figures)}")
+    _show_origin(figures)
+    console.say(f"made with {', '.join(f'{key} {value}' for key, value in figures['made_with'].items() if value)}")
+    console.show_table(console.table(HEADS, map(int_row, figures["layers"])))
+
+
+def _float_network(file: str) -> Figures:
+    network = read_float_network(file)
+    layers = float_layers(network)
+    return {
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "channels": network.channels,
+        "classes": network.classes,
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "source": network.source,
+        "licence": network.licence,
+        "parameters": sum(layer["parameters"] for layer in layers),
+        "layers": layers,
+    }
+
+
+def _show_float_network(figures: Figures) -> None:
+    console.say(f"{figures['file']}: float network {_network(figures)}")
+    console.say(f"{figures['parameters']:,} parameters; source: {figures['source']}; licence: {figures['licence']}")
+    console.show_table(console.table(FLOAT_HEADS, map(float_row, figures["layers"])))
+
+
+def _network(figures: Figures) -> str:
+    name, shape = figures["name"], times(figures["input_shape"])
+    return f"{name!r}, images {shape} {figures['channels']}, {figures['classes']} classes"
+
+
+def _show_origin(figures: Figures) -> None:
+    console.say(f"model {figures['model_hash']}")
+    console.say(f"contract {figures['contract']}, rounding {', '.join(figures['rounding']) or 'none'}")
+
+
+# --------------------------------------------------------------------------------------------------- images and traces
+
+
+def _labelled_images(file: str) -> Figures:
+    with open_images(file, labels_required=False) as images:
+        labels, names = images.labels, images.class_names
+        return {
+            "count": images.count,
+            "shape": list(images.shape),
+            "labels": labels is not None,
+            "class_names": None if names is None else list(names),
+            "classes": [] if labels is None else _classes(labels, names),
+        }
+
+
+def _classes(labels: np.ndarray, names: Sequence[str] | None) -> list[Figures]:
+    """The classes that occur, and how often."""
+    return [
+        {"class": number, "name": names[number] if names else None, "images": count}
+        for number, count in zip(*(found.tolist() for found in np.unique(labels, return_counts=True)), strict=True)
+    ]
+
+
+def _show_labelled_images(figures: Figures) -> None:
+    what = "labelled images" if figures["labels"] else "images without labels"
+    console.say(f"{figures['file']}: {figures['count']} {what}, {times(figures['shape'])}")
+    if figures["classes"]:
+        console.show_table(console.table(("class>", "name", "images>"), (row.values() for row in figures["classes"])))
+
+
+def _trace(file: str) -> Figures:
+    with open_trace(file) as trace:
+        layers = [
+            {
+                "name": layer.name,
+                "op": layer.op,
+                "format": layer.format,
+                "exponent": layer.exponent,
+                "stages": {stage: list(trace.stage(layer.name, stage).shape[1:]) for stage in layer.stages},
+            }
+            for layer in map(trace.layer, trace.layers)
+        ]
+        return {
+            "network": trace.network,
+            "model_hash": trace.model_hash,
+            "contract": trace.contract,
+            "rounding": list(trace.roundings),
+            "backend": trace.backend,
+            "made_by": trace.refengine,
+            "count": trace.count,
+            "images_sha256": trace.images_sha256,
+            "layers": layers,
+        }
+
+
+def _show_trace(figures: Figures) -> None:
+    console.say(f"{figures['file']}: trace of {figures['count']} images through {figures['network']!r}")
+    _show_origin(figures)
+    console.say(f"images sha256 {figures['images_sha256']}")
+    console.show_table(console.table(("layer", "op", "codes", "2^>", "stages"), map(_trace_row, figures["layers"])))
+
+
+def _trace_row(layer: Figures) -> list[object]:
+    stages = ", ".join(f"{stage} {times(shape)}" for stage, shape in layer["stages"].items())
+    return [layer["name"], layer["op"], layer["format"], layer["exponent"], stages]
+
+
+_KINDS = {
+    INT_NETWORK: (_int_network, _show_int_network),
+    FLOAT_NETWORK: (_float_network, _show_float_network),
+    IMAGES: (_labelled_images, _show_labelled_images),
+    TRACE: (_trace, _show_trace),
+}

@@ -1,0 +1,84 @@
+"""``refengine VERB``: finds the verb's file, and turns what goes wrong into one line and an exit code.
+
+0 done or the same, 1 different or below a threshold, 2 bad input, 130 interrupted.  A verb's file is imported when the
+verb is called, so ``refengine --help`` loads neither NumPy nor Numba nor HDF5.
+"""
+
+import io
+import sys
+from importlib import import_module
+
+import click
+
+from .. import CONTRACT, __version__
+from ..errors import RefengineError
+
+VERBS = {
+    "demo": "Quantize the network that ships with refengine and run it in integers.",
+    "quantize": "Turn a float network into an integer one.",
+    "inspect": "Say what a file is and what is in it.",
+    "run": "Run images through an integer network and print its logits.",
+    "trace": "Write every integer of a run, or a digest of each layer.",
+    "evaluate": "Count how many labelled images a network gets right.",
+}
+
+
+class Failure(click.ClickException):
+    """Bad input: one line on stderr."""
+
+    exit_code = 2
+
+    def show(self, file=None) -> None:
+        line = " ".join(self.format_message().splitlines())
+        click.echo(f"refengine: error: {line}", file=file, err=True)
+
+
+class Interrupted(Failure):
+    """Ctrl-C."""
+
+    exit_code = 130
+
+
+class Verbs(click.Group):
+    """The group of all verbs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            raise click.UsageError(f"verb {cmd_name!r} is unknown; verbs are {', '.join(VERBS)}", ctx)
+        return import_module(f".{cmd_name}", __package__).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except RefengineError as error:
+            raise Failure(str(error)) from error
+        except MemoryError as error:
+            raise Failure(f"there is not enough memory ({error or 'no details'})") from error
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="VERB ...",
+    epilog="Try 'refengine demo' first.  'refengine VERB --help' explains a verb.",
+)
+@click.version_option(__version__, message=f"refengine {__version__}, contract {CONTRACT}")
+def verbs() -> None:
+    """Convolutional networks in nothing but integers, the same bits everywhere."""
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    verbs.main(prog_name="refengine")

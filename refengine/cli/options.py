@@ -1,0 +1,46 @@
+"""Options that more than one verb has."""
+
+import os
+
+import click
+
+from ..engine.run import BACKENDS
+from ..errors import RangeError
+
+POSITIVE = click.IntRange(min=1)
+NATURAL = click.IntRange(min=0)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+backend = click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="kernels",
+    show_default=True,
+    help="What computes: the Numba kernels or the NumPy definitions.  Both give the same bits.",
+)
+threads = click.option(
+    "--threads",
+    type=POSITIVE,
+    default=cores,
+    show_default="all cores",
+    help="How many threads; changes no number.",
+)
+batch = click.option("--batch", type=POSITIVE, metavar="N", help="Images at a time; changes no number.")
+json_file = click.option(
+    "--json", "json_path", metavar="FILE", help="Write the figures as JSON too; '-' prints them instead of the tables."
+)
+first = click.option(
+    "--first", type=NATURAL, default=0, show_default=True, metavar="K", help="Number of the first image."
+)
+
+
+def chosen_images(count: int, first: int, wanted: int | None, file: str) -> range:
+    """Numbers of the images ``first``, ``first + 1``, ...: ``wanted`` of them, or as many as the file has."""
+    if first >= count:
+        raise RangeError(f"{file}: has images 0..{count - 1}, asked for {first}")
+    return range(first, count if wanted is None else min(count, first + wanted))

@@ -1,0 +1,108 @@
+"""``refengine quantize``: a float network and calibration images in, an integer network out."""
+
+import time
+from typing import Any
+
+import click
+
+from ..errors import SchemeError
+from ..network.float_file import read_float_network
+from ..network.images import evenly_spaced, open_images
+from ..network.int_file import write_int_network
+from ..network.int_network import IntNetwork
+from ..numbers.accumulator import POLICIES
+from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
+from ..numbers.rounding import ROUNDINGS
+from ..quantize.clusters import METHODS
+from ..quantize.quantize import quantize
+from ..quantize.scheme import EXPONENTS, SCALE_EXPONENTS, Scheme
+from . import console, options
+from .layers import int_layers
+
+
+def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
+    """An option that sets the scheme's field of its name, and has that field's default."""
+    field = name.lstrip("-").replace("-", "_")
+    kind = click.Choice(list(choices)) if choices else int
+    return click.option(name, field, type=kind, default=getattr(Scheme, field), show_default=True, **keywords)
+
+
+@click.command("quantize")
+@click.argument("network", metavar="NET.h5")
+@click.option("--calibration", required=True, metavar="IMAGES.h5", help="Images to calibrate on; labels are not used.")
+@click.option("-o", "--output", required=True, metavar="OUT.h5", help="Where to write the integer network.")
+@_scheme_option("--weights", WEIGHT_FORMATS, help="Weight format of the middle layers.")
+@_scheme_option("--cluster", metavar="N", help="Filters (input channels of one output) that share a scale.")
+@_scheme_option("--method", METHODS, help="How ternary codes are chosen.")
+@_scheme_option("--first", WEIGHT_FORMATS, help="Weight format of the first layer with weights.")
+@_scheme_option("--last", WEIGHT_FORMATS, help="Weight format of the last layer with weights.")
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="PATTERN=FORMAT",
+    help="Weight format by layer name, shell pattern or role (first, last, depthwise, pointwise); the last one wins.",
+)
+@_scheme_option("--scale-exponent", SCALE_EXPONENTS, help="Scales share one exponent per output channel or per layer.")
+@_scheme_option("--activations", ACTIVATION_FORMATS, help="Format after a ReLU.")
+@_scheme_option("--exponents", EXPONENTS, help="Output exponents: lose least in the mean square, or never saturate.")
+@click.option(
+    "--reestimate/--no-reestimate",
+    default=None,
+    help="Re-estimate batch norm on the calibration images.  [default: if any layer is ternary]",
+)
+@_scheme_option("--multiplier-bits", metavar="B", help="Width of the multipliers, 1 (pure shifts) to 15.")
+@_scheme_option("--rounding", ROUNDINGS, help="How every requantization rounds.")
+@_scheme_option("--seed", metavar="S", help="Key of stochastic rounding.")
+@_scheme_option("--accumulator-bits", metavar="B", help="Width of the accumulators, 16 to 32.")
+@_scheme_option("--accumulator-policy", POLICIES, help="What a sum does that does not fit.")
+@click.option(
+    "--calibration-images",
+    type=options.POSITIVE,
+    default=1024,
+    show_default=True,
+    metavar="N",
+    help="How many of the images, evenly spaced, are used.",
+)
+@options.threads
+@options.json_file
+def command(network, calibration, output, calibration_images, threads, json_path, layers, **fields) -> None:
+    """Turn a float network into one of integers, calibrated on images.
+
+    The result is a pure function of the two files and the options.  Its hash names it in every trace and report.
+    """
+    inputs = [network, calibration]
+    scheme = Scheme(layers=tuple(_pair(text) for text in layers), **fields)
+    console.check_outputs([output, json_path], inputs)
+    float_network = read_float_network(network)
+    with open_images(calibration, labels_required=False) as file:
+        images = file.take(evenly_spaced(file.count, calibration_images))
+    start = time.perf_counter()
+    with console.progress("quantize") as show:
+        made = quantize(float_network, images, scheme, lambda layer, done, total: show(done, total, layer), threads)
+    seconds = time.perf_counter() - start
+    write_int_network(made, output, inputs)
+    figures = {
+        "output": output,
+        "model_hash": made.hash,
+        "calibration_images": len(images),
+        "seconds": seconds,
+        "made_with": dict(made.made_with),
+        "layers": int_layers(made),
+    }
+    if not console.write_json(json_path, "quantize", figures, inputs):
+        console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {len(images)} calibration images")
+        console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    pattern, equals, fmt = text.rpartition("=")
+    if not equals or not pattern:
+        raise SchemeError(f"--layer is {text!r}, needed PATTERN=FORMAT, as 'layer2.*=int4'")
+    return pattern, fmt
+
+
+def _formats(network: IntNetwork) -> str:
+    """How many layers have which weights: '17 ternary, 2 int8'."""
+    formats = [layer.weight_format for layer in network.layers if layer.weight_format is not None]
+    return ", ".join(f"{formats.count(name)} {name}" for name in WEIGHT_FORMATS if name in formats)

@@ -1,0 +1,71 @@
+"""``refengine trace``: every integer of a run in a file, or one digest a layer."""
+
+import click
+
+from ..engine.digest import digests
+from ..engine.trace import choose_layers, write_trace
+from ..network.images import open_images
+from ..network.int_file import read_int_network
+from . import console, options
+
+
+@click.command("trace")
+@click.argument("model", metavar="MODEL.h5")
+@click.argument("images", metavar="IMAGES.h5")
+@click.option("-o", "--output", metavar="TRACE.h5", help="Where to write the trace.")
+@click.option("--digests", "with_digests", is_flag=True, help="Print the SHA-256 of each layer's integers.")
+@options.first
+@click.option("--count", type=options.POSITIVE, default=1, show_default=True, metavar="N", help="How many images.")
+@click.option(
+    "--layer", "patterns", multiple=True, metavar="PATTERN", help="Only layers of this name or shell pattern.  [repeat]"
+)
+@click.option(
+    "--partial-sums-of", metavar="LAYER", help="Also each cluster's sum of this conv or fc, before its scale."
+)
+@options.backend
+@options.threads
+@options.json_file
+def command(
+    model, images, output, with_digests, first, count, patterns, partial_sums_of, backend, threads, json_path
+) -> None:
+    """Write every integer of a run: accumulators, totals before rounding, codes; or print a digest of each layer.
+
+    Whoever builds the same network elsewhere compares the trace number by number, or the digests at a glance.
+    """
+    if output is None and not with_digests:
+        raise click.UsageError("nothing to do: -o TRACE.h5 writes a trace, --digests prints digests")
+    inputs = [model, images]
+    console.check_outputs([output, json_path], inputs)
+    network = read_int_network(model)
+    layers = choose_layers(network, patterns or None)
+    with open_images(images, labels_required=False) as file:
+        numbers = options.chosen_images(file.count, first, count, images)
+        pixels = file.read(numbers.start, numbers.stop)
+    figures: dict = {"model_hash": network.hash, "first": first, "count": len(pixels), "output": output}
+    if with_digests:
+        with console.progress("digests") as show:
+            found = digests(network, pixels, backend, threads=threads, progress=show)
+        figures["digests"] = {layer.name: found[layer.name] for layer in layers}
+    if output is not None:
+        with console.progress("trace") as show:
+            write_trace(
+                network,
+                pixels,
+                output,
+                layers=[layer.name for layer in layers],
+                partial_sums_of=partial_sums_of,
+                backend=backend,
+                progress=show,
+                inputs=inputs,
+            )
+    if not console.write_json(json_path, "trace", figures, inputs):
+        _print(figures, network.contract, len(layers))
+
+
+def _print(figures: dict, contract: int, layers: int) -> None:
+    console.say(f"model {figures['model_hash']}, contract {contract}")
+    if "digests" in figures:
+        for name, digest in figures["digests"].items():
+            console.say(f"{digest}  {name}")
+    if figures["output"] is not None:
+        console.say(f"{figures['output']}: trace of {layers} layers, {figures['count']} images from {figures['first']}")

@@ -1,0 +1,602 @@
+"""What hostile HDF5 files do to the one door that reads them, and what interrupted writers leave behind."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from refengine.errors import FileError, NetworkError
+from refengine.network import hdf5
+from refengine.network.hdf5 import open_checked, printable, put_array, put_attributes, shown, write_atomically
+
+FORMATS = {"test": {1, 2}}
+ONE = np.ones(3, np.float32)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "some file.h5"
+
+
+def make(path, build=None, **attributes):
+    """A file of the format that the tests open, with whatever ``build`` puts into it by plain h5py."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "test", "version": 1, **attributes})
+        if build:
+            build(file)
+    return path
+
+
+def refusal(path, ask=lambda root: None, formats=FORMATS):
+    """The message with which reading is refused: FileError, one line, the file's name in front."""
+    with pytest.raises(FileError) as caught, open_checked(path, formats) as root:
+        ask(root)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert message.startswith(f"{path}: ")
+    return message
+
+
+def answer(path, ask):
+    with open_checked(path, FORMATS) as root:
+        return ask(root)
+
+
+# ---- opening
+
+
+def test_missing_file_and_folder(path, tmp_path):
+    assert "No such file" in refusal(path)
+    assert "is a folder" in refusal(tmp_path)
+
+
+def test_empty_file_and_other_file(path):
+    path.write_bytes(b"")
+    assert "is empty" in refusal(path)
+    path.write_bytes(b"PK\x03\x04" * 100)
+    assert "is not an HDF5 file" in refusal(path)
+
+
+def test_pipe_is_refused_without_waiting(path):
+    os.mkfifo(path)
+    assert "not a regular file" in refusal(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
+def test_unreadable_file(path):
+    make(path).chmod(0)
+    assert "permission denied" in refusal(path)
+
+
+def test_name_with_line_break_stays_on_one_line(tmp_path):
+    with (
+        pytest.raises(FileError, match=r"a\\nb\.h5: cannot be opened") as caught,
+        open_checked(tmp_path / "a\nb.h5", {}),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileError, match="null"), open_checked("a\0b", {}):
+        pass
+
+
+@pytest.mark.parametrize("keep", range(1, 100, 4))
+def test_truncated_file(path, keep):
+    whole = make(path, lambda f: f.create_dataset("x", data=np.arange(3000.0))).read_bytes()
+    path.write_bytes(whole[: len(whole) * keep // 100])
+    assert refusal(path, lambda root: root.array("x", np.float64))
+
+
+def test_format_and_version(path):
+    assert "'format' is 'test', needed 'other'" in refusal(make(path), formats={"other": {1}})
+    assert "'version' is 3, this program reads 'test' of version 1, 2" in refusal(make(path, version=3))
+    assert "'version' is 1.5" in refusal(make(path, version=1.5))
+    assert "needed a text" in refusal(make(path, format=7))
+    with h5py.File(path, "w"):
+        pass
+    assert "has no attribute 'format'" in refusal(path)
+
+
+# ---- links and objects
+
+
+def test_links_are_not_followed(path, tmp_path):
+    other = make(tmp_path / "other.h5", lambda f: f.create_dataset("x", data=ONE))
+
+    def build(file):
+        file["real"] = ONE
+        file["hard"] = file["real"]
+        file["soft"] = h5py.SoftLink("/real")
+        file["dangling"] = h5py.SoftLink("/nowhere")
+        file["external"] = h5py.ExternalLink(str(other), "/x")
+        file["home"] = h5py.SoftLink("/")
+        file.create_group("inner")["up"] = file["/"]
+
+    make(path, build)
+    for name in ("soft", "dangling", "external"):
+        assert "link" in refusal(path, lambda root, name=name: root.array(name, np.float32))
+        assert f"/{name}: " in refusal(path, lambda root, name=name: root.group(name))
+    assert "has no 'home/real'" in refusal(path, lambda root: root.array("home/real", np.float32))
+    assert "has no 'inner/up'" in refusal(path, lambda root: root.group("inner/up"))
+    assert answer(path, lambda root: root.array("hard", np.float32)).tolist() == [1, 1, 1]
+    assert answer(path, lambda root: root.group("inner").group("up").path) == "/inner/up"
+
+
+def test_wrong_kind_of_object(path):
+    def build(file):
+        file.create_group("group")
+        file["data"] = ONE
+        file["kind"] = np.dtype("f4")
+
+    make(path, build)
+    assert "/group: is a group, a dataset was needed" in refusal(path, lambda root: root.array("group", np.float32))
+    assert "/data: is a dataset, a group was needed" in refusal(path, lambda root: root.group("data"))
+    assert "/kind: is a data type" in refusal(path, lambda root: root.array("kind", np.float32))
+    assert "has no 'nothing'" in refusal(path, lambda root: root.group("nothing"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "\udc80", "a/b"])
+def test_odd_names_are_refused(path, name):
+    refusal(make(path), lambda root: root.group(name))
+
+
+def test_names_are_sorted_printable_and_not_too_many(path, monkeypatch):
+    make(path, lambda f: [f.create_group(name) for name in ("b", "a", "C")])
+    assert answer(path, lambda root: root.names()) == ("C", "a", "b")
+    monkeypatch.setattr(hdf5, "MAX_CHILDREN", 2)
+    assert "has 3 members, at most 2" in refusal(path, lambda root: root.names())
+    for odd in (b"a\nb", b"\xff\xfe"):
+        make(path, lambda f, odd=odd: h5py.h5g.create(f.id, odd))
+        assert "names must be printable" in refusal(path, lambda root: root.names())
+
+
+# ---- attributes
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(5, 5), (np.uint8(5), 5), (np.array([5], ">i2"), 5), (True, 1), (np.int64(-3), -3), (np.array(7), 7)],
+)
+def test_integer(path, value, expected):
+    found = answer(make(path, x=value), lambda root: root.integer("x", -3, 7))
+    assert found == expected
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    "value", [8, -4, 1.0, "5", [1, 2], [[1]], 1 + 2j, h5py.Empty("i4"), np.uint64(2**64 - 1), b"5"]
+)
+def test_not_an_integer(path, value):
+    assert "attribute 'x'" in refusal(make(path, x=value), lambda root: root.integer("x", -3, 7))
+
+
+def test_integers_and_reals(path):
+    make(path, x=[1, 2, 3], y=[0.5, np.nan], z=np.array([1, 2], np.float16), one=4)
+    assert answer(path, lambda root: root.integers("x", 3, 0, 9)) == (1, 2, 3)
+    assert answer(path, lambda root: root.integers("x", None, 0, 9)) == (1, 2, 3)
+    assert answer(path, lambda root: root.integers("one", 1, 0, 9)) == (4,)
+    assert answer(path, lambda root: root.reals("x", 3)) == (1.0, 2.0, 3.0)
+    assert answer(path, lambda root: root.reals("z", None)) == (1.0, 2.0)
+    assert answer(path, lambda root: root.real("one")) == 4.0
+    assert "needed 2 integers in 0..9" in refusal(path, lambda root: root.integers("x", 2, 0, 9))
+    assert "needed 3 integers in 0..2" in refusal(path, lambda root: root.integers("x", 3, 0, 2))
+    assert "needed 2 finite numbers" in refusal(path, lambda root: root.reals("y", 2))
+    assert "needed one finite number" in refusal(path, lambda root: root.real("x"))
+
+
+@pytest.mark.parametrize("value", ["größe", "größe".encode(), np.array(["größe"], object), np.bytes_("größe".encode())])
+def test_text(path, value):
+    assert answer(make(path, x=value), lambda root: root.text("x")) == "größe"
+
+
+@pytest.mark.parametrize("value", [np.bytes_(b"\xff\xfe"), 3, ["a", "b"], [[1.0]], h5py.Empty("f4"), 1 + 2j])
+def test_not_a_text(path, value):
+    assert "attribute 'x'" in refusal(make(path, x=value), lambda root: root.text("x"))
+
+
+def test_variable_length_text_that_is_not_utf8(path):
+    make(path, lambda f: f.attrs.create("x", b"ab\xff", dtype=h5py.string_dtype()))
+    assert "is not UTF-8 text" in refusal(path, lambda root: root.text("x"))
+
+
+def test_defaults_are_for_missing_attributes_only(path):
+    make(path, x="text", y=[1, 2])
+    assert answer(path, lambda root: (root.text("no", ""), root.integer("no", 0, 1, None), root.real("no", 0.5))) == (
+        "",
+        None,
+        0.5,
+    )
+    assert "needed one integer" in refusal(path, lambda root: root.integer("x", 0, 1, 0))
+    assert "needed a text" in refusal(path, lambda root: root.text("y", ""))
+    assert "has no attribute 'no'" in refusal(path, lambda root: root.text("no"))
+
+
+def test_absurd_attributes(path, monkeypatch):
+    def build(file):
+        many = h5py.h5s.create_simple((1 << 40,))
+        with pytest.raises((ValueError, RuntimeError, OSError)):  # the library itself does not write such a one
+            h5py.h5a.create(file.id, b"x", h5py.h5t.NATIVE_INT8, many)
+        file.attrs["long"] = "x" * 5000
+        file.attrs["many"] = np.zeros(100)
+
+    make(path, build)
+    monkeypatch.setattr(hdf5, "MAX_TEXT", 1000)
+    monkeypatch.setattr(hdf5, "MAX_NUMBERS", 99)
+    assert "has 5000 bytes, at most 1000" in refusal(path, lambda root: root.text("long"))
+    assert "larger than any" in refusal(path, lambda root: root.reals("many", None))
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{", "", "[1, 2", "NaN1", "[" + "9" * 10_000 + "]"])
+def test_json_that_is_none(path, text):
+    assert "JSON" in refusal(make(path, x=text), lambda root: root.json_texts("x"))
+
+
+def test_json(path):
+    make(path, good='["a", "b"]', numbers="[1, 2]", other='{"a": [1, null]}')
+    assert answer(path, lambda root: root.json_texts("good")) == ("a", "b")
+    assert answer(path, lambda root: root.json("other")) == {"a": [1, None]}
+    assert "needed a JSON list of texts" in refusal(path, lambda root: root.json_texts("numbers"))
+    assert "needed a JSON list of texts" in refusal(path, lambda root: root.json_texts("other"))
+
+
+# ---- datasets
+
+
+@pytest.mark.parametrize("stored", ["<f4", ">f4", "<f2", "<f8"])
+def test_floats_of_any_width_keep_their_value(path, stored):
+    make(path, lambda f: f.create_dataset("x", data=np.array([[0.5, -3.0]], stored)))
+    found = answer(path, lambda root: root.array("x", np.float32, (1, None)))
+    assert found.dtype == np.float32
+    assert found.dtype.isnative
+    assert found.tolist() == [[0.5, -3.0]]
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "words"),
+    [
+        (np.array([0.1]), np.float32, "cannot hold exactly"),
+        (np.array([1e300]), np.float32, "cannot hold exactly"),
+        (np.array([300]), np.uint8, "cannot hold exactly"),
+        (np.array([2**64 - 1], np.uint64), np.int64, "cannot hold exactly"),
+        (np.array([-1], np.int8), np.uint64, "cannot hold exactly"),
+        (np.array([1]), np.float32, "holds int64, needed float32"),
+        (np.array([1.0]), np.int32, "holds float64, needed int32"),
+        (np.array([1j]), np.float32, "holds complex128"),
+        (np.array([b"a"]), np.float32, "holds |S1"),
+        (np.zeros(2, [("a", "f4")]), np.float32, "needed float32"),
+        (np.zeros(2, np.longdouble), np.float64, "needed float64"),
+        (np.array([1.0, np.nan]), np.float64, "holds nan at [1]"),
+        (np.array([[1.0], [-np.inf]], np.float32), np.float32, "holds -inf at [1, 0]"),
+        (np.array(np.inf, np.float32), np.float32, "holds inf at []"),
+    ],
+)
+def test_wrong_types_and_values(path, stored, wanted, words):
+    make(path, lambda f: f.create_dataset("x", data=stored))
+    assert words in refusal(path, lambda root: root.array("x", wanted))
+
+
+def test_finite_can_be_waived(path):
+    make(path, lambda f: f.create_dataset("x", data=np.array([np.nan, np.inf, 1])))
+    assert np.isnan(answer(path, lambda root: root.array("x", np.float32, finite=False))[0])
+
+
+def test_shapes(path):
+    make(path, lambda f: f.create_dataset("x", data=np.zeros((2, 3), np.float32)))
+    assert answer(path, lambda root: root.array("x", np.float32, (None, 3))).shape == (2, 3)
+    for shape in [(2,), (3, 2), (2, 3, None), ()]:
+        assert "has shape (2, 3), needed (" in refusal(path, lambda root, s=shape: root.array("x", np.float32, s))
+
+
+def exabytes(file):
+    file.create_dataset("x", (1 << 60,), "f8", chunks=(1024,), compression="gzip")
+
+
+def one_written_chunk_of_exabytes(file):
+    file.create_dataset("x", (1 << 60,), "f4", chunks=(1024,), compression="gzip")[:1024] = 0
+
+
+def negative_looking_size(file):
+    file.create_dataset("x", (1 << 32, 1 << 31), "f4", chunks=(1 << 10, 1 << 10))
+
+
+def never_written(file):
+    file.create_dataset("x", (10,), "f4")
+
+
+def half_written(file):
+    file.create_dataset("x", (100,), "f4", chunks=(10,), compression="gzip")[:50] = 1
+
+
+def external_storage(file):
+    file.create_dataset("x", (2,), "f4", external=[(__file__, 0, 8)])
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((3,), "f4")
+    layout[:] = h5py.VirtualSource(file.filename, "real", (3,))
+    file["real"] = ONE
+    file.create_virtual_dataset("x", layout)
+
+
+def other_filter(file):
+    file.create_dataset("x", data=np.zeros(1000, "f4"), compression="lzf")
+
+
+def lossy_filter(file):
+    file.create_dataset("x", data=np.zeros(1000, "f4"), scaleoffset=3)
+
+
+def gzip_twice(file):
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((1000,))
+    plan.set_deflate(9)
+    plan.set_filter(h5py.h5z.FILTER_DEFLATE, 0, (9,))
+    made = h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((1000,)), plan)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.zeros(1000, "f4"))
+
+
+def no_array(file):
+    file["x"] = h5py.Empty("f4")
+
+
+STORAGE = [
+    (exabytes, "claims 9223372036854775808 bytes in 0 stored"),
+    (one_written_chunk_of_exabytes, "claims 4611686018427387904 bytes in"),
+    (negative_looking_size, "claims 36893488147419103232 bytes in 0 stored"),
+    (never_written, "claims 40 bytes in 0 stored"),
+    (half_written, "has 5 of its 10 chunks"),
+    (external_storage, "in another file"),
+    (virtual, "virtual"),
+    (other_filter, "filters"),
+    (lossy_filter, "filters"),
+    (gzip_twice, "each once"),
+    (no_array, "is empty"),
+]
+
+
+@pytest.mark.parametrize(("build", "words"), STORAGE, ids=[build.__name__ for build, _ in STORAGE])
+def test_storage_that_is_refused(path, build, words):
+    make(path, build)
+    assert words in refusal(path, lambda root: root.array("x", np.float32))
+    assert words in refusal(path, lambda root: root.dataset("x", np.float32))
+    assert words in refusal(path, lambda root: root.texts("x"))
+
+
+def test_caps(path, monkeypatch):
+    make(path, lambda f: f.create_dataset("x", data=np.zeros((8, 100), "f4"), chunks=(8, 100), compression="gzip"))
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5, "MAX_ARRAY_BYTES", 3000)
+        assert "claims 3200 bytes, at most 3000" in refusal(path, lambda root: root.array("x", np.float32))
+        assert "8 rows are 3200 bytes" in refusal(path, lambda root: root.dataset("x", np.float32)[:])
+        assert answer(path, lambda root: root.dataset("x", np.float32)[:7]).shape == (7, 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5, "MAX_CHUNK_BYTES", 3000)
+        assert "has chunks of 3200 bytes" in refusal(path, lambda root: root.array("x", np.float32))
+
+    def again_and_again(root):
+        root._source.left = 10_000
+        for _ in range(4):
+            root.array("x", np.float32)
+
+    assert "arrays larger than" in refusal(path, again_and_again)
+
+
+def test_rows_of_a_dataset(path):
+    rows = np.arange(30, dtype=np.uint8).reshape(10, 3)
+    make(path, lambda f: f.create_dataset("x", data=rows, chunks=(4, 3), compression="gzip", fletcher32=True))
+    with open_checked(path, FORMATS) as root:
+        found = root.dataset("x", np.uint8, (None, 3))
+        assert (len(found), found.shape, found.chunk_rows) == (10, (10, 3), 4)
+        np.testing.assert_array_equal(found[3:8], rows[3:8])
+        np.testing.assert_array_equal(found[8:99], rows[8:])
+        assert found[4:4].shape == (0, 3)
+        for start, stop in [(-1, 2), (3, 2), (5, 11)]:
+            with pytest.raises(FileError, match=r"has rows 0\.\.9"):
+                found.read(start, stop)
+        with pytest.raises(FileError, match="steps of 1"):
+            found[::2]
+
+
+def test_damaged_chunk_is_a_file_error(path):
+    rows = np.random.default_rng(0).integers(0, 256, (64, 100), np.uint8)
+    make(path, lambda f: f.create_dataset("x", data=rows, chunks=(8, 100), fletcher32=True, compression="gzip"))
+    with h5py.File(path) as file:
+        where = file["x"].id.get_chunk_info(5).byte_offset
+    damaged = bytearray(path.read_bytes())
+    damaged[where + 400] ^= 1
+    path.write_bytes(damaged)
+    assert "/x: cannot be read (" in refusal(path, lambda root: root.array("x", np.uint8))
+    assert "/x: cannot be read (" in refusal(path, lambda root: root.dataset("x", np.uint8)[40:48])
+    assert (answer(path, lambda root: root.dataset("x", np.uint8)[:40]) == rows[:40]).all()
+
+
+def test_texts(path, monkeypatch):
+    def build(file):
+        file["fixed"] = np.array(["ä".encode(), b"b"], "S")
+        file["free"] = ["ä", "b"]
+        file.create_dataset("bad", data=[b"\xff"], dtype=h5py.string_dtype())
+        file["numbers"] = ONE
+        file["square"] = np.array([[b"a"]])
+
+    make(path, build)
+    for name in ("fixed", "free"):
+        assert answer(path, lambda root, name=name: root.texts(name, 2)) == ("ä", "b")
+    assert "'bad'[0] is not UTF-8 text" in refusal(path, lambda root: root.texts("bad"))
+    for name in ("numbers", "square"):
+        assert "strings" in refusal(path, lambda root, name=name: root.texts(name))
+    assert "needed 3 strings" in refusal(path, lambda root: root.texts("free", 3))
+    monkeypatch.setattr(hdf5, "MAX_TEXT", 20)
+    make(path, lambda f: f.create_dataset("x", data=["a" * 20] * 17, dtype=h5py.string_dtype()))
+    assert "more than 320 bytes of text" in refusal(path, lambda root: root.texts("x"))
+
+
+def test_no_flipped_byte_gets_through_as_another_error(path):
+    """3 x 400 files with one wrong bit each: read, or refused with a FileError (run apart, as HDF5 might crash)."""
+    program = f"""
+import random, h5py, numpy as np
+from refengine.errors import FileError
+from refengine.network.hdf5 import open_checked
+path = {str(path)!r}
+def read(root):
+    root.names(), root.text("t"), root.reals("r", 2), root.json("j"), root.group("g").array("y", np.int32, (7,))
+    root.array("x", np.float32), root.texts("s")
+for libver in ("earliest", "v110", "latest"):
+    with h5py.File(path, "w", libver=libver) as f:
+        f.attrs.update(dict(format="test", version=1, t="text", r=[1.0, 2.0], j="[1]"))
+        f.create_dataset("x", data=np.arange(200, dtype="f4"), chunks=(50,), compression="gzip", shuffle=True)
+        f["s"] = ["a", "bc"]
+        f.create_group("g")["y"] = np.arange(7, dtype="i4")
+    whole = open(path, "rb").read()
+    for seed in range(400):
+        choose = random.Random(seed)
+        damaged = bytearray(whole)
+        damaged[choose.randrange(len(whole))] ^= 1 << choose.randrange(8)
+        open(path, "wb").write(damaged)
+        try:
+            with open_checked(path, {{"test": {{1}}}}) as root:
+                read(root)
+        except FileError as error:
+            assert str(error).isprintable() and str(error).startswith(path), str(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# ---- writing
+
+
+def test_the_file_appears_whole_and_alone(path, tmp_path):
+    with write_atomically(path) as file:
+        assert not path.exists()
+        put_attributes(file, {"format": "test", "version": 2, "none": None, "pair": (1, 2), "half": 0.5})
+        put_array(file, "x", ONE)
+    assert os.listdir(tmp_path) == [path.name]
+    assert answer(path, lambda root: root.array("x", np.float32)).tolist() == [1, 1, 1]
+    assert answer(path, lambda root: (root.integers("pair", 2, 0, 9), root.real("half"))) == ((1, 2), 0.5)
+    assert not answer(path, lambda root: root.has_attribute("none"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, NetworkError, SystemExit])
+def test_nothing_is_left_of_an_interrupted_one(path, tmp_path, error):
+    path.write_bytes(b"before")
+
+    def interrupted():
+        with write_atomically(path) as file:
+            put_array(file, "x", ONE)
+            raise error("stop")
+
+    with pytest.raises(error):
+        interrupted()
+    assert os.listdir(tmp_path) == [path.name]
+    assert path.read_bytes() == b"before"
+
+
+def test_other_os_errors_become_file_errors(path, tmp_path):
+    with pytest.raises(FileError, match="cannot be written"), write_atomically(path):
+        raise OSError("disk on fire")
+    assert os.listdir(tmp_path) == []
+
+
+def test_disk_that_is_almost_full(path, monkeypatch):
+    monkeypatch.setattr(hdf5.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, 5_000_000))
+    with write_atomically(path) as file:
+        put_array(file, "small", ONE)
+    with pytest.raises(FileError, match="8000000 bytes may not fit"), write_atomically(path) as file:
+        put_array(file, "large", np.zeros(1_000_000))
+
+
+def test_an_input_is_never_overwritten(path, tmp_path):
+    make(path)
+    (tmp_path / "soft.h5").symlink_to(path)
+    os.link(path, tmp_path / "hard.h5")
+    for name in (path.name, "soft.h5", "hard.h5", f"../{tmp_path.name}/{path.name}"):
+        with pytest.raises(FileError, match="is also read from"), write_atomically(tmp_path / name, ["none", path]):
+            pass
+    with pytest.raises(FileError, match="is also read from"), write_atomically(tmp_path / "new", [tmp_path / "new"]):
+        pass
+
+
+def test_places_that_cannot_be_written(path, tmp_path):
+    with pytest.raises(FileError, match="there is no folder"), write_atomically(tmp_path / "no" / "x.h5"):
+        pass
+    with pytest.raises(FileError, match="not a regular file"), write_atomically(tmp_path):
+        pass
+    with pytest.raises(FileError, match="not a regular file"), write_atomically("/dev/null"):
+        pass
+    with pytest.raises(FileError, match="cannot be written"), write_atomically("a\0b"):
+        pass
+
+
+def test_a_link_stays_a_link(path, tmp_path):
+    link = tmp_path / "link.h5"
+    link.symlink_to(path)
+    with write_atomically(link) as file:
+        put_array(file, "x", ONE)
+    assert link.is_symlink()
+    assert path.is_file()
+
+
+def test_same_content_same_bytes(tmp_path, monkeypatch):
+    """In two processes, a second apart, for a clock that HDF5 would store in seconds."""
+    program = """
+import sys, time, numpy as np
+from refengine.network.hdf5 import put_array, put_attributes, write_atomically
+time.sleep(float(sys.argv[2]))
+with write_atomically(sys.argv[1]) as file:
+    put_attributes(file, {"format": "test", "version": 1, "text": "t" * 100, "list": [1.5, 2.5]})
+    for name in "abcdefghij":
+        group = file.create_group(name)
+        put_attributes(group, {"number": 3})
+        put_array(group, "large", np.arange(5000.0))
+        put_array(group, "small", np.arange(5))
+"""
+    for name, wait in (("one", "0"), ("two", "1.1")):
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / name), wait], check=True, timeout=60)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@given(
+    st.sampled_from(["i1", "u1", "<i2", ">i4", "<u8", "<f4", ">f8", "f2"]).flatmap(
+        lambda kind: arrays(kind, st.sampled_from([(), (0,), (3,), (2, 3), (40, 7, 9)]), fill=st.just(0))
+    )
+)
+def test_arrays_come_back(tmp_path_factory, array):
+    path = tmp_path_factory.mktemp("round") / "x.h5"
+    with write_atomically(path) as file:
+        put_attributes(file, {"format": "test", "version": 1})
+        stored = put_array(file, "x", array)
+        assert stored.dtype.byteorder != ">"
+        assert (stored.compression == "gzip") == (array.nbytes >= 4096)
+    found = answer(path, lambda root: root.array("x", array.dtype, array.shape, finite=False))
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == array.dtype.newbyteorder("=")
+
+
+def test_put_array_refuses_what_is_no_number(path):
+    with pytest.raises(FileError, match="only numbers"), write_atomically(path) as file:
+        put_array(file, "x", np.array([b"a"]))
+    with write_atomically(path) as file:
+        assert put_array(file, "flags", np.array([True, False])).dtype == np.uint8
+
+
+# ---- words
+
+
+def test_words_for_messages():
+    assert printable("a\nb\x1b\udc80ü") == r"a\nb\x1b\udc80ü"
+    assert shown("x" * 1000) == "'" + "x" * 76 + "..."
+    assert shown("a\nb") == r"'a\nb'"

@@ -1,0 +1,547 @@
+"""IntNetwork: what it refuses, and by which name; the bounds that make every order of summation legal; the hash."""
+
+from dataclasses import replace
+
+import networks
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refengine.engine.run import run
+from refengine.errors import AccumulatorOverflow, NetworkError, RangeError, RefengineError
+from refengine.network.int_network import IntLayer, IntNetwork, accumulator_bits_needed
+from refengine.numbers.formats import INT8, INT32, UINT8
+from refengine.ops import OPS
+
+PIXEL = {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
+
+
+def gap(why):
+    return pytest.mark.xfail(reason=why, strict=True)
+
+
+def refused(error, text, build):
+    """``build`` raises exactly that class, in one line that holds the text."""
+    with pytest.raises(RefengineError) as caught:
+        build()
+    assert type(caught.value) is error
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def changed(name, /, **fields):
+    """The small network with one layer's fields changed."""
+    return networks.with_layer(networks.small(), name, **fields)
+
+
+def conv_with(**fields):
+    """The small network with other attributes of its convolution."""
+    return changed("001_conv", attributes={**networks.small().layers[1].attributes, **fields})
+
+
+def fc_with(**constants):
+    """The small network with other constants of its fc."""
+    return changed("002_fc", constants={**networks.small().layers[2].constants, **constants})
+
+
+def with_middle(*layers, classes=2):
+    """input, the given layers, and an fc of as many inputs as the last of them has numbers."""
+    network = networks.small()
+    shape = {"000_input": (2, 2, 1)}
+    for layer in layers:
+        inputs = [shape[name] for name in layer.inputs] or [()]
+        shape[layer.name] = OPS[layer.op].output_shape(*inputs, **layer.arguments)
+    last = list(shape)[-1]
+    size = int(np.prod(shape[last]))
+    constants = {
+        "weight": np.ones((classes, size), np.int8),
+        "scale": np.ones((classes, 1), np.int8),
+        "bias": np.zeros(classes, np.int32),
+    }
+    fc = replace(network.layers[2], inputs=(last,), constants=constants, attributes={"cluster": size})
+    return networks.small(layers=(network.layers[0], *layers, fc))
+
+
+def requantized(name, inputs, exponent=0, fmt=UINT8, **fields):
+    return IntLayer(name, "requantize", inputs, exponent, requantize=networks.plain_requantize(fmt, **fields))
+
+
+# ---------------------------------------------------------------------------------------------------------- structure
+
+
+def test_the_small_network_is_as_it_says():
+    """Shapes, formats, ranges and the numbers it gives, worked out by hand."""
+    network = networks.small()
+    assert network.shapes == {"000_input": (2, 2, 1), "001_conv": (1, 1, 2), "002_fc": (2,)}
+    assert [fmt.name for fmt in network.formats.values()] == ["uint8", "int8", "int32"]
+    assert network.ranges["001_conv"] == (-128, 127)
+    # acc = 10 + 3 * (7 - 5 + 9) = 43 and -20 + 5 * (-7 - 5 + 8) = -40; codes (43 * 5 + 4) >> 3 and (-40 * 2 + 2) >> 2
+    image = np.array([[[[7], [5]], [[8], [9]]]], np.uint8)
+    assert run(network, image).tolist() == [[100 * 27 - 50 * -20 + 7, -127 * 27 + 3 * -20]]
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "fields"),
+    [
+        (NetworkError, "contract 2, this engine keeps contract 1", {"contract": 2}),
+        (NetworkError, "the first layer of a network is its input", {"layers": ()}),
+        (NetworkError, "the first layer of a network is its input", {"layers": networks.small().layers[1:]}),
+        (NetworkError, "gives 2 numbers, the network has 3 classes", {"classes": 3}),
+        (NetworkError, "layer '000_input' (input): images have 3 channels", {"input_shape": (2, 2, 3)}),
+        (NetworkError, "layer '001_conv' (conv): a kernel of 2 does not fit", {"input_shape": (1, 2, 1)}),
+        (NetworkError, "layer '002_fc' (fc): input of shape (1, 1, 4)", {"input_shape": (3, 2, 1)}),
+    ],
+)
+def test_networks_that_do_not_fit_together(error, text, fields):
+    refused(error, text, lambda: networks.small(**fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "fields"),
+    [
+        (
+            "layer '002_fc' (lstm): operator 'lstm' is unknown; available: input, conv",
+            "002_fc",
+            {"op": "lstm"},
+        ),
+        ("layer '000_input' (fc): its name occurs twice", "002_fc", {"name": "000_input"}),
+        ("reads '009_conv', which is no earlier layer", "002_fc", {"inputs": ("009_conv",)}),
+        ("reads '002_fc', which is no earlier layer", "002_fc", {"inputs": ("002_fc",)}),
+        ("reads '002_fc', which is no earlier layer", "001_conv", {"inputs": ("002_fc",)}),
+        ("reads '003', which is no earlier layer", "001_conv", {"residual": "003"}),
+        ("layer '001_conv' (conv): reads 2 layers, needs 1", "001_conv", {"inputs": ("000_input", "000_input")}),
+        ("layer '001_conv' (conv): reads 0 layers, needs 1", "001_conv", {"inputs": ()}),
+        ("layer '001_conv' (conv): has a residual and no residual_shift", "001_conv", {"residual": "000_input"}),
+        ("layer '002_fc' (fc): has a residual and no residual_shift", "002_fc", {"residual": "001_conv"}),
+        ("layer '001_conv' (conv): accumulates and needs a requantization", "001_conv", {"requantize": None}),
+        ("attributes are [], needs ['cluster']", "002_fc", {"attributes": {}}),
+        ("attributes are ['cluster', 'flip'], needs", "002_fc", {"attributes": {"cluster": 2, "flip": False}}),
+        ("constants are [], needs ['bias', 'scale', 'weight']", "002_fc", {"constants": {}}),
+        ("weight format 'int2' is unknown; available: ternary, int4, int8", "002_fc", {"weight_format": "int2"}),
+        ("weight format None is unknown", "002_fc", {"weight_format": None}),
+        ("weight_exponent is one int64 for each of 2", "002_fc", {"weight_exponent": None}),
+        ("gives the logits, which need one weight_exponent", "002_fc", {"weight_exponent": np.array([-4, -5])}),
+        ("weight_exponent is one int64 for each of 2", "002_fc", {"weight_exponent": np.zeros(3, np.int64)}),
+        ("weight_exponent is one int64 for each of 2", "002_fc", {"weight_exponent": np.zeros(2, np.int32)}),
+    ],
+)
+def test_a_layer_is_refused_by_its_name(text, name, fields):
+    refused(NetworkError, text, lambda: changed(name, **fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"strides": (0, 1)},
+        {"strides": (1,)},
+        {"strides": [1, 1]},
+        {"strides": (1, 1.0)},
+        {"strides": (1, 65537)},
+        {"pads": (0, 0, 0, -1)},
+        {"pads": (0, 0)},
+        {"group": 0},
+        {"group": True},
+        {"group": "1"},
+        {"cluster": 0},
+        {"cluster": 65537},
+        {"cluster": None},
+    ],
+    ids=str,
+)
+def test_an_attribute_that_cannot_be(fields):
+    """By layer, attribute and value."""
+    [(name, value)] = fields.items()
+    text = f"layer '001_conv' (conv): attribute {name} is {value!r}, which it cannot be"
+    refused(NetworkError, text, lambda: conv_with(**fields))
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "constants"),
+    [
+        (RangeError, "weight: int8 codes are stored as int8, found int16", {"weight": np.zeros((2, 2), np.int16)}),
+        (RangeError, "weight: int8 codes lie in -127..127, found -128..0", {"weight": np.diag([-128, 0]).astype("i1")}),
+        (RangeError, "scale: scale codes lie in 0..127, found -1..-1", {"scale": np.full((2, 1), -1, np.int8)}),
+        (RangeError, "bias: int32 codes are stored as int32", {"bias": np.zeros(2)}),
+        (NetworkError, "weight has shape (2, 2, 1), needs 2 dimensions", {"weight": np.zeros((2, 2, 1), np.int8)}),
+        (NetworkError, "weight has shape (2, 0), needs 2 dimensions, none", {"weight": np.zeros((2, 0), np.int8)}),
+        (NetworkError, "scale has shape (2, 2), clusters of 2 need (2, 1)", {"scale": np.zeros((2, 2), np.int8)}),
+        (NetworkError, "bias has shape (3,), 2 output channels need (2,)", {"bias": np.zeros(3, np.int32)}),
+    ],
+)
+def test_constants_that_are_no_codes_or_do_not_fit(error, text, constants):
+    refused(error, f"layer '002_fc' (fc): {text}", lambda: fc_with(**constants))
+
+
+def test_ternary_codes_are_three():
+    weight = networks.small().layers[1].constants["weight"] * 2
+    constants = {**networks.small().layers[1].constants, "weight": weight}
+    text = "layer '001_conv' (conv): weight: ternary codes lie in -1..1, found -2..2"
+    refused(RangeError, text, lambda: changed("001_conv", constants=constants))
+
+
+def test_groups_divide_the_outputs():
+    weight = np.ones((3, 1, 1, 1), np.int8)
+    conv = IntLayer(
+        "002_conv",
+        "conv",
+        ("001_conv",),
+        0,
+        {"weight": weight, "scale": np.ones((3, 1), np.int8), "bias": np.zeros(3, np.int32)},
+        {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 2, "cluster": 1},
+        networks.plain_requantize(),
+        weight_format="ternary",
+        weight_exponent=np.zeros(3, np.int64),
+    )
+    layers = (*networks.small().layers[:2], conv)
+    text = "layer '002_conv' (conv): 3 output channels do not divide into 2 groups"
+    refused(NetworkError, text, lambda: networks.small(layers=layers))
+
+
+def test_accumulators_are_not_codes():
+    """Nobody reads accumulators, and nobody requantizes what has none."""
+    layers = (*networks.small().layers, IntLayer("003_flatten", "flatten", ("002_fc",), -6))
+    text = "layer '002_fc' (fc): accumulates and needs a requantization: only the last layer's accumulators are logits"
+    refused(NetworkError, text, lambda: networks.small(layers=layers))
+    flatten = IntLayer("001_flatten", "flatten", ("000_input",), 0, requantize=networks.plain_requantize())
+    refused(NetworkError, "layer '001_flatten' (flatten): passes codes through", lambda: with_middle(flatten))
+
+
+def test_one_input_and_it_comes_first():
+    layers = (networks.small().layers[0], replace(networks.small().layers[0], name="001_input"))
+    refused(NetworkError, "layer '001_input' (input): a network has one input", lambda: networks.small(layers=layers))
+
+
+def test_a_concat_joins_something():
+    concat = IntLayer("001_concat", "concat", (), 0)
+    text = "layer '001_concat' (concat): reads 0 layers, needs at least one"
+    refused(NetworkError, text, lambda: networks.small(layers=(networks.small().layers[0], concat)))
+
+
+# ----------------------------------------------------------------------------------------- numbers mean the same thing
+
+
+def test_exponents_of_what_is_added_joined_or_passed():
+    """Shifts align what is added; joined and passed codes keep their exponent; a residual meets its product."""
+    coarser = requantized("001_requantize", ("000_input",), 2)
+    both = ("000_input", "001_requantize")
+    add = IntLayer("002_add", "add", both, 0, attributes={"shifts": (0, 2)}, requantize=networks.plain_requantize())
+    assert with_middle(coarser, add).shapes["002_add"] == (2, 2, 1)
+    wrong = replace(add, attributes={"shifts": (1, 2)})
+    refused(
+        NetworkError,
+        "layer '002_add' (add): shifts (1, 2) do not align exponents [0, 2]: (0, 2) do",
+        lambda: with_middle(coarser, wrong),
+    )
+    concat = IntLayer("002_concat", "concat", both, 0)
+    text = "layer '002_concat' (concat): joins or passes codes of exponents [0, 2] under the exponent 0"
+    refused(NetworkError, text, lambda: with_middle(coarser, concat))
+    pool = IntLayer("001_maxpool", "maxpool", ("000_input",), 1, attributes=PIXEL)
+    text = "layer '001_maxpool' (maxpool): joins or passes codes of exponents [0] under the exponent 1"
+    refused(NetworkError, text, lambda: with_middle(pool))
+    step = networks.plain_requantize(shift=np.array([3]), residual_shift=np.array([2]))
+    residual = IntLayer("001_r", "requantize", ("000_input",), 1, requantize=step, residual="000_input")
+    assert with_middle(residual).layers[1].residual == "000_input"
+    text = "layer '001_r' (requantize): residual_shift does not bring the residual"
+    refused(NetworkError, text, lambda: with_middle(replace(residual, exponent=0)))
+    text = "layer '001_r' (requantize): has a residual_shift and no residual"
+    refused(NetworkError, text, lambda: with_middle(replace(residual, residual=None)))
+
+
+def test_a_residual_has_the_shape_of_the_result():
+    pool = IntLayer("001_pool", "global_avgpool", ("000_input",), 0, requantize=networks.plain_requantize())
+    step = networks.plain_requantize(shift=np.array([3]), residual_shift=np.array([3]))
+    last = IntLayer("002_r", "requantize", ("001_pool",), 0, requantize=step, residual="000_input")
+    text = "layer '002_r' (requantize): its result (1, 1, 1) and its residual (2, 2, 1) differ in shape"
+    refused(NetworkError, text, lambda: with_middle(pool, last))
+
+
+@gap("IntNetwork does not compare the formats of what a concat joins")
+def test_formats_of_what_is_joined():
+    """uint8 and int8 codes side by side would be int16."""
+    signed = requantized("001_requantize", ("000_input",), fmt=INT8)
+    concat = IntLayer("002_concat", "concat", ("000_input", "001_requantize"), 0)
+    refused(NetworkError, "layer '002_concat' (concat)", lambda: with_middle(signed, concat))
+
+
+@gap("IntNetwork lets a layer in the middle requantize to int32, which the kernels cut to 16 bits")
+def test_only_the_last_layer_may_give_int32():
+    wide = requantized("001_requantize", ("000_input",), fmt=INT32, multiplier=np.array([1000]), hi=2**20)
+    refused(NetworkError, "layer '001_requantize' (requantize)", lambda: with_middle(wide))
+
+
+@pytest.mark.parametrize("what", ["multiplier", "shift"])
+def test_requantization_has_one_entry_a_channel_or_one(what):
+    step = networks.plain_requantize(**{what: np.array([1, 1, 1])})
+    text = f"layer '001_conv': {what} has 3 entries for 2 channels"
+    refused(NetworkError, text, lambda: changed("001_conv", requantize=step))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("rounding 'nearest' is unknown; available: floor", {"rounding": "nearest"}),
+        ("multiplier lies in 0..2147483647, found -1..-1", {"multiplier": np.array([-1])}),
+        ("multiplier is one int64 a channel, found int32", {"multiplier": np.array([1], np.int32)}),
+        ("multiplier is one int64 a channel, found int64 of shape (1, 1)", {"multiplier": np.array([[1]])}),
+        ("shift lies in 0..62, found 63..63", {"shift": np.array([63])}),
+        ("residual_shift lies in 0..53, found 54..54", {"residual_shift": np.array([54])}),
+        ("activation 'gelu' is unknown; available: none, relu, clip", {"activation": "gelu"}),
+        ("the clip 5..4 leaves uint8", {"lo": 5, "hi": 4}),
+        ("the clip -1..255 leaves uint8, 0..255", {"lo": -1}),
+        ("dynamic exponents are named by the contract but not built", {"dynamic": True}),
+    ],
+)
+def test_requantizations_that_the_contract_does_not_know(text, fields):
+    refused(RangeError, text, lambda: networks.plain_requantize(**fields))
+
+
+# ------------------------------------------------------------------------------------------------------------- bounds
+
+
+def test_a_layer_that_can_overflow_is_refused_by_name():
+    """White pixels, weights and scales of 127, and a bias that brings the sum to 2**31 - 1 exactly, or one further."""
+    inputs = 522
+    network = networks.small()
+    constants = {
+        "weight": np.full((1, inputs), 127, np.int8),
+        "scale": np.full((1, 1), 127, np.int8),
+        "bias": np.array([2**31 - 1 - 255 * 127 * 127 * inputs], np.int32),
+    }
+
+    def build(bias):
+        fc = replace(
+            network.layers[2],
+            name="001_fc",
+            inputs=("000_input",),
+            constants={**constants, "bias": constants["bias"] + np.int32(bias)},
+            attributes={"cluster": inputs},
+            weight_exponent=np.zeros(1, np.int64),
+        )
+        return networks.small(input_shape=(inputs, 1, 1), classes=1, layers=(network.layers[0], fc))
+
+    white = np.full((1, inputs, 1, 1), 255, np.uint8)
+    assert run(build(0), white).tolist() == [[2**31 - 1]]
+    text = "layer '001_fc' (fc): sums can reach 0..2147483648, which needs 33 bits; its accumulator has 32"
+    refused(AccumulatorOverflow, text, lambda: build(1))
+
+
+@pytest.mark.parametrize("policy", ["wrap", "saturate", "error"])
+def test_a_narrow_accumulator_is_refused_only_where_the_policy_is_error(policy):
+    """The fc of the small network, with a bias that takes it beyond 16 bits."""
+    assert accumulator_bits_needed(*networks.small().bounds["002_fc"]) == 16
+    wider = {**networks.small().layers[2].constants, "bias": np.array([2**15, 0], np.int32)}
+
+    def build(bits):
+        return changed("002_fc", constants=wider, accumulator_bits=bits, accumulator_policy=policy)
+
+    assert build(17).layers[2].accumulator_bits == 17
+    if policy == "error":
+        text = "layer '002_fc' (fc): sums can reach -19150..51868, which needs 17 bits; its accumulator has 16"
+        refused(AccumulatorOverflow, text, lambda: build(16))
+    else:
+        assert build(16).layers[2].accumulator_bits == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("an accumulator has 16 to 32 bits, found 15", {"accumulator_bits": 15}),
+        ("an accumulator has 16 to 32 bits, found 33", {"accumulator_bits": 33}),
+        ("accumulator policy 'clamp' is unknown; available: error, wrap, saturate", {"accumulator_policy": "clamp"}),
+    ],
+)
+def test_accumulators_that_the_contract_does_not_know(text, fields):
+    refused(RangeError, f"layer '002_fc' (fc): {text}", lambda: changed("002_fc", **fields))
+
+
+def test_sums_before_rounding_end_at_62_bits():
+    """The multiplier is part of the bound (Q1)."""
+    step = networks.plain_requantize(multiplier=np.array([2**31 - 1]))
+    biased = {**networks.small().layers[1].constants, "bias": np.array([2**31 - 2000, 0], np.int32)}
+    fields = {"constants": biased, "requantize": step}
+    assert changed("001_conv", **fields)
+    step = replace(step, residual_shift=np.array([53]), shift=np.array([53]))
+    conv = {"weight": np.ones((1, 1, 1, 1), np.int8), "scale": np.ones((1, 1), np.int8)}
+    layer = replace(
+        networks.small().layers[1],
+        constants={**conv, "bias": np.array([2**31 - 1 - 255], np.int32)},
+        weight_exponent=np.zeros(1, np.int64),
+        requantize=step,
+        exponent=0,
+        residual="000_input",
+    )
+    layers = (networks.small().layers[0], layer)
+    text = f"layer '001_conv': sums before rounding can reach {(2**31 - 1) ** 2 + (255 << 53)}, the contract ends"
+    refused(RangeError, text, lambda: networks.small(layers=layers, classes=4))
+
+
+@st.composite
+def conv_on_pixels(draw):
+    """A network whose first convolution reads pixels as they are, and that convolution."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    growing = networks.Growing(lambda options: draw(st.sampled_from(options)), rng, ("half_up",))
+    shape = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    growing.layers.append(
+        IntLayer(
+            "000_input",
+            "input",
+            (),
+            0,
+            {"bias": np.zeros(shape[2], np.int32)},
+            {"flip": False},
+            networks.plain_requantize(),
+        )
+    )
+    growing.known["000_input"] = networks.Known(shape, 0, UINT8, 0, 255, rng.integers(0, 256, (2, *shape), np.uint8))
+    growing.weighted("conv", 2, shape[2], shape[:2], strides=(1, 1), pads=(0, 0, 0, 0), group=1)
+    channels = {1: "gray", 2: "gray", 3: "RGB"}[shape[2]]
+    return growing.network(shape, 2, channels)
+
+
+@settings(max_examples=100, deadline=None)
+@given(conv_on_pixels(), st.integers(0, 2**32 - 1))
+def test_no_partial_sum_in_any_order_leaves_the_bounds(network, seed):
+    """The terms of every sum, shuffled: each prefix stays within the bound of its channel (A2)."""
+    rng = np.random.default_rng(seed)
+    conv = network.layers[1]
+    pixels = networks.random_images(network, 1, seed)[0].astype(np.int64).transpose(2, 0, 1)
+    los, his = network.bounds[conv.name]
+    for o, weights in enumerate(weights_of(conv)):
+        terms = np.append((weights * pixels).ravel(), conv.constants["bias"][o])
+        prefixes = np.cumsum(rng.permutation(terms))
+        assert los[o] <= min(prefixes) <= max(prefixes) <= his[o]
+
+
+@settings(max_examples=100, deadline=None)
+@given(conv_on_pixels())
+def test_a_crafted_image_attains_the_bounds(network):
+    """White where the weight pulls towards the end, black elsewhere: the end is reached, but for a contrary bias."""
+    conv = network.layers[1]
+    los, his = network.bounds[conv.name]
+    seen = {}
+    for o, weights in enumerate(weights_of(conv)):
+        for ends, wanted in ((his, weights > 0), (los, weights < 0)):
+            image = (255 * wanted).astype(np.uint8).transpose(1, 2, 0)[None]
+            run(network, image, "reference", lambda layer, _, result: seen.__setitem__(layer.name, result))
+            bias = int(conv.constants["bias"][o])
+            helps = bias > 0 if ends is his else bias < 0
+            acc = int(OPS["conv"].reference(image, **conv.arguments)[0, 0, 0, o])
+            assert acc == int(ends[o]) + (0 if helps else bias)
+            assert conv.accumulator_bits < 32 or acc == int(seen[conv.name].accumulator[0, 0, 0, o])
+
+
+def weights_of(conv):
+    """scale * code, int64 (O, I, KH, KW), by a loop."""
+    weight = conv.constants["weight"].astype(np.int64)
+    for o, i in np.ndindex(weight.shape[:2]):
+        weight[o, i] *= int(conv.constants["scale"][o, i // conv.attributes["cluster"]])
+    return weight
+
+
+# --------------------------------------------------------------------------------------------------------------- hash
+
+
+def test_the_hash_is_the_same_for_ever():
+    """If this fails, numbers or their record changed: that is another contract."""
+    assert networks.small().hash == "1df4b290cf6d16d00cc24c7176863630268f3190ff79d8e8f4ee99cc3eef9259"
+
+
+def test_names_and_origin_are_no_part_of_the_hash():
+    network = networks.small(name="another", made_with={})
+    network = networks.with_layer(network, "001_conv", covers=("x",))
+    assert network.hash == networks.small().hash
+
+
+def variants(network):
+    """Every network that differs in one integer or one choice, as far as it is legal."""
+    for layer in network.layers:
+        for change in (*changes_of_arrays(layer), *changes_of_choices(layer)):
+            try:
+                yield layer.name, change, networks.with_layer(network, layer.name, **change)
+            except (NetworkError, RangeError, AccumulatorOverflow):
+                continue
+
+
+def changes_of_arrays(layer):
+    for name, array in layer.constants.items():
+        for other in one_more(array):
+            yield {"constants": {**layer.constants, name: other}}
+    if layer.weight_exponent is not None:
+        yield from ({"weight_exponent": other} for other in one_more(layer.weight_exponent))
+    if layer.requantize is not None:
+        for name in ("multiplier", "shift"):
+            for other in one_more(getattr(layer.requantize, name)):
+                yield {"requantize": replace(layer.requantize, **{name: other})}
+
+
+def one_more(array):
+    """Copies of the array with 1 added to, or taken from, one element."""
+    for index in np.ndindex(array.shape):
+        for step in (1, -1):
+            other = array.copy()
+            other[index] += step
+            yield other
+
+
+def changes_of_choices(layer):
+    yield {"exponent": layer.exponent + 1}
+    yield {"accumulator_bits": 31}
+    yield {"accumulator_policy": "wrap"}
+    yield {"weight_format": "int8"} if layer.weight_format == "ternary" else {}
+    for name, value in layer.attributes.items():
+        other = not value if isinstance(value, bool) else 2 if value == 1 else value
+        yield {"attributes": {**layer.attributes, name: other}} if other != value else {}
+    if layer.requantize is not None:
+        step = layer.requantize
+        for field, value in (("rounding", "floor"), ("activation", "clip"), ("seed", 1)):
+            yield {"requantize": replace(step, **{field: value})}
+        yield {"requantize": replace(step, lo=step.lo + 1)}
+        yield {"requantize": replace(step, hi=step.hi - 1)}
+
+
+def test_the_hash_changes_with_any_integer():
+    """Every single change gives a hash of its own."""
+    network = networks.small()
+    hashes = {network.hash: None}
+    count = 0
+    for name, change, other in variants(network):
+        if change:
+            assert other.hash not in hashes, (name, change, hashes[other.hash])
+            hashes[other.hash] = name, change
+            count += 1
+    assert count > 60
+
+
+def test_the_hash_does_not_look_at_memory():
+    """Order in memory is no integer."""
+    weight = networks.small().layers[2].constants["weight"]
+    assert fc_with(weight=np.asfortranarray(weight)).hash == networks.small().hash
+
+
+# ------------------------------------------------------------------------------------------------------------- access
+
+
+def test_a_layer_is_found_by_name_with_or_without_its_number():
+    network = networks.every_op()
+    assert network.layer("001_conv").name == "001_conv"
+    assert network.layer("add").op == "add"
+    refused(NetworkError, "0 layers are called 'pool'; layers: 000_input, 001_conv", lambda: network.layer("pool"))
+    refused(NetworkError, "3 layers are called 'conv'", lambda: network.layer("conv"))
+
+
+def test_arrays_are_frozen():
+    network = networks.every_op()
+    for layer in network.layers:
+        step = layer.requantize
+        arrays = [*layer.constants.values(), layer.weight_exponent]
+        arrays += [step.multiplier, step.shift, step.residual_shift] if step else []
+        assert not any(array.flags.writeable for array in arrays if array is not None)
+
+
+@settings(max_examples=50, deadline=None)
+@given(networks.int_networks())
+def test_random_networks_are_legal_and_hash_alike_when_built_again(network):
+    again = IntNetwork(**networks.fields_of(network))
+    assert again.hash == network.hash
+    assert set(again.bounds) == {layer.name for layer in again.layers if OPS[layer.op].ACCUMULATES}

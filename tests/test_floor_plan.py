@@ -1,0 +1,288 @@
+"""The house stands as the package's docstring draws it: who may import whom, where floats and rounding are forbidden,
+and that nothing is without its test or its clause."""
+
+import ast
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+from refengine.ops import OPS
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "refengine"
+TESTS = ROOT / "tests"
+
+FLOORS = {
+    "numbers": 0,
+    "kernels": 1,
+    "ops": 2,
+    "network": 3,
+    "quantize": 4,
+    "engine": 5,
+    "golden": 6,
+    "accuracy": 6,
+    "interop": 6,
+    "cli": 7,
+}
+FOR_ALL = {"refengine", "refengine.errors"}
+ROOT_CONSTANTS = {"CONTRACT", "__version__"}
+
+FLOAT_FREE_ROOMS = ("numbers", "kernels", "ops", "engine")
+FLOAT_FREE_FILES = ("network/int_network.py", "network/int_file.py", "network/batches.py")
+SEES_FLOATS = ("numbers/nearest.py",)
+
+FLOAT_NAMES = {"float", "complex", "round"}
+FLOAT_ATTRIBUTES = set(
+    """
+    float16 float32 float64 float128 longdouble double single half complex64 complex128 floating
+    true_divide divide sqrt cbrt exp exp2 expm1 log log2 log10 log1p power ldexp frexp fsum hypot
+    mean average std var median percentile linspace round around rint floor ceil trunc fix
+    """.split()  # noqa: SIM905  (a list of 40 words reads worse)
+)
+INTEGER_FUNCTIONS_OF_MATH = {"isqrt", "gcd", "lcm", "prod", "comb"}
+ROUNDING_WORDS = {"round", "around", "round_", "rint", "floor", "ceil", "trunc", "fix"}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+BY_NAME = {path.relative_to(PACKAGE).as_posix(): path for path in SOURCES}
+
+
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def module_of(path):
+    """Dotted name of a source file: refengine/ops/conv.py -> refengine.ops.conv, a folder for its __init__.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imports_of(path):
+    """(dotted module, name taken from it or None) of every import in a file, wherever it stands."""
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield (inner, None) if inner in MODULES else (module, alias.name)
+
+
+def own_imports_of(path):
+    """Modules of refengine that a file imports."""
+    return {(module, name) for module, name in imports_of(path) if module.split(".")[0] == "refengine"}
+
+
+def room_of(module):
+    """refengine.ops.conv -> ops; None for what lies in no room."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in FLOORS else None
+
+
+def by_name(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+# ------------------------------------------------------------------------------------------------------------- imports
+
+
+def test_every_folder_is_a_room_and_is_installed():
+    """A new folder needs a floor here and a line in setup.cfg."""
+    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in SOURCES}
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert {room_of(folder) for folder in folders} <= {*FLOORS, None}
+    assert folders | {"refengine.weights"} == set(setup["options"]["packages"].split())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_imports_point_down(path):
+    """A file may import its own room, lower floors, the errors and the two constants of the package."""
+    here = room_of(module_of(path))
+    if here is None:
+        wanted = {"refengine.cli.main"} if path.name == "__main__.py" else set()
+        assert {module for module, _ in own_imports_of(path)} <= wanted
+        return
+    for module, name in own_imports_of(path):
+        there = room_of(module)
+        if there is None:
+            assert module in FOR_ALL, f"imports {module}"
+            assert module != "refengine" or name in ROOT_CONSTANTS, f"imports {name} from the package itself"
+        else:
+            assert there == here or FLOORS[there] < FLOORS[here], f"{here} imports {module}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").glob("*.py")), ids=by_name)
+def test_kernels_are_sealed(path):
+    """A cached kernel must not depend on another file, which could change without the cache noticing."""
+    doors = {("numba", name) for name in ("njit", "prange")}
+    allowed = doors if path.name == "__init__.py" else {("numpy", None), ("refengine.kernels", "jit")}
+    assert set(imports_of(path)) <= allowed
+
+
+def test_only_the_kernels_know_numba():
+    """Everything else runs without a compiler."""
+    users = {by_name(path) for path in SOURCES for module, _ in imports_of(path) if module.split(".")[0] == "numba"}
+    assert users == {"kernels/__init__.py"}
+
+
+def reachable_from(start):
+    """Names of the files that are loaded when ``start`` is imported."""
+    found, waiting = set(), [PACKAGE / start]
+    while waiting:
+        path = waiting.pop()
+        if by_name(path) not in found:
+            found.add(by_name(path))
+            waiting += [MODULES[module] for module, _ in own_imports_of(path) if module in MODULES]
+    return found
+
+
+def test_nothing_that_runs_a_network_sees_a_float_network():
+    """The wall between floats and integers: what engine/run.py reaches has no way to a float."""
+    reached = reachable_from("engine/run.py")
+    assert "ops/conv.py" in reached
+    floats = {"numbers/nearest.py", "network/float_network.py", "network/float_file.py", "network/forward.py"}
+    assert not reached & floats
+    assert not {name for name in reached if name.startswith("quantize/")}
+
+
+# ------------------------------------------------------------------------------------------------ floats and rounding
+
+
+def float_free():
+    names = [name for name in BY_NAME if name.split("/")[0] in FLOAT_FREE_ROOMS and name not in SEES_FLOATS]
+    return sorted({*names, *FLOAT_FREE_FILES})
+
+
+def complaints_about_floats(tree):
+    """Lines where a file divides, writes a float, or names something that makes one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield node.lineno, f"the literal {node.value}"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield node.lineno, "a division"
+        elif isinstance(node, ast.Name) and node.id in FLOAT_NAMES:
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute):
+            of_math = isinstance(node.value, ast.Name) and node.value.id == "math"
+            if node.attr not in INTEGER_FUNCTIONS_OF_MATH if of_math else node.attr in FLOAT_ATTRIBUTES:
+                yield node.lineno, f".{node.attr}"
+        elif isinstance(node, ast.ImportFrom) and node.module == "math":
+            for alias in node.names:
+                if alias.name not in INTEGER_FUNCTIONS_OF_MATH:
+                    yield node.lineno, f"math.{alias.name}"
+
+
+@pytest.mark.parametrize("name", float_free())
+def test_the_integer_side_has_no_floats(name):
+    """No float literal, no true division, no function that gives a float."""
+    assert list(complaints_about_floats(tree_of(BY_NAME[name]))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = 0.5",
+        "x = a / b",
+        "x /= 2",
+        "float(a)",
+        "np.float64(a)",
+        "a.mean()",
+        "math.sqrt(a)",
+        "from math import ceil",
+    ],
+)
+def test_the_check_for_floats_sees_them(line):
+    assert list(complaints_about_floats(ast.parse(line)))
+
+
+@pytest.mark.parametrize("line", ["x = a // b", "x = a >> 1", "math.isqrt(a)", "from math import prod", "np.int64(1)"])
+def test_the_check_for_floats_lets_integers_pass(line):
+    assert not list(complaints_about_floats(ast.parse(line)))
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.name != "numbers"], ids=by_name)
+def test_only_the_numbers_round(path):
+    """Whoever needs a rounding finds it in refengine/numbers."""
+    found = {
+        (node.lineno, name)
+        for node in ast.walk(tree_of(path))
+        for name in [getattr(node, "attr", None) or getattr(node, "id", None)]
+        if isinstance(node, ast.Attribute | ast.Name) and name in ROUNDING_WORDS
+    }
+    assert not found
+
+
+# ------------------------------------------------------------------------------------------------------- completeness
+
+
+def test_every_operator_has_its_file():
+    """A name is a path."""
+    files = {path.stem for path in (PACKAGE / "ops").glob("*.py")} - {"__init__", "window"}
+    assert files == set(OPS)
+    assert {module.__name__ for module in OPS.values()} == {f"refengine.ops.{name}" for name in OPS}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_operator_is_complete(name):
+    """Its module has what ops/__init__.py says, a test and a section of the contract."""
+    assert all(hasattr(OPS[name], part) for part in ("ACCUMULATES", "output_shape", "reference", "kernels"))
+    assert hasattr(OPS[name], "bound") or not OPS[name].ACCUMULATES
+    assert (TESTS / "ops" / f"test_{name}.py").exists()
+    headings = re.findall(r"^## (\w+)", (ROOT / "docs" / "contract.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert name.capitalize() in headings
+
+
+def sources_that_need_a_test():
+    return [path for path in SOURCES if path.name not in ("__init__.py", "__main__.py")]
+
+
+@pytest.mark.parametrize("path", sources_that_need_a_test(), ids=by_name)
+def test_every_file_has_its_test(path):
+    """refengine/a/b.py is tested by tests/a/test_b.py; a kernel may be tested with the operator of its name."""
+    folder = path.parent.relative_to(PACKAGE)
+    folders = [folder, Path("ops")] if folder.name == "kernels" else [folder]
+    assert any((TESTS / place / f"test_{path.stem}.py").exists() for place in folders)
+
+
+# -------------------------------------------------------------------------------------------------------------- manners
+
+
+def test_no_file_is_called_by_nothing():
+    """A file is named for what it holds."""
+    empty_words = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
+    files = [*SOURCES, *TESTS.rglob("*.py")]
+    assert not {path.stem.removeprefix("test_") for path in files} & empty_words
+
+
+def bad_manners(tree):
+    """Lines that use an assert, or an exception that says nothing."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            yield node.lineno, "an assert, which python -O deletes"
+        elif isinstance(node, ast.Raise) and node.exc is not None:
+            if ast.unparse(node.exc).split("(")[0] in ("Exception", "BaseException"):
+                yield node.lineno, "raises an exception of no kind"
+        elif isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception"):
+            yield node.lineno, "catches everything"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_no_assert_and_no_bare_exception(path):
+    assert list(bad_manners(tree_of(path))) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_every_file_says_what_it_is(path):
+    """A docstring at the top, unless there is nothing to say anything about."""
+    tree = tree_of(path)
+    assert ast.get_docstring(tree) or not tree.body
