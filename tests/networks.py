@@ -149,7 +149,7 @@ def grow(pick, rng, ops, roundings=ROUNDINGS):
     bias = rng.integers(-(2**15), 1, count, np.int32)
     growing.accumulating("input", [], {"bias": bias}, image=shape, flip=channels == "BGR")
     for op in ops:
-        _STEPS[op](growing)
+        STEPS[op](growing)
     return growing.network(shape, pick([3, 1, 7]), channels)
 
 
@@ -222,7 +222,7 @@ def _global_avgpool(growing):
         growing.accumulating("global_avgpool", [growing.last])
 
 
-_STEPS = {
+STEPS = {
     "conv": _conv,
     "fc": _fc,
     "batchnorm": _batchnorm,
@@ -311,6 +311,17 @@ def small(**changed):
     )
     fields = {"name": "small", "input_shape": (2, 2, 1), "classes": 2, "channels": "gray", "layers": layers}
     return IntNetwork(**fields | {"made_with": {"scheme": "by hand", "origin": "tests"}} | changed)
+
+
+def with_fc_on(shape):
+    """An input of that shape and an fc of one class on its first pixel: large images, few weights."""
+    network = small()
+    window = {"kernel_shape": (1, 1), "strides": shape[:2], "pads": (0, 0, 0, 0), "ceil_mode": False}
+    pool = IntLayer("001_pool", "maxpool", ("000_input",), 0, attributes=window)
+    constants = {"weight": np.ones((1, 1), np.int8), "scale": np.ones((1, 1), np.int8), "bias": np.zeros(1, np.int32)}
+    fields = {"inputs": ("001_pool",), "constants": constants, "attributes": {"cluster": 1}}
+    fc = IntLayer(**{**vars(network.layers[2]), **fields, "weight_exponent": np.zeros(1, np.int64)})
+    return small(input_shape=shape, classes=1, layers=(network.layers[0], pool, fc))
 
 
 def with_layer(network, name, /, **changed):

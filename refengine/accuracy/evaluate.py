@@ -173,15 +173,15 @@ def evaluate(
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share; it stays within 0..1 and is honest for few trials.
+    """Wilson's 95 % score interval of a share; it holds the share, stays within 0..1 and is honest for few trials.
 
     >>> [round(end, 4) for end in wilson(9, 10)]
     [0.5958, 0.9821]
     """
-    z2 = _Z95 * _Z95
+    z2, share = _Z95 * _Z95, successes / trials
     middle = (successes + z2 / 2) / (trials + z2)
     half = _Z95 * math.sqrt(successes * (trials - successes) / trials + z2 / 4) / (trials + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -150,13 +150,15 @@ def _trace(file: str) -> Figures:
             "backend": trace.backend,
             "made_by": trace.refengine,
             "count": trace.count,
+            "first_image": trace.first_image,
             "images_sha256": trace.images_sha256,
             "layers": layers,
         }
 
 
 def _show_trace(figures: Figures) -> None:
-    console.say(f"{figures['file']}: trace of {figures['count']} images through {figures['network']!r}")
+    last = figures["first_image"] + figures["count"] - 1
+    console.say(f"{figures['file']}: trace of images {figures['first_image']}..{last} through {figures['network']!r}")
     _show_origin(figures)
     console.say(f"images sha256 {figures['images_sha256']}")
     console.show_table(console.table(("layer", "op", "codes", "2^>", "stages"), map(_trace_row, figures["layers"])))

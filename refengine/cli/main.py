@@ -60,7 +60,7 @@ class Verbs(click.Group):
         except RefengineError as error:
             raise Failure(str(error)) from error
         except MemoryError as error:
-            raise Failure(f"there is not enough memory ({error or 'no details'})") from error
+            raise Failure(f"there is not enough memory ({str(error) or 'no details'})") from error
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
 

@@ -44,7 +44,7 @@ def command(
     figures: dict = {"model_hash": network.hash, "first": first, "count": len(pixels), "output": output}
     if with_digests:
         with console.progress("digests") as show:
-            found = digests(network, pixels, backend, threads=threads, progress=show)
+            found = digests(network, pixels, backend, threads=threads, progress=show, first_image=first)
         figures["digests"] = {layer.name: found[layer.name] for layer in layers}
     if output is not None:
         with console.progress("trace") as show:
@@ -57,6 +57,7 @@ def command(
                 backend=backend,
                 progress=show,
                 inputs=inputs,
+                first_image=first,
             )
     if not console.write_json(json_path, "trace", figures, inputs):
         _print(figures, network.contract, len(layers))
@@ -68,4 +69,5 @@ def _print(figures: dict, contract: int, layers: int) -> None:
         for name, digest in figures["digests"].items():
             console.say(f"{digest}  {name}")
     if figures["output"] is not None:
-        console.say(f"{figures['output']}: trace of {layers} layers, {figures['count']} images from {figures['first']}")
+        last = figures["first"] + figures["count"] - 1
+        console.say(f"{figures['output']}: trace of {layers} layers, images {figures['first']}..{last}")

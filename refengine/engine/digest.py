@@ -27,9 +27,11 @@ def digests(
     batch: int | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    first_image: int = 0,
 ) -> dict[str, str]:
     """SHA-256 (hex) of each layer's accumulators and codes over uint8 images (N, H, W, C).
 
+    ``first_image`` is the position in the run that stochastic rounding gives to the first of them.
     ``progress(done, total)`` is called after each batch.  RangeError for images that the network cannot read.
     """
     stages: dict[tuple[str, str], _Stage] = {}
@@ -41,7 +43,7 @@ def digests(
             for stage, array in stages_of(layer, result):
                 found.append((layer.name, stage, _described(array), _image_digests(array)))
 
-        run(network, numbered[1], backend, observe, numbered[0])
+        run(network, numbered[1], backend, observe, first_image + numbered[0])
         return found
 
     batches = image_batches(images, batch_size(network) if batch is None else batch)

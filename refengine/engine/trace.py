@@ -70,20 +70,22 @@ def write_trace(
     batch: int | None = None,
     progress: Progress | None = None,
     inputs: Iterable[PathLike] = (),
+    first_image: int = 0,
 ) -> None:
     """Run uint8 images (N, H, W, C) and write what the chosen layers compute.
 
     ``layers``: names or shell patterns, with or without the layer's number; None: all.  ``partial_sums_of``: a conv or
-    fc layer whose clusters' sums are written too.  ``progress(done, total)`` is called after each batch.  NetworkError
-    for a layer that does not exist, RangeError for images that the network cannot read, FileError where ``path`` cannot
-    be written; nothing is left behind then.
+    fc layer whose clusters' sums are written too.  ``first_image``: the position in the run that stochastic rounding
+    gives to the first of the images.  ``progress(done, total)`` is called after each batch.  NetworkError for a layer
+    that does not exist, RangeError for images that the network cannot read, FileError where ``path`` cannot be written;
+    nothing is left behind then.
     """
     chosen = {layer.name for layer in choose_layers(network, layers)}
     partial = None if partial_sums_of is None else _clustered_layer(network, partial_sums_of)
     if partial is not None:
         chosen.add(partial.name)
     with write_atomically(path, inputs) as file:
-        writer = _Writer(file, network, image_count(images), chosen, partial, backend)
+        writer = _Writer(file, network, image_count(images), chosen, partial, backend, first_image)
         for first, pixels in image_batches(images, batch_size(network) if batch is None else batch):
             check_images(network, pixels)
             writer.batch(first, pixels)
@@ -130,6 +132,7 @@ class _Writer:
         chosen: set[str],
         partial: IntLayer | None,
         backend: str,
+        first_image: int,
     ) -> None:
         self.count = count
         self._file = file
@@ -137,11 +140,13 @@ class _Writer:
         self._chosen = chosen
         self._partial = partial
         self._backend = backend
+        self._first_image = first_image
         self._pixels = hashlib.sha256()
         self._datasets: dict[str, h5py.Dataset] = {}
         put_attributes(file, {"format": FORMAT, "version": VERSION, "refengine": __version__, "backend": backend})
         put_attributes(file, {"network": network.name, "model_hash": network.hash, "contract": network.contract})
         put_attributes(file, {"roundings": json.dumps(roundings(network)), "count": count})
+        put_attributes(file, {"first_image": first_image})
         groups = file.create_group("layers")
         for position, layer in enumerate(network.layers):
             if layer.name in chosen:
@@ -163,7 +168,8 @@ class _Writer:
             if layer.name in self._chosen:
                 self._layer(first, layer, operands, result)
 
-        self._put("logits", first, run(self._network, pixels, self._backend, observe, first))
+        logits = run(self._network, pixels, self._backend, observe, self._first_image + first)
+        self._put("logits", first, logits)
 
     def _layer(self, first: int, layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
         place = f"layers/{layer.name}"
@@ -239,7 +245,8 @@ class TraceLayer:
 class Trace:
     """An opened trace of ``count`` images; ``open_trace`` makes one.
 
-    ``layers``: names in execution order.  ``images_sha256``: of the bytes of all images.  Datasets are read in slices.
+    ``layers``: names in execution order.  ``first_image``: the first image's position in the run, which stochastic
+    rounding looks at.  ``images_sha256``: of the bytes of all images.  Datasets are read in slices.
     """
 
     def __init__(self, root: CheckedGroup) -> None:
@@ -251,6 +258,7 @@ class Trace:
         self.backend: str = root.text("backend")
         self.refengine: str = root.text("refengine")
         self.count: int = root.integer("count", 1, _MAX_COUNT)
+        self.first_image: int = root.integer("first_image", 0, _MAX_COUNT)
         self.images_sha256: str = root.text("images_sha256")
         self._root = root
         self._groups = root.group("layers")

@@ -1,4 +1,4 @@
-"""Accumulators of ``ops/conv.py``: ternary additions and subtractions, and dense products of 16-bit integers.
+"""Accumulators of ``ops/conv.py``: ternary additions and subtractions, and products of 16-bit integers.
 
 A block of output pixels is handled at a time.  Its inputs are gathered into a patch first, so that the loops over
 weights run over contiguous pixels (ternary) or contiguous taps (dense).  Taps are numbered (i, ky, kx) within a group
@@ -75,6 +75,23 @@ def dense(x, weight, bias, window, group, acc):
                         for k in range(length):
                             total = np.int32(total + np.int32(codes[k]) * np.int32(row[k]))
                         acc[n, first + p, o] = total + bias[o]
+
+
+@jit
+def depthwise(x, weight, bias, window, acc):
+    """The plain sum of products where every channel is a group of its own: weight int16 (KH*KW, O), O = I."""
+    kernel_h, kernel_w, stride_y, stride_x, out_w = window
+    images, pixels, outputs = acc.shape
+    for n in range(images):
+        for p in range(pixels):
+            top, left = p // out_w * stride_y, p % out_w * stride_x
+            total = acc[n, p]
+            total[:] = bias
+            for ky in range(kernel_h):
+                for kx in range(kernel_w):
+                    codes, row = x[n, top + ky, left + kx], weight[ky * kernel_w + kx]
+                    for o in range(outputs):
+                        total[o] = np.int32(total[o] + np.int32(codes[o]) * np.int32(row[o]))
 
 
 @jit

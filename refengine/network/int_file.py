@@ -124,6 +124,8 @@ def _build(root: CheckedGroup, layers: tuple[IntLayer, ...]) -> IntNetwork:
         raise
     except RefengineError as error:
         raise NetworkError(f"{root.file}: {error}") from None
+    except (ValueError, ArithmeticError, MemoryError) as error:  # windows and sums of absurd size
+        raise NetworkError(f"{root.file}: its layers are too large to be checked ({type(error).__name__})") from None
 
 
 def _read_layers(group: CheckedGroup) -> Iterable[IntLayer]:

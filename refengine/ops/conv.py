@@ -127,7 +127,7 @@ def ternary(x, weight, scale, bias, strides, pads, group, cluster, with_partial=
 
 
 def dense(x, weight, scale, bias, strides, pads, group, cluster):
-    """Accumulators from the integer weights, by the dense kernel."""
+    """Accumulators from the integer weights, by the dense kernels."""
     from ..kernels import conv as kernel
 
     out_h, out_w, outputs = output_shape(
@@ -135,7 +135,11 @@ def dense(x, weight, scale, bias, strides, pads, group, cluster):
     )
     acc = np.empty((len(x), out_h * out_w, outputs), np.int32)
     rows = integer_weights(weight, scale, cluster).transpose(0, 2, 3, 1).reshape(outputs, -1).astype(np.int16)
-    kernel.dense(_padded(x, pads), rows, bias, (*weight.shape[2:], *strides, out_w), group, acc)
+    window = (*weight.shape[2:], *strides, out_w)
+    if group == outputs == x.shape[3]:
+        kernel.depthwise(_padded(x, pads), np.ascontiguousarray(rows.T), bias, window, acc)
+    else:
+        kernel.dense(_padded(x, pads), rows, bias, window, group, acc)
     return acc.reshape(len(x), out_h, out_w, outputs)
 
 

@@ -15,13 +15,11 @@ Source: Mellempudi et al. 2017, algorithms 1 and 2, in two readings of their thr
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
 
 from ..numbers.formats import INT4, INT8_WEIGHT, SCALE
 from ..numbers.nearest import nearest_codes
-from ..numbers.rescale import smallest_exponent
 
 _INT4_CANDIDATES = 64
 _INT4_SMALLEST = 0.3
@@ -140,11 +138,11 @@ def codes_at(weight: np.ndarray, steps: np.ndarray, cluster: int, fmt) -> np.nda
 
 def channel_exponents(peaks: np.ndarray, top: int, scope: str) -> np.ndarray:
     """The smallest exponent e with peak <= top * 2**e, for each output channel or one for all: int64 (O,)."""
-    known = [smallest_exponent(Fraction(float(peak)), top) for peak in peaks if peak > 0]
-    largest = max(known, default=0)
-    if scope == "layer":
-        return np.full(len(peaks), largest, np.int64)
-    return np.array([smallest_exponent(Fraction(float(p)), top) if p > 0 else largest for p in peaks], np.int64)
+    fraction, exponent = np.frexp(peaks)
+    top_fraction, top_exponent = np.frexp(float(top))
+    smallest = (exponent - top_exponent + (fraction > top_fraction)).astype(np.int64)
+    largest = int(smallest[peaks > 0].max()) if np.any(peaks > 0) else 0
+    return np.where((peaks > 0) & (scope == "channel"), smallest, largest)
 
 
 def scale_codes(alphas: np.ndarray, exponents: np.ndarray) -> np.ndarray:

@@ -206,6 +206,20 @@ def test_variable_length_text_that_is_not_utf8(path):
     assert "is not UTF-8 text" in refusal(path, lambda root: root.text("x"))
 
 
+def test_attribute_of_a_class_that_h5py_may_crash_on(path):
+    def build(file):
+        sequence = h5py.h5s.create(h5py.h5s.SCALAR)
+        kind = h5py.h5t.vlen_create(h5py.h5t.STD_I32LE)
+        h5py.h5a.create(file.id, b"x", kind, sequence)
+        file.attrs["y"] = np.zeros(1, [("a", "i4")])
+
+    make(path, build)
+    for name in "xy":
+        assert f"attribute '{name}' is neither text nor numbers" in refusal(
+            path, lambda root, n=name: root.integer(n, 0, 9)
+        )
+
+
 def test_defaults_are_for_missing_attributes_only(path):
     make(path, x="text", y=[1, 2])
     assert answer(path, lambda root: (root.text("no", ""), root.integer("no", 0, 1, None), root.real("no", 0.5))) == (

@@ -5,7 +5,7 @@ from dataclasses import replace
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
@@ -399,7 +399,6 @@ def conv_on_pixels(draw):
     return growing.network(shape, 2, channels)
 
 
-@settings(max_examples=100, deadline=None)
 @given(conv_on_pixels(), st.integers(0, 2**32 - 1))
 def test_no_partial_sum_in_any_order_leaves_the_bounds(network, seed):
     """The terms of every sum, shuffled: each prefix stays within the bound of its channel (A2)."""
@@ -413,7 +412,6 @@ def test_no_partial_sum_in_any_order_leaves_the_bounds(network, seed):
         assert los[o] <= min(prefixes) <= max(prefixes) <= his[o]
 
 
-@settings(max_examples=100, deadline=None)
 @given(conv_on_pixels())
 def test_a_crafted_image_attains_the_bounds(network):
     """White where the weight pulls towards the end, black elsewhere: the end is reached, but for a contrary bias."""
@@ -539,7 +537,6 @@ def test_arrays_are_frozen():
         assert not any(array.flags.writeable for array in arrays if array is not None)
 
 
-@settings(max_examples=50, deadline=None)
 @given(networks.int_networks())
 def test_random_networks_are_legal_and_hash_alike_when_built_again(network):
     again = IntNetwork(**networks.fields_of(network))

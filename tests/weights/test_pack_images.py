@@ -1,4 +1,5 @@
 """weights/pack_images.py: from the original IDX files to labelled images."""
+
 import gzip
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,5 @@
 """The files in weights/ are what weights/README.md and the two input layouts say they are."""
+
 import hashlib
 import itertools
 import json
@@ -16,12 +17,20 @@ CALIBRATION_IMAGES = "fashion-calibration-1000.h5"
 SHIPPED = (NETWORK, TEST_IMAGES, CALIBRATION_IMAGES)
 
 TENSORS = {
-    "conv": {"weight"}, "batchnorm": {"gamma", "beta", "mean", "var"}, "fc": {"weight", "bias"},
-    "input": set(), "relu": set(), "add": set(), "maxpool": set(), "pad_channels": set(),
+    "conv": {"weight"},
+    "batchnorm": {"gamma", "beta", "mean", "var"},
+    "fc": {"weight", "bias"},
+    "input": set(),
+    "relu": set(),
+    "add": set(),
+    "maxpool": set(),
+    "pad_channels": set(),
     "global_avgpool": set(),
 }
 ATTRIBUTES = {
-    "conv": {"strides", "pads", "group"}, "batchnorm": {"epsilon"}, "pad_channels": {"before", "after"},
+    "conv": {"strides", "pads", "group"},
+    "batchnorm": {"epsilon"},
+    "pad_channels": {"before", "after"},
     "maxpool": {"kernel_shape", "strides", "pads", "ceil_mode"},
 }
 
@@ -91,7 +100,8 @@ def test_classes_are_balanced(name):
 
 def test_no_calibration_image_is_a_test_image():
     test, calibration = (
-        {image.tobytes() for image in read_images(name)[0]} for name in (TEST_IMAGES, CALIBRATION_IMAGES))
+        {image.tobytes() for image in read_images(name)[0]} for name in (TEST_IMAGES, CALIBRATION_IMAGES)
+    )
     assert len(calibration) == 1_000
     assert not calibration & test
 

@@ -1,4 +1,5 @@
 """weights/train.py: what it writes computes what its PyTorch network computes."""
+
 import importlib.util
 import json
 from pathlib import Path
@@ -56,7 +57,8 @@ def conv(layer, x):
 def batchnorm(layer, x):
     """(x - mean) / sqrt(var + epsilon) * gamma + beta, by channel."""
     gamma, beta, mean, var = (
-        layer[name][:].astype(np.float64)[:, None, None] for name in ("gamma", "beta", "mean", "var"))
+        layer[name][:].astype(np.float64)[:, None, None] for name in ("gamma", "beta", "mean", "var")
+    )
     return (x - mean) / np.sqrt(var + layer.attrs["epsilon"]) * gamma + beta
 
 
@@ -79,7 +81,10 @@ def fully_connected(layer, x):
 
 
 OPERATORS = {
-    "conv": conv, "batchnorm": batchnorm, "maxpool": maxpool, "pad_channels": pad_channels,
+    "conv": conv,
+    "batchnorm": batchnorm,
+    "maxpool": maxpool,
+    "pad_channels": pad_channels,
     "fc": fully_connected,
     "relu": lambda layer, x: np.maximum(x, 0),
     "add": lambda layer, x, y: x + y,
@@ -104,10 +109,16 @@ def datasets(path):
     """Every dataset's bytes and every object's attributes, by name."""
     found = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({
-            name: (item[()].tobytes() if isinstance(item, h5py.Dataset) else None,
-                   {key: np.asarray(value).tolist() for key, value in item.attrs.items()}),
-        }))
+        file.visititems(
+            lambda name, item: found.update(
+                {
+                    name: (
+                        item[()].tobytes() if isinstance(item, h5py.Dataset) else None,
+                        {key: np.asarray(value).tolist() for key, value in item.attrs.items()},
+                    ),
+                }
+            )
+        )
     return found
 
 
@@ -153,9 +164,21 @@ def test_augment_shifts_and_mirrors(script):
     torch = script.torch
     image = torch.arange(1, 28 * 28 + 1).reshape(1, 28, 28)
     padded = torch.nn.functional.pad(image, (2, 2, 2, 2))
-    cut = [padded[0, y:y + 28, x:x + 28] for y in range(5) for x in range(5)]
+    cut = [padded[0, y : y + 28, x : x + 28] for y in range(5) for x in range(5)]
     allowed = {variant.numpy().tobytes() for shift in cut for variant in (shift, shift.flip(1))}
     results = script.augment(padded, torch.zeros(400, dtype=torch.long), torch.Generator().manual_seed(7))
     seen = {result.numpy().tobytes() for result in results}
     assert seen <= allowed
     assert len(seen) > 40
+
+
+def test_a_fresh_network_learns_in_every_channel(script):
+    """Also in those that a shortcut fills with zeros: no batch norm's gamma is without a gradient."""
+    torch = script.torch
+    torch.manual_seed(8)
+    network = script.ResNet20()
+    pixels = torch.randint(256, (16, 28, 28), generator=torch.Generator().manual_seed(8)).byte()
+    network(script.normalise(pixels)).square().sum().backward()
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert (module.weight.grad != 0).all(), name

@@ -1,0 +1,67 @@
+"""refengine demo: it works from any folder, writes what it says, and the commands that it names work."""
+
+import shlex
+
+import pytest
+from verbs import refengine, refusal
+
+from refengine.cli import demo
+from refengine.engine.run import run
+from refengine.engine.trace import open_trace
+from refengine.errors import FileError
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+from refengine.quantize.scheme import Scheme
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """The demo in an empty folder, calibrated on few images."""
+    monkeypatch.setattr(demo, "CALIBRATION_IMAGES", 16)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_shows_and_writes_what_it_says(quick):
+    outcome = refengine("demo", "--images", "30")
+    assert outcome.code == 0
+    network = read_int_network("refengine-demo/resnet20-fashion-ternary.h5")
+    assert "calibrated on 16 images, run on 30 of the 10000 test images, integers only" in outcome.out
+    assert f"model {network.hash}, contract 1, rounding half_up" in outcome.out
+    assert all(layer.name in outcome.out for layer in network.layers)
+    assert all(words in outcome.out for words in ("integers top-1", "float top-1", "multiplications replaced"))
+    with open_trace("refengine-demo/trace.h5") as trace, open_images(demo.shipped(demo.TEST)) as images:
+        assert (trace.model_hash, trace.count) == (network.hash, demo.TRACED)
+        assert (trace.logits.whole() == run(network, images.read(0, demo.TRACED), "reference")).all()
+    for line in outcome.out.splitlines():
+        if line.startswith("  refengine "):
+            limit = ["--limit", "10"] if "evaluate" in line else []
+            assert refengine(*shlex.split(line)[1:], *limit).code == 0, line
+    assert outcome.out.count("\n  refengine ") == 4
+
+
+def test_its_scheme_is_the_one_it_names():
+    assert Scheme(weights="ternary", cluster=4, activations="uint8") == demo.SCHEME
+
+
+def test_figures_and_another_folder(quick):
+    outcome = refengine("demo", "--images", "3", "--output-dir", "a/b c", "--threads", "1", "--json", "-")
+    figures = outcome.json
+    assert (figures["report"], figures["count"]) == ("demo", 3)
+    assert 0.9 < figures["multiplications_replaced"] < 1
+    assert read_int_network(figures["model"]).hash == figures["model_hash"]
+    assert sorted(path.name for path in (quick / "a" / "b c").iterdir()) == [
+        "resnet20-fashion-ternary.h5",
+        "trace.h5",
+    ]
+
+
+def test_a_folder_that_cannot_be(quick):
+    (quick / "file").write_text("in the way")
+    assert "cannot be made a folder" in refusal("demo", "--output-dir", "file")
+    assert "cannot be made a folder" in refusal("demo", "--output-dir", "file/below")
+
+
+def test_shipped_files_that_are_missing():
+    with pytest.raises(FileError, match=r"nothing\.h5 ships with refengine and is not there; looked in .*weights"):
+        demo.shipped("nothing.h5")

@@ -1,0 +1,88 @@
+"""refengine evaluate: the counts of the public function, and an exit code for scripts."""
+
+import json
+
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.accuracy.evaluate import evaluate
+from refengine.network.float_file import read_float_network
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+
+CALL = ("evaluate", "model.h5", "images.h5")
+
+
+def evaluated(**keywords):
+    with open_images("images.h5") as images:
+        return evaluate(read_int_network("model.h5"), images, **keywords)
+
+
+def without_time(figures):
+    return {name: value for name, value in figures.items() if name != "seconds"}
+
+
+def test_figures_are_the_public_function_s(files):
+    wanted = evaluated(float_network=read_float_network("net.h5"))
+    figures = refengine(*CALL, "--float", "net.h5", "--json", "-").json
+    assert without_time(figures).items() >= without_time(json.loads(json.dumps(wanted.as_json()))).items()
+    assert (figures["report"], figures["threshold"]) == ("evaluate", None)
+
+
+@pytest.mark.parametrize("options", [["--batch", "5"], ["--threads", "2"], ["--backend", "reference"]])
+def test_options_change_no_figure(files, options):
+    figures, plain = (refengine(*CALL, *extra, "--json", "-").json for extra in (options, []))
+    ignored = {"seconds", "backend"}
+    assert {k: v for k, v in figures.items() if k not in ignored} == {
+        k: v for k, v in plain.items() if k not in ignored
+    }
+
+
+def test_the_table_counts(files):
+    outcome = refengine(*CALL, "--limit", "7", "--float", "net.h5")
+    wanted = evaluated(limit=7, float_network=read_float_network("net.h5"))
+    rows = {line[:14].strip(): line[14:].split()[:2] for line in outcome.out.splitlines()}
+    assert rows["integers top-1"] == [str(wanted.correct), "7"]
+    assert rows["float top-1"] == [str(wanted.float_correct), "7"]
+    assert f"same class as the float network: {wanted.agreeing} of 7" in outcome.out
+    assert read_int_network("model.h5").hash in outcome.out
+
+
+def test_threshold(files):
+    share = 100 * evaluated().top1
+    assert refengine(*CALL, "--threshold", "0").code == 0
+    assert refengine(*CALL, "--threshold", str(share)).code == 0
+    below = refengine(*CALL, "--threshold", str(min(100, share + 1)))
+    assert below.code == 1
+    assert below.err.startswith("refengine: top-1 is ")
+    assert "integers top-1" in below.out
+
+
+def test_figures_are_written_below_the_threshold_too(files):
+    assert refengine(*CALL, "--threshold", "100", "--json", "figures.json").code == 1
+    assert json.loads((files / "figures.json").read_text())["threshold"] == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        (("evaluate", "model.h5", "unlabelled.h5"), "labels"),
+        (("evaluate", "net.h5", "images.h5"), "needed 'refengine-int'"),
+        ((*CALL, "--float", "model.h5"), "needed 'refengine-float'"),
+        ((*CALL, "--json", "images.h5"), "is also read from"),
+        ((*CALL, "--float", "net.h5", "--json", "net.h5"), "is also read from"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, arguments, needle):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert needle in refusal(*arguments)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_a_threshold_is_a_percentage(files):
+    assert refengine(*CALL, "--threshold", "101").code == 2
+
+
+@pytest.mark.parametrize("name", ["model.h5", "images.h5", "net.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL, "--float", "net.h5", "--json", "figures.json")

@@ -1,0 +1,99 @@
+"""refengine inspect: every kind of file, and files that are none."""
+
+import json
+
+import h5py
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.network.int_file import read_int_network
+
+
+def test_a_network_of_integers(files):
+    network = read_int_network("model.h5")
+    outcome = refengine("inspect", "model.h5")
+    assert outcome.code == 0
+    assert outcome.out.startswith("model.h5: network of integers 'every_op', images 7x6x3 BGR, 5 classes\n")
+    assert network.hash in outcome.out
+    assert "contract 1, rounding half_up" in outcome.out
+    for layer in network.layers:
+        assert layer.name in outcome.out
+
+
+def test_its_figures(files):
+    network = read_int_network("model.h5")
+    figures = refengine("inspect", "model.h5", "--json", "-").json
+    assert (figures["report"], figures["format"], figures["contract"]) == ("inspect", "refengine-int", 1)
+    assert figures["model_hash"] == network.hash
+    assert [layer["name"] for layer in figures["layers"]] == [layer.name for layer in network.layers]
+
+
+def test_a_float_network(files):
+    outcome = refengine("inspect", "net.h5")
+    assert outcome.out.startswith("net.h5: float network 'every_op', images 7x6x3 BGR, 5 classes\n")
+    assert "strides=1,1" in outcome.out
+    figures = refengine("inspect", "net.h5", "--json", "-").json
+    assert figures["layers"][1]["constants"] == {"weight": [4, 3, 3, 3], "bias": [4]}
+    assert figures["parameters"] == sum(layer["parameters"] for layer in figures["layers"])
+
+
+def test_images(files):
+    assert refengine("inspect", "images.h5").out.startswith("images.h5: 12 labelled images, 7x6x3\n")
+    figures = refengine("inspect", "images.h5", "--json", "-").json
+    assert sum(row["images"] for row in figures["classes"]) == figures["count"] == 12
+    assert figures["class_names"] == ["zero", "one", "two", "three", "four"]
+
+
+def test_images_without_labels(files):
+    assert refengine("inspect", "unlabelled.h5").out == "unlabelled.h5: 12 images without labels, 7x6x3\n"
+
+
+def test_a_trace(files):
+    outcome = refengine("inspect", "trace.h5")
+    assert outcome.out.startswith("trace.h5: trace of images 0..1 through 'every_op'\n")
+    assert read_int_network("model.h5").hash in outcome.out
+    figures = refengine("inspect", "trace.h5", "--json", "-").json
+    assert figures["count"] == 2
+    assert set(figures["layers"][0]["stages"]) == {"accumulator", "total", "code"}
+
+
+def test_json_in_a_file_goes_with_the_table(files):
+    outcome = refengine("inspect", "images.h5", "--json", "figures.json")
+    assert outcome.out == refengine("inspect", "images.h5").out
+    assert json.loads((files / "figures.json").read_text())["count"] == 12
+
+
+@pytest.mark.parametrize("name", ["model.h5", "net.h5", "images.h5", "trace.h5"])
+def test_damaged_files(files, name):
+    assert_damage_is_refused(files / name, "inspect", name)
+
+
+def test_an_hdf5_file_of_another_kind(files):
+    with h5py.File("other.h5", "w") as file:
+        file.attrs["format"] = "keras"
+    line = refusal("inspect", "other.h5")
+    assert "'keras'" in line
+    assert all(name in line for name in ("refengine-float", "refengine-int", "refengine-images", "refengine-trace"))
+
+
+def test_a_changed_integer_is_noticed(files):
+    """The hash in the file is that of its integers."""
+    with h5py.File("model.h5", "r+") as file:
+        layer = next(group for group in file["layers"].values() if "bias" in group)
+        layer["bias"][0] += 1
+    assert "hash" in refusal("inspect", "model.h5")
+
+
+def test_names_cannot_steer_the_terminal(files):
+    """What looks like markup or an escape sequence is printed as it stands, or refused."""
+    with h5py.File("net.h5", "r+") as file:
+        file.attrs["name"] = "[bold red]x[/] \x1b[31m"
+    outcome = refengine("inspect", "net.h5")
+    assert outcome.code in (0, 2)
+    assert "\x1b" not in outcome.out + outcome.err
+
+
+def test_json_does_not_overwrite_the_file(files):
+    before = (files / "model.h5").read_bytes()
+    assert "is also read from" in refusal("inspect", "model.h5", "--json", "model.h5")
+    assert (files / "model.h5").read_bytes() == before

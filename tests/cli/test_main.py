@@ -1,0 +1,165 @@
+"""The group of verbs: help that costs nothing, unknown verbs, and every way to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from verbs import refengine
+
+from refengine import CONTRACT, __version__
+from refengine.cli import main
+from refengine.errors import NetworkError
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def python(*arguments, **keywords):
+    """A new Python process that finds this refengine."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, **keywords
+    )
+
+
+def test_help_names_every_verb():
+    outcome = refengine("--help")
+    assert outcome.code == 0
+    assert all(f"\n  {verb} " in outcome.out for verb in main.VERBS)
+
+
+def test_help_loads_no_number_crunchers():
+    """It answers at once because NumPy, Numba, HDF5 and the tables are left alone."""
+    code = (
+        "import sys\n"
+        "from refengine.cli.main import verbs\n"
+        "verbs.main(['--help'], standalone_mode=False)\n"
+        "print('loaded', sorted({'numpy', 'numba', 'h5py', 'rich'} & {*sys.modules}))"
+    )
+    outcome = python("-c", code)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert "loaded []" in outcome.stdout
+
+
+def test_help_is_quick():
+    """Under half a second, the start of Python included; the best of five, since the machine may be busy."""
+
+    def seconds():
+        start = time.perf_counter()
+        assert python("-m", "refengine", "--help").returncode == 0
+        return time.perf_counter() - start
+
+    assert any(seconds() < 0.5 for _ in range(5))
+
+
+def test_numba_is_loaded_only_to_compute(files):
+    """A look into a file needs no compiler."""
+    code = (
+        "import sys\n"
+        "from refengine.cli.main import verbs\n"
+        "verbs.main(['inspect', 'model.h5'], standalone_mode=False)\n"
+        "print('loaded', 'numba' in sys.modules)"
+    )
+    assert "loaded False" in python("-c", code, cwd=files).stdout
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_is_a_file_that_explains_itself(verb):
+    """The one-line summary stands in two places, so that --help need not load the verb."""
+    command = import_module(f"refengine.cli.{verb}").command
+    assert command.name == verb
+    outcome = refengine(verb, "--help")
+    assert outcome.code == 0
+    assert f"refengine {verb}" in outcome.out
+    undocumented = [p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", None)]
+    assert undocumented == []
+
+
+def test_every_verb_that_prints_figures_writes_json():
+    for verb in main.VERBS:
+        assert "--json" in refengine(verb, "--help").out
+
+
+def test_version():
+    assert refengine("--version").out == f"refengine {__version__}, contract {CONTRACT}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["quantise"], ["run"], ["run", "--frobnicate"], ["run", "a", "b", "--count", "0"]]
+)
+def test_wrong_use_is_2(arguments):
+    outcome = refengine(*arguments)
+    assert outcome.code == 2
+    assert "Error: " in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_unknown_verb_lists_the_known_ones():
+    assert f"verb 'quantise' is unknown; verbs are {', '.join(main.VERBS)}" in refengine("quantise").err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (NetworkError("layer 'a':\nno"), 2, "refengine: error: layer 'a': no\n"),
+        (MemoryError(), 2, "refengine: error: there is not enough memory (no details)\n"),
+        (KeyboardInterrupt(), 130, "refengine: error: interrupted\n"),
+    ],
+)
+def test_every_end_is_one_line(monkeypatch, error, code, line):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("refengine.cli.inspect.open_checked", fail)
+    outcome = refengine("inspect", "x.h5")
+    assert (outcome.code, outcome.out, outcome.err) == (code, "", line)
+
+
+def test_as_a_module():
+    outcome = python("-m", "refengine", "inspect", "no such file.h5")
+    assert outcome.returncode == 2
+    assert outcome.stderr == "refengine: error: no such file.h5: cannot be opened (No such file or directory)\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on Unix")
+def test_ctrl_c_ends_in_one_line_and_leaves_nothing(files):
+    """Real process, real signal, in the middle of its work."""
+    before = {path.name for path in files.iterdir()}
+    arguments = ["quantize", "net.h5", "--calibration", "images.h5", "-o", "out.h5"]
+    slow = (
+        "import time\n"
+        "import refengine.cli.quantize as verb\n"
+        "from refengine.cli.main import main\n"
+        "def quantize(*_):\n"
+        "    print('working', flush=True)\n"
+        "    time.sleep(60)\n"
+        "verb.quantize = quantize\n"
+        "main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, *arguments],
+        env=ENVIRONMENT,
+        cwd=files,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "refengine: error: interrupted\n")
+    assert {path.name for path in files.iterdir()} == before
+
+
+def test_a_pipe_that_closes_is_no_traceback(files):
+    """refengine inspect FILE | head -1"""
+    command = f'"{sys.executable}" -m refengine inspect model.h5 | head -1'
+    outcome = subprocess.run(
+        command, shell=True, env=ENVIRONMENT, cwd=files, capture_output=True, text=True, timeout=120
+    )
+    assert "model.h5" in outcome.stdout
+    assert "Traceback" not in outcome.stderr

@@ -1,0 +1,125 @@
+"""refengine quantize: options reach the scheme, and nothing is written where something is wrong."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.cli.main import verbs
+from refengine.network.float_file import read_float_network
+from refengine.network.images import evenly_spaced, open_images
+from refengine.network.int_file import read_int_network
+from refengine.quantize.quantize import quantize
+from refengine.quantize.scheme import Scheme
+
+CALL = ("quantize", "net.h5", "--calibration", "images.h5", "-o", "out.h5")
+
+
+def quantized(scheme, count=12):
+    """What the public function makes of the files."""
+    with open_images("images.h5") as images:
+        pixels = images.take(evenly_spaced(images.count, count))
+    return quantize(read_float_network("net.h5"), pixels, scheme)
+
+
+def test_the_defaults_are_the_scheme_s(files):
+    outcome = refengine(*CALL)
+    assert (outcome.code, outcome.err) == (0, "")
+    network = read_int_network("out.h5")
+    assert network.hash == quantized(Scheme()).hash
+    assert network.hash in outcome.out
+    assert outcome.out.startswith("out.h5: ")
+    assert "12 calibration images" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (["--weights", "int8"], {"weights": "int8"}),
+        (["--weights", "int4", "--cluster", "2"], {"weights": "int4", "cluster": 2}),
+        (["--method", "optimal", "--first", "int4"], {"method": "optimal", "first": "int4"}),
+        (["--last", "ternary", "--scale-exponent", "layer"], {"last": "ternary", "scale_exponent": "layer"}),
+        (["--layer", "004_conv=int8", "--layer", "fc=int4"], {"layers": (("004_conv", "int8"), ("fc", "int4"))}),
+        (["--activations", "int8", "--exponents", "max"], {"activations": "int8", "exponents": "max"}),
+        (["--no-reestimate"], {"reestimate": False}),
+        (["--reestimate", "--weights", "int8"], {"reestimate": True, "weights": "int8"}),
+        (["--multiplier-bits", "1"], {"multiplier_bits": 1}),
+        (["--rounding", "stochastic", "--seed", "7"], {"rounding": "stochastic", "seed": 7}),
+        (
+            ["--accumulator-bits", "18", "--accumulator-policy", "wrap"],
+            {"accumulator_bits": 18, "accumulator_policy": "wrap"},
+        ),
+        (["--threads", "1"], {}),
+    ],
+)
+def test_options_are_fields_of_the_scheme(files, options, fields):
+    assert refengine(*CALL, *options).code == 0
+    network = read_int_network("out.h5")
+    assert network.hash == quantized(Scheme(**fields)).hash
+    assert dict(network.made_with).items() >= Scheme(**fields).described().items()
+
+
+def test_calibration_images_are_evenly_spaced(files):
+    assert refengine(*CALL, "--calibration-images", "5").code == 0
+    assert read_int_network("out.h5").hash == quantized(Scheme(), count=5).hash
+
+
+def test_calibration_needs_no_labels(files):
+    assert refengine("quantize", "net.h5", "--calibration", "unlabelled.h5", "-o", "out.h5").code == 0
+    assert read_int_network("out.h5").hash == quantized(Scheme()).hash
+
+
+def test_figures(files):
+    outcome = refengine(*CALL, "--json", "-")
+    figures = outcome.json
+    network = read_int_network("out.h5")
+    assert (figures["report"], figures["model_hash"]) == ("quantize", network.hash)
+    assert (figures["calibration_images"], figures["made_with"]["cluster"]) == (12, "4")
+    assert [layer["name"] for layer in figures["layers"]] == [layer.name for layer in network.layers]
+    assert refengine(*CALL, "--json", "figures.json").code == 0
+    assert json.loads((files / "figures.json").read_text())["model_hash"] == network.hash
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--cluster", "0"], "a cluster has 1 to 65536 filters, found 0"),
+        (["--layer", "conv1"], "needed PATTERN=FORMAT"),
+        (["--layer", "conv1=int2"], "'int2'; available: ternary, int4, int8"),
+        (["--multiplier-bits", "16"], "1 to 15"),
+        (["--accumulator-bits", "40"], "16 to 32 bits, found 40"),
+        (["--seed", "-1"], "0..2**63-1"),
+        (["-o", "net.h5"], "is also read from"),
+        (["-o", "images.h5"], "is also read from"),
+        (["-o", "nowhere/out.h5"], "there is no folder"),
+        (["-o", "."], "is not a regular file"),
+        (["--json", "out.h5"], "would be written twice"),
+        (["--json", "net.h5"], "is also read from"),
+        (["--calibration", "net.h5"], "'refengine-float', needed 'refengine-images'"),
+        (["--accumulator-bits", "16"], "its accumulator has 16"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert needle in refusal(*CALL, *options)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_an_unknown_choice_lists_the_known_ones(files):
+    result = CliRunner().invoke(verbs, [*CALL, "--rounding", "bankers"])
+    assert result.exit_code == 2
+    assert "half_even" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["net.h5", "images.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL)
+
+
+def test_an_existing_result_survives_a_failure(files):
+    (files / "out.h5").write_text("older result")
+    refusal(*CALL, "--accumulator-bits", "16")
+    assert (files / "out.h5").read_text() == "older result"
+    assert refengine(*CALL).code == 0
+    assert read_int_network("out.h5").layers

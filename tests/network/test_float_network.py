@@ -1,0 +1,244 @@
+"""What a float network accepts, and how it names what it refuses."""
+
+import dataclasses
+import math
+
+import float_networks
+import numpy as np
+import pytest
+from float_networks import every_op, layer
+from hypothesis import given
+
+from refengine.errors import NetworkError
+from refengine.network.float_network import LAYER_OPS, FloatNetwork, shapes, with_input_shape
+
+WINDOW = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "ceil_mode": False}
+CONV = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
+NORM = {"gamma": [1], "beta": [0], "mean": [0], "var": [1]}
+
+
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+
+def network(*layers, input_shape=(4, 4, 1), classes=2, **changes):
+    channels = "gray" if input_shape[2] == 1 else "RGB"
+    scale = (1.0,) * input_shape[2]
+    fields = {"mean": scale, "std": scale, "channels": channels, **changes}
+    return FloatNetwork("n", input_shape, classes, layers=(layer(0, "input"), *layers), **fields)
+
+
+def head(source, size, classes=2):
+    return layer(99, "fc", [source], {"weight": ones(classes, size)})
+
+
+def refused(words, build, *arguments, **keywords):
+    """The call is refused with one line that contains these words."""
+    with pytest.raises(NetworkError) as caught:
+        build(*arguments, **keywords)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+# ---- shapes
+
+
+def test_shapes_of_every_op():
+    found = list(shapes(every_op()).values())
+    assert found == [
+        *[(7, 6, 3), (7, 6, 4), (7, 6, 4), (7, 6, 4), (7, 6, 4), (7, 6, 4), (7, 6, 6), (7, 6, 14)],
+        *[(4, 4, 14), (4, 4, 17), (3, 4, 17), (3, 4, 17), (1, 1, 17), (17,), (5,)],
+    ]
+
+
+def test_every_op_has_every_op():
+    assert {layer.op for layer in every_op().layers} == set(LAYER_OPS)
+
+
+@given(float_networks.networks())
+def test_random_networks_have_the_shapes_that_they_say(made):
+    found = shapes(made)
+    assert list(found) == [layer.name for layer in made.layers]
+    assert all(size >= 0 for shape in found.values() for size in shape)
+    assert math.prod(list(found.values())[-1]) == made.classes
+
+
+def test_another_input_shape():
+    other = with_input_shape(every_op(), (9, 20))
+    assert other.input_shape == (9, 20, 3)
+    assert shapes(other)["001_conv"] == (9, 20, 4)
+    plain = network(head("000_input", 16))
+    refused("layer '099_fc' (fc): its input has shape (5, 4, 1), 20 numbers", with_input_shape, plain, (5, 4))
+
+
+def test_global_pool_can_be_the_last_layer():
+    assert shapes(network(layer(1, "global_avgpool", ["000_input"]), classes=1))["001_global_avgpool"] == (1, 1, 1)
+
+
+# ---- one layer
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\nb", "x" * 201, 7, "\udc80"])
+def test_names(name):
+    refused("a layer is called", dataclasses.replace, layer(0, "input"), name=name)
+
+
+def test_unknown_op_lists_the_known():
+    refused("layer '000_softmax': op 'softmax' is unknown, known are: add, avgpool, ", layer, 0, "softmax")
+
+
+@pytest.mark.parametrize(
+    ("op", "count"),
+    [("input", 1), ("conv", 0), ("conv", 2), ("add", 1), ("add", 3), ("concat", 0), ("relu", 0), ("relu", 2)],
+)
+def test_number_of_inputs(op, count):
+    refused(f"has {count} inputs, needs", layer, 0, op, ["x"] * count)
+
+
+def test_constants_and_attributes_are_those_of_the_op():
+    weight = {"weight": ones(2, 1, 1, 1)}
+    refused("has no constant 'weight'", layer, 1, "conv", ["x"], **CONV)
+    refused("has constant 'scale', known are: bias, weight", layer, 1, "conv", ["x"], {**weight, "scale": 1}, **CONV)
+    refused("has no attribute 'group'", layer, 1, "conv", ["x"], weight, strides=(1, 1), pads=(0, 0, 0, 0))
+    refused("has attribute 'dilation', known are: group, pads", layer, 1, "conv", ["x"], weight, **CONV, dilation=2)
+    refused("known are: none", layer, 1, "flatten", ["x"], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("strides", value) for value in [(0, 1), (1,), (1, 1, 1), (1.0, 1), "11", 1, None, (1, 1 << 20)]],
+        *[("pads", value) for value in [(0, 0, 0), (-1, 0, 0, 0), (0, 0, 0, 1 << 20)]],
+        *[("group", value) for value in [0, -1, 1.0, "1", [1], None]],
+    ],
+)
+def test_conv_attributes(name, value):
+    weight = {"weight": ones(2, 1, 1, 1)}
+    refused(f"attribute {name!r} is ", layer, 1, "conv", ["x"], weight, **{**CONV, name: value})
+
+
+@pytest.mark.parametrize("flag", [2, -1, "yes", None, 0.5])
+def test_ceil_mode(flag):
+    refused("attribute 'ceil_mode' is", layer, 1, "maxpool", ["x"], **{**WINDOW, "ceil_mode": flag})
+
+
+@pytest.mark.parametrize("pads", [(2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 2)])
+def test_pools_that_would_see_only_padding(pads):
+    refused("needs pads smaller than the kernel", layer, 1, "avgpool", ["x"], **{**WINDOW, "pads": pads})
+
+
+def norm(epsilon=0.1, **changes):
+    constants = {name: np.array(value, np.float32) for name, value in {**NORM, **changes}.items()}
+    return layer(1, "batchnorm", ["000_input"], constants, epsilon=epsilon)
+
+
+def test_batchnorm_numbers():
+    assert norm(var=[0]).attributes["epsilon"] == 0.1
+    refused("var goes down to -1.0", norm, var=[-1])
+    refused("var + epsilon > 0", norm, var=[0], epsilon=0)
+    for epsilon in (-1e-9, math.nan, math.inf, "small", None):
+        refused("attribute 'epsilon'", norm, epsilon=epsilon)
+    refused("mean has shape (2,), needed (1)", norm, mean=[1, 2])
+
+
+@pytest.mark.parametrize("limit", [0, -6.0, math.nan, math.inf, "six"])
+def test_relu_max(limit):
+    refused("attribute 'max'", layer, 1, "relu", ["x"], max=limit)
+
+
+def test_constants_are_float32_finite_and_not_empty():
+    def fc(weight):
+        return layer(1, "fc", ["x"], {"weight": weight})
+
+    refused("weight holds float64, needed float32", fc, np.ones((2, 2)))
+    refused("weight holds NaN", fc, np.array([[1, np.nan]], np.float32))
+    refused("which holds nothing", fc, ones(0, 3))
+    refused("weight has shape (2,), needed (any, any)", fc, ones(2))
+    refused("bias has shape (3,), needed (2)", layer, 1, "fc", ["x"], {"weight": ones(2, 1), "bias": ones(3)})
+
+
+def test_nothing_can_be_changed_afterwards():
+    weight = ones(2, 16)
+    made = layer(1, "fc", ["000_input"], {"weight": weight})
+    weight[:] = 5
+    assert (made.constants["weight"] == 1).all()
+    with pytest.raises(ValueError, match="read-only"):
+        made.constants["weight"][:] = 5
+    with pytest.raises(TypeError):
+        made.attributes["x"] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.name = "other"
+
+
+# ---- the whole
+
+
+def test_first_layer():
+    refused("has no layers", FloatNetwork, "n", (4, 4, 1), 2, (1,), (1,), "gray", ())
+    alone = (layer(0, "input"),)
+    refused("needed an input layer and at least one more", FloatNetwork, "n", (4, 4, 1), 16, (1,), (1,), "gray", alone)
+    relu = (layer(0, "relu", ["000_relu"]), layer(1, "input"))
+    refused("starts with '000_relu' (relu)", FloatNetwork, "n", (4, 4, 1), 16, (1,), (1,), "gray", relu)
+    refused("layer '001_input' is a second input layer", network, layer(1, "input"), head("000_input", 16))
+
+
+def test_inputs():
+    fc = head("001_add", 16)
+    refused("layer '099_fc' (fc): its input '007_no' does not exist", network, head("007_no", 16))
+    loop = layer(1, "add", ["000_input", "099_fc"])
+    refused("layer '001_add' (add): its input '099_fc' is not before it (a cycle", network, loop, fc)
+    refused("its input '001_add' is not before it", network, layer(1, "add", ["000_input", "001_add"]), fc)
+    refused("layer '001_relu' exists twice", network, layer(1, "relu", ["000_input"]), layer(1, "relu", ["001_relu"]))
+
+
+def test_dead_end():
+    extra = layer(1, "relu", ["000_input"])
+    refused("layer '001_relu' is used by no other layer", network, extra, head("000_input", 16))
+
+
+def test_last_layer_gives_the_classes():
+    refused("layer '099_fc' (fc) is the last one and gives (3,), needed 2", network, head("000_input", 16, classes=3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"channels": "RGBA"}, "channels is 'RGBA', needed one of RGB, BGR, gray"),
+        ({"channels": "RGB"}, "needed 3 channels for RGB"),
+        ({"mean": (1, 2)}, "mean is (1, 2), needed 1 finite"),
+        ({"mean": (math.nan,)}, "mean is"),
+        ({"mean": 3}, "mean is 3"),
+        ({"std": (0,)}, "needed numbers above 0"),
+        ({"std": (-1,)}, "needed numbers above 0"),
+        ({"std": (math.inf,)}, "std is"),
+        ({"input_shape": (0, 4, 1)}, "input_shape"),
+        ({"input_shape": (4, 1 << 20, 1)}, "input_shape"),
+        ({"input_shape": (4, 4.0, 1)}, "input_shape"),
+        ({"classes": 0}, "classes"),
+        ({"classes": 2.0}, "classes"),
+    ],
+)
+def test_fields(changes, words):
+    refused(words, dataclasses.replace, network(head("000_input", 16)), **changes)
+
+
+def test_shapes_that_do_not_fit():
+    def conv(weight, **changes):
+        return network(layer(1, "conv", ["000_input"], {"weight": weight}, **{**CONV, **changes}), head("001_conv", 1))
+
+    refused("layer '001_conv' (conv): a kernel of 5 does not fit into 4 + 0 + 0 pixels", conv, ones(1, 1, 5, 5))
+    refused("its input has 1 channels, its weight wants 2 in each of 1 groups", conv, ones(1, 2, 1, 1))
+    refused("has 3 output channels in 2 groups", conv, ones(3, 1, 1, 1), group=2)
+    refused("more than 268435456 numbers", conv, ones(1, 1, 1, 1), pads=(60000, 60000, 0, 0))
+    pool = layer(1, "maxpool", ["000_input"], **{**WINDOW, "kernel_shape": (9, 9)})
+    refused("layer '001_maxpool' (maxpool): a kernel of 9", network, pool, head("001_maxpool", 1))
+    small = layer(1, "maxpool", ["000_input"], **WINDOW)
+    add = layer(2, "add", ["000_input", "001_maxpool"])
+    refused("'002_add' (add): its inputs have shapes (4, 4, 1) and (2, 2, 1)", network, small, add, head("002_add", 1))
+    join = layer(2, "concat", ["000_input", "001_maxpool"])
+    refused("they may differ in channels only", network, small, join, head("002_concat", 1))
+    flat = layer(1, "flatten", ["000_input"])
+    for op, more in (("global_avgpool", {}), ("maxpool", WINDOW), ("pad_channels", {"before": 0, "after": 0})):
+        after = layer(2, op, ["001_flatten"], **more)
+        refused("its input has shape (16,), needed (H, W, C)", network, flat, after, head(after.name, 16))
+    refused("its input has 3 channels, gamma has 1", network, norm(), head("001_batchnorm", 48), input_shape=(4, 4, 3))
