@@ -248,10 +248,16 @@ def sources_that_need_a_test():
 
 @pytest.mark.parametrize("path", sources_that_need_a_test(), ids=by_name)
 def test_every_file_has_its_test(path):
-    """refengine/a/b.py is tested by tests/a/test_b.py; a kernel may be tested with the operator of its name."""
-    folder = path.parent.relative_to(PACKAGE)
-    folders = [folder, Path("ops")] if folder.name == "kernels" else [folder]
-    assert any((TESTS / place / f"test_{path.stem}.py").exists() for place in folders)
+    """refengine/a/b.py is tested by tests/a/test_b.py, a kernel through the files that call it."""
+    tested = callers_of(path) if path.parent.name == "kernels" else [path]
+    assert tested
+    for source in tested:
+        assert (TESTS / source.parent.relative_to(PACKAGE) / f"test_{source.stem}.py").exists()
+
+
+def callers_of(path):
+    """The files that import a module."""
+    return [source for source in SOURCES if module_of(path) in {module for module, _ in own_imports_of(source)}]
 
 
 # -------------------------------------------------------------------------------------------------------------- manners

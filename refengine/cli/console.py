@@ -41,7 +41,7 @@ def say(text: str = "") -> None:
 
 def complain(text: str) -> None:
     """One line on stderr."""
-    print(f"refengine: {printable(text)}", file=sys.stderr)
+    print(f"refengine: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:

@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from .. import CONTRACT
 from ..errors import AccumulatorOverflow, NetworkError, RangeError, RefengineError
 from ..numbers.accumulator import check_accumulator
-from ..numbers.formats import INT32, SCALE, TERNARY, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
+from ..numbers.formats import ACTIVATION_FORMATS, INT32, SCALE, TERNARY, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
 from ..numbers.requantize import MAX_TOTAL, Requantize
 from ..ops import OPS
 
@@ -27,7 +28,9 @@ CONSTANTS = {
 }
 
 _WINDOW = {"kernel_shape": (2, 1), "strides": (2, 1), "pads": (4, 0), "ceil_mode": bool}
-ATTRIBUTES = {
+CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
+MAX_EXPONENT = 4096
+ATTRIBUTES: dict[str, dict[str, Any]] = {
     # name: (how many integers, smallest), int for one integer >= 0, bool
     "input": {"flip": bool},
     "conv": {"strides": (2, 1), "pads": (4, 0), "group": int, "cluster": int},
@@ -100,6 +103,11 @@ class IntNetwork:
     def __post_init__(self) -> None:
         if self.contract != CONTRACT:
             raise NetworkError(f"made under contract {self.contract}, this engine keeps contract {CONTRACT}")
+        if self.channels not in CHANNELS or self.input_shape[2] != CHANNELS[self.channels]:
+            raise NetworkError(
+                f"channels {self.channels!r} do not fit images of {self.input_shape[2]}; "
+                f"known are: {', '.join(f'{name} ({count})' for name, count in CHANNELS.items())}"
+            )
         if not self.layers or self.layers[0].op != "input":
             raise NetworkError("the first layer of a network is its input")
         seen: dict[str, IntLayer] = {}
@@ -109,7 +117,7 @@ class IntNetwork:
             except RefengineError as error:
                 raise type(error)(f"layer {layer.name!r} ({layer.op}): {error}") from None
             seen[layer.name] = layer
-        self.bounds  # noqa: B018  (computing it refuses layers that can overflow)
+        self.formats, self.bounds  # noqa: B018  (computing them refuses what does not fit)
         size = int(np.prod(self.shapes[self.layers[-1].name]))
         if size != self.classes:
             raise NetworkError(f"the last layer gives {size} numbers, the network has {self.classes} classes")
@@ -138,8 +146,13 @@ class IntNetwork:
         for layer in self.layers:
             if layer.requantize is not None:
                 formats[layer.name] = layer.requantize.format
+            elif OPS[layer.op].ACCUMULATES:
+                formats[layer.name] = INT32
             else:
-                formats[layer.name] = INT32 if OPS[layer.op].ACCUMULATES else formats[layer.inputs[0]]
+                found = {formats[name].name: formats[name] for name in layer.inputs}
+                if len(found) > 1:
+                    raise NetworkError(f"layer {layer.name!r} ({layer.op}): joins codes of formats {', '.join(found)}")
+                formats[layer.name] = formats[layer.inputs[0]]
         return formats
 
     @cached_property
@@ -166,7 +179,8 @@ class IntNetwork:
                 ranges = [_with_zero(self.ranges[name]) for name in layer.inputs] or [PIXELS]
                 shape = self.shapes[layer.inputs[0]] if layer.inputs else self.input_shape
                 bounds[layer.name] = OPS[layer.op].bound(*ranges, shape=shape, **layer.arguments)
-                _check_bound(layer, *bounds[layer.name], self.shapes[layer.name][-1], self._residual_peak(layer))
+                lo, hi = bounds[layer.name]
+                _check_bound(layer, lo, hi, self.shapes[layer.name][-1], self._residual_peak(layer))
         return bounds
 
     def _residual_peak(self, layer: IntLayer) -> int:
@@ -209,8 +223,6 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
     for name in (*layer.inputs, *([layer.residual] if layer.residual is not None else [])):
         if name not in seen:
             raise NetworkError(f"reads {name!r}, which is no earlier layer")
-        if seen[name].requantize is None and OPS[seen[name].op].ACCUMULATES:
-            raise NetworkError(f"reads {name!r}, whose accumulators are not requantized")
     wanted = INPUT_COUNT.get(layer.op, 1)
     if len(layer.inputs) != wanted and (wanted is not None or not layer.inputs):
         raise NetworkError(f"reads {len(layer.inputs)} layers, needs {'at least one' if wanted is None else wanted}")
@@ -219,13 +231,17 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
     _check_attributes(layer)
     _check_constants(layer)
     _check_exponents(layer, seen)
+    if type(layer.accumulator_bits) is not int:
+        raise NetworkError(f"accumulator_bits is {layer.accumulator_bits!r}, needs an integer")
     check_accumulator(layer.accumulator_bits, layer.accumulator_policy)
     accumulates = OPS[layer.op].ACCUMULATES
     if not accumulates and (layer.requantize is not None or layer.residual is not None):
         raise NetworkError("passes codes through and cannot requantize")
     if accumulates and layer.requantize is None and not last:
         raise NetworkError("accumulates and needs a requantization: only the last layer's accumulators are logits")
-    if last and layer.weight_exponent is not None and len(set(layer.weight_exponent.tolist())) > 1:
+    if layer.requantize is not None and layer.requantize.format.name not in ACTIVATION_FORMATS and not last:
+        raise NetworkError(f"gives {layer.requantize.format.name}, later layers read {' or '.join(ACTIVATION_FORMATS)}")
+    if layer.requantize is None and layer.weight_exponent is not None and len(set(layer.weight_exponent.tolist())) > 1:
         raise NetworkError("gives the logits, which need one weight_exponent for all classes")
     if layer.residual is not None and (layer.requantize is None or layer.requantize.residual_shift is None):
         raise NetworkError("has a residual and no residual_shift")
@@ -243,12 +259,12 @@ def _check_attributes(layer: IntLayer) -> None:
             good = isinstance(value, bool)
         elif kind is int:
             least = 0 if layer.op == "pad_channels" else 1
-            good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_ATTRIBUTE
+            good = type(value) is int and least <= value <= MAX_ATTRIBUTE
         else:
             count, least = kind
             top = MAX_ADD_SHIFT if name == "shifts" else MAX_ATTRIBUTE
             good = isinstance(value, tuple) and len(value) == count and all(
-                isinstance(item, int) and least <= item <= top for item in value
+                type(item) is int and least <= item <= top for item in value
             )  # fmt: skip
         if not good:
             raise NetworkError(f"attribute {name} is {value!r}, which it cannot be")
@@ -260,6 +276,8 @@ def _check_constants(layer: IntLayer) -> None:
         raise NetworkError(f"constants are {sorted(layer.constants)}, needs {sorted(wanted)}")
     if "bias" in wanted:
         check_codes(layer.constants["bias"], INT32, "bias")
+        if layer.constants["bias"].ndim != 1:
+            raise NetworkError(f"bias has shape {layer.constants['bias'].shape}, needs one dimension")
     if "sign" in wanted:
         check_codes(layer.constants["sign"], TERNARY, "sign")
     if "weight" in wanted:
@@ -280,6 +298,8 @@ def _check_constants(layer: IntLayer) -> None:
 
 def _check_exponents(layer: IntLayer, seen: Mapping[str, IntLayer]) -> None:
     """What is added, joined or passed through must mean the same thing."""
+    if type(layer.exponent) is not int or abs(layer.exponent) > MAX_EXPONENT:
+        raise NetworkError(f"exponent is {layer.exponent!r}, needs an integer in -{MAX_EXPONENT}..{MAX_EXPONENT}")
     exponents = [seen[name].exponent for name in layer.inputs]
     if layer.op == "add":
         wanted = tuple(exponent - min(exponents) for exponent in exponents)

@@ -53,6 +53,8 @@ class Requantize:
             raise RangeError(
                 f"the clip {self.lo}..{self.hi} leaves {self.format.name}, {self.format.lo}..{self.format.hi}"
             )
+        if not 0 <= self.seed < 2**63:
+            raise RangeError(f"a seed lies in 0..2**63-1, found {self.seed}")
         if self.dynamic:
             raise RangeError("dynamic exponents are named by the contract but not built yet")
 
@@ -82,7 +84,7 @@ def saturations(rounded: np.ndarray, parameters: Requantize) -> tuple[int, int]:
     return counted(np.count_nonzero(rounded < parameters.lo), np.count_nonzero(rounded > parameters.hi), parameters)
 
 
-def counted(below: int, above: int, parameters: Requantize) -> tuple[int, int]:
+def counted(below, above, parameters: Requantize) -> tuple[int, int]:
     """Clipped values that count as saturations: not those that an activation clips on purpose (contract Q4)."""
     return (int(below) if parameters.activation == "none" else 0, int(above) if parameters.activation != "clip" else 0)
 

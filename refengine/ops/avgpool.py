@@ -18,9 +18,11 @@ import math
 
 import numpy as np
 
+from ..errors import NetworkError
 from .window import check_pool, output_hw
 
 ACCUMULATES = True
+LARGEST_COMMON_COUNT = 2**23  # 255 times that is INT32
 
 
 def output_shape(shape, *, kernel_shape, strides, pads, ceil_mode):
@@ -31,21 +33,31 @@ def output_shape(shape, *, kernel_shape, strides, pads, ceil_mode):
 
 def counts(shape, *, kernel_shape, strides, pads, ceil_mode):
     """Valid pixels of each window: int64 (OH, OW)."""
+    return np.outer(*_lengths(shape, kernel_shape, strides, pads, ceil_mode))
+
+
+def _lengths(shape, kernel_shape, strides, pads, ceil_mode):
+    """Valid rows of each row of windows, valid columns of each column."""
     out = output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode)
-    rows, columns = (
+    return tuple(
         [min(i * s - p + k, size) - max(i * s - p, 0) for i in range(n)]
         for n, s, p, k, size in zip(out, strides, pads[:2], kernel_shape, shape[:2], strict=True)
     )
-    return np.outer(rows, columns)
 
 
 def common_count(shape, **window):
-    """L, the least common multiple of all counts.
+    """L, the least common multiple of all counts; NetworkError where sums times L / count would leave INT32.
 
     >>> common_count((4, 4, 1), kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1), ceil_mode=False)
     36
     """
-    return math.lcm(*(int(count) for count in np.unique(counts(shape, **window))))
+    rows, columns = (sorted(set(lengths)) for lengths in _lengths(shape, **window))
+    common = 1
+    for count in (row * column for row in rows for column in columns):
+        common = math.lcm(common, count)
+        if common > LARGEST_COMMON_COUNT:
+            raise NetworkError(f"windows of {len(rows)} x {len(columns)} sizes have a common count beyond 2**23")
+    return common
 
 
 def bound(codes, *, shape, **window):

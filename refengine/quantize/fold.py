@@ -79,14 +79,12 @@ def stored(unit, bias) -> Affine:
     return Affine(tuple(unit), tuple(bias))
 
 
-def norm_of(layer: FloatLayer | None) -> Norm | None:
+def norm_of(layer: FloatLayer) -> Norm:
     """The constants of a batch norm, its signs kept apart: gamma * (z - mean) = |gamma| * (sign*z - sign*mean)."""
-    if layer is None:
-        return None
     gamma, beta, mean, var = (layer.constants[name] for name in ("gamma", "beta", "mean", "var"))
     signs = np.where(gamma < 0, -1.0, 1.0)
-    exact = (_exact(values) for values in (np.abs(gamma), beta, mean * signs, var))
-    return Norm(signs, *exact, Fraction(layer.attributes["epsilon"]))
+    epsilon = Fraction(layer.attributes["epsilon"])
+    return Norm(signs, _exact(np.abs(gamma)), _exact(beta), _exact(mean * signs), _exact(var), epsilon)
 
 
 def batchnorm(unit, bias, norm: Norm, measured: Moments | None) -> Affine:

@@ -53,7 +53,7 @@ def batchnorm(walk: Walk, group: Group) -> None:
         if f == 0 or abs(b / f) > _BATCHNORM_MAX_BIAS:
             sign[c], factor[c] = 0, constant_unit(b, x)
         bias.append(nearest((b / factor[c]).numerator, (b / factor[c]).denominator))
-    constants = {"sign": sign, "bias": np.array(bias, np.int32)}
+    constants: dict[str, np.ndarray] = {"sign": sign, "bias": np.array(bias, np.int32)}
     layer = replace(new_layer(walk, group, "batchnorm"), constants=constants)
     finish(walk, group, layer, OPS["batchnorm"].reference(x.codes, **constants), factor, INT8)
 

@@ -43,7 +43,7 @@ def quantize(
     groups = fuse(network)
     formats = _weight_formats(groups, scheme)
     reestimate = "ternary" in formats.values() if scheme.reestimate is None else scheme.reestimate
-    folded = [group.core.name for group in groups if group.weighted and group.batchnorm is None]
+    folded = [group.core.name for group in groups[:-1] if group.weighted and group.batchnorm is None]
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
     walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads)
     for done, group in enumerate(groups):
@@ -57,7 +57,7 @@ def quantize(
     made_with = {"network": network.name, "source": network.source, "licence": network.licence, **scheme.described()}
     made_with |= {"calibration_images": str(len(images)), "reestimated": str(reestimate)}
     return IntNetwork(
-        network.name, tuple(network.input_shape), network.classes, network.channels, tuple(walk.layers), made_with
+        network.name, network.input_shape, network.classes, network.channels, tuple(walk.layers), made_with
     )
 
 

@@ -1,5 +1,6 @@
 """Scheme: every choice that turns a float network into an integer one, in one frozen record."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
@@ -11,7 +12,7 @@ from ..numbers.rounding import check_rounding
 from .clusters import METHODS
 
 SCALE_EXPONENTS = ("channel", "layer")
-EXPONENTS = ("mse", "max")
+EXPONENTS = ("max", "mse")
 ROLES = ("first", "last", "depthwise", "pointwise")
 
 
@@ -36,7 +37,7 @@ class Scheme:
     layers: tuple[tuple[str, str], ...] = ()
     scale_exponent: str = "channel"
     activations: str = "uint8"
-    exponents: str = "mse"
+    exponents: str = "max"
     reestimate: bool | None = None
     multiplier_bits: int = 8
     rounding: str = "half_up"
@@ -45,7 +46,7 @@ class Scheme:
     accumulator_policy: str = "error"
 
     def __post_init__(self) -> None:
-        for what, value, known in (
+        choices: tuple[tuple[str, str, Collection[str]], ...] = (
             ("weights", self.weights, WEIGHT_FORMATS),
             ("first", self.first, WEIGHT_FORMATS),
             ("last", self.last, WEIGHT_FORMATS),
@@ -54,7 +55,8 @@ class Scheme:
             ("scale_exponent", self.scale_exponent, SCALE_EXPONENTS),
             ("activations", self.activations, ACTIVATION_FORMATS),
             ("exponents", self.exponents, EXPONENTS),
-        ):
+        )
+        for what, value, known in choices:
             if value not in known:
                 raise SchemeError(f"{what} is {value!r}; available: {', '.join(known)}")
         if not 1 <= self.cluster <= 65536:

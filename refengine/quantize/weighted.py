@@ -51,7 +51,7 @@ def weighted(walk: Walk, group: Group) -> None:
 def _operands(group: Group):
     """Weights (O, I, KH, KW), conv bias, conv attributes and batch norm, signs turned so that no gamma is negative."""
     core = group.core
-    norm = fold.norm_of(group.batchnorm)
+    norm = None if group.batchnorm is None else fold.norm_of(group.batchnorm)
     weight = core.constants["weight"] if core.op == "conv" else core.constants["weight"][:, :, None, None]
     names = ("strides", "pads", "group")
     attributes = {name: core.attributes[name] for name in names} if core.op == "conv" else _ONE_PIXEL
@@ -66,7 +66,7 @@ def _fold(walk: Walk, group: Group, unit, bias, norm, acc) -> Affine:
     measured = fold.accumulator_moments(acc) if walk.reestimate else None
     if norm is not None:
         return fold.batchnorm(unit, bias, norm, measured)
-    if measured is not None:
+    if measured is not None and not walk.last(group):
         return fold.corrected(unit, measured, walk.moments[group.core.name])
     return fold.stored(unit, bias)
 

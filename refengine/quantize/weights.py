@@ -42,20 +42,20 @@ class WeightChoice:
         exponent = clusters.channel_exponents(self._peaks(factors), self._top(), self.scope)
         exponent = exponent if coarser is None else exponent + coarser
         weight = self.weight * factors[:, None, None, None]
-        if self.format == "int8":
+        if self.alphas is None:
             ones = np.ones((len(weight), 1), np.int8)
             return IntWeights(clusters.int8_codes(weight, exponent), ones, exponent, weight.shape[1], self.format)
         scale = clusters.scale_codes(self.alphas * factors[:, None], exponent)
-        codes = self.codes
-        if self.format == "int4":
-            steps = np.ldexp(scale.astype(np.float64), exponent[:, None])
-            codes = clusters.codes_at(weight, steps, self.cluster, INT4)
+        if self.codes is not None:
+            return IntWeights(self.codes, scale, exponent, self.cluster, self.format)
+        steps = np.ldexp(scale.astype(np.float64), exponent[:, None])
+        codes = clusters.codes_at(weight, steps, self.cluster, INT4)
         return IntWeights(codes, scale, exponent, self.cluster, self.format)
 
     def _peaks(self, factors):
-        if self.format == "int8":
-            return np.abs(self.weight).max(axis=(1, 2, 3)) * factors
-        return self.alphas.max(axis=1) * factors
+        """The largest magnitude that each channel's codes have to express."""
+        largest = np.abs(self.weight).max(axis=(1, 2, 3)) if self.alphas is None else self.alphas.max(axis=1)
+        return largest * factors
 
     def _top(self) -> int:
         return INT8_WEIGHT.hi if self.format == "int8" else SCALE.hi

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -45,15 +44,14 @@ def test_help_loads_no_number_crunchers():
     assert "loaded []" in outcome.stdout
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only Unix tells how long a child has computed")
 def test_help_is_quick():
-    """Under half a second, the start of Python included; the best of five, since the machine may be busy."""
-
-    def seconds():
-        start = time.perf_counter()
-        assert python("-m", "refengine", "--help").returncode == 0
-        return time.perf_counter() - start
-
-    assert any(seconds() < 0.5 for _ in range(5))
+    """Under half a second of computing, the start of Python included; by the clock it depends on who else computes."""
+    before = os.times()
+    assert python("-m", "refengine", "--help").returncode == 0
+    after = os.times()
+    children = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    assert children < 0.5
 
 
 def test_numba_is_loaded_only_to_compute(files):
@@ -131,7 +129,8 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing(files):
     before = {path.name for path in files.iterdir()}
     arguments = ["quantize", "net.h5", "--calibration", "images.h5", "-o", "out.h5"]
     slow = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it otherwise
         "import refengine.cli.quantize as verb\n"
         "from refengine.cli.main import main\n"
         "def quantize(*_):\n"
@@ -140,17 +139,17 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing(files):
         "verb.quantize = quantize\n"
         "main()\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", slow, *arguments],
         env=ENVIRONMENT,
         cwd=files,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
     assert (process.returncode, out, err) == (130, "", "refengine: error: interrupted\n")
     assert {path.name for path in files.iterdir()} == before
 

@@ -115,6 +115,21 @@ def test_the_root_says_whose_trace_it_is(path):
     np.testing.assert_array_equal(logits, run(network, images, first_image=5))
 
 
+def test_layers_come_in_execution_order_whatever_they_are_called(path):
+    """Neither the order of names nor that of their numbers."""
+    renamed = dict(
+        zip((layer.name for layer in networks.small().layers), ("999_input", "1000_conv", "fc"), strict=True)
+    )
+    layers = tuple(
+        type(layer)(**{**vars(layer), "name": renamed[layer.name], "inputs": tuple(renamed[n] for n in layer.inputs)})
+        for layer in networks.small().layers
+    )
+    network = networks.small(layers=layers)
+    write_trace(network, networks.random_images(network, 1), path)
+    with open_trace(path) as trace:
+        assert trace.layers == ("999_input", "1000_conv", "fc")
+
+
 def test_every_dataset_describes_its_stage(path):
     """For those who look with other tools."""
     network = networks.small()

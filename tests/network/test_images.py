@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from refengine.errors import FileError, RangeError, RefengineError
 from refengine.network.images import evenly_spaced, open_images, write_images
 
-IMAGES = np.random.default_rng(1).integers(0, 256, (37, 5, 4, 3), np.uint8)
+IMAGES = np.random.default_rng(1).integers(0, 256, (37, 9, 5, 3), np.uint8)  # large enough for chunks of 16 images
 LABELS = np.arange(37) % 3
 NAMES = ["ant", "Bär", "cat"]
 
@@ -31,7 +31,7 @@ def refusal(path, **keywords):
 
 def test_what_was_written_is_read(path):
     with open_images(path) as images:
-        assert (images.count, images.shape, images.class_names) == (37, (5, 4, 3), tuple(NAMES))
+        assert (images.count, images.shape, images.class_names) == (37, (9, 5, 3), tuple(NAMES))
         np.testing.assert_array_equal(images.labels, LABELS)
         np.testing.assert_array_equal(images.read(0, 37), IMAGES)
         np.testing.assert_array_equal(images.read(15, 18), IMAGES[15:18])
@@ -47,6 +47,7 @@ def test_take_is_fancy_indexing(tmp_path_factory, indices):
         write_images(path, IMAGES, None)
     with open_images(path, labels_required=False) as images:
         assert images.labels is None
+        assert images._images.chunk_rows == 16
         np.testing.assert_array_equal(images.take(indices), IMAGES[np.array(indices, int)])
 
 
@@ -89,7 +90,7 @@ def test_evenly_spaced(count, wanted):
     assert len(chosen) == min(count, wanted)
     assert chosen[0] == 0
     assert chosen[-1] < count
-    gaps = np.diff(chosen)
+    gaps = np.diff([*chosen, count])
     assert set(gaps.tolist()) <= {count // len(chosen), -(-count // len(chosen))}
     assert (gaps >= 1).all()
 
@@ -105,7 +106,7 @@ def test_evenly_spaced_refuses(count, wanted):
     [
         ("images", IMAGES.astype(np.float32), "holds float32, needed uint8"),
         ("images", IMAGES.astype(np.int16) + 1, "cannot hold exactly"),
-        ("images", IMAGES[0], "has shape (5, 4, 3), needed (any, any, any, any)"),
+        ("images", IMAGES[0], "has shape (9, 5, 3), needed (any, any, any, any)"),
         ("images", IMAGES[:0], "needed at least one image"),
         ("images", IMAGES[..., :2], "1 or 3 channels"),
         ("images", None, "has no 'images'"),

@@ -17,10 +17,6 @@ from refengine.ops import OPS
 PIXEL = {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
 
 
-def gap(why):
-    return pytest.mark.xfail(reason=why, strict=True)
-
-
 def refused(error, text, build):
     """``build`` raises exactly that class, in one line that holds the text."""
     with pytest.raises(RefengineError) as caught:
@@ -88,7 +84,7 @@ def test_the_small_network_is_as_it_says():
         (NetworkError, "the first layer of a network is its input", {"layers": ()}),
         (NetworkError, "the first layer of a network is its input", {"layers": networks.small().layers[1:]}),
         (NetworkError, "gives 2 numbers, the network has 3 classes", {"classes": 3}),
-        (NetworkError, "layer '000_input' (input): images have 3 channels", {"input_shape": (2, 2, 3)}),
+        (NetworkError, "channels 'gray' do not fit images of 3", {"input_shape": (2, 2, 3)}),
         (NetworkError, "layer '001_conv' (conv): a kernel of 2 does not fit", {"input_shape": (1, 2, 1)}),
         (NetworkError, "layer '002_fc' (fc): input of shape (1, 1, 4)", {"input_shape": (3, 2, 1)}),
     ],
@@ -256,7 +252,6 @@ def test_a_residual_has_the_shape_of_the_result():
     refused(NetworkError, text, lambda: with_middle(pool, last))
 
 
-@gap("IntNetwork does not compare the formats of what a concat joins")
 def test_formats_of_what_is_joined():
     """uint8 and int8 codes side by side would be int16."""
     signed = requantized("001_requantize", ("000_input",), fmt=INT8)
@@ -264,7 +259,6 @@ def test_formats_of_what_is_joined():
     refused(NetworkError, "layer '002_concat' (concat)", lambda: with_middle(signed, concat))
 
 
-@gap("IntNetwork lets a layer in the middle requantize to int32, which the kernels cut to 16 bits")
 def test_only_the_last_layer_may_give_int32():
     wide = requantized("001_requantize", ("000_input",), fmt=INT32, multiplier=np.array([1000]), hi=2**20)
     refused(NetworkError, "layer '001_requantize' (requantize)", lambda: with_middle(wide))
@@ -381,7 +375,7 @@ def conv_on_pixels(draw):
     """A network whose first convolution reads pixels as they are, and that convolution."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     growing = networks.Growing(lambda options: draw(st.sampled_from(options)), rng, ("half_up",))
-    shape = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    shape = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.sampled_from([1, 3]))
     growing.layers.append(
         IntLayer(
             "000_input",
@@ -395,7 +389,7 @@ def conv_on_pixels(draw):
     )
     growing.known["000_input"] = networks.Known(shape, 0, UINT8, 0, 255, rng.integers(0, 256, (2, *shape), np.uint8))
     growing.weighted("conv", 2, shape[2], shape[:2], strides=(1, 1), pads=(0, 0, 0, 0), group=1)
-    channels = {1: "gray", 2: "gray", 3: "RGB"}[shape[2]]
+    channels = {1: "gray", 3: "RGB"}[shape[2]]
     return growing.network(shape, 2, channels)
 
 
