@@ -27,7 +27,8 @@ class Show(Protocol):
     def __call__(self, done: int, total: int, detail: str = "") -> None: ...
 
 
-_SECONDS_BETWEEN_LINES = 5
+_SECONDS_BETWEEN_LINES = 5  # and a twentieth of the work, unless that takes a minute
+_SECONDS_AT_MOST = 60
 _WIDTH_OF_A_FILE = 200
 
 
@@ -79,13 +80,15 @@ def progress(what: str) -> Iterator[Show]:
 
             yield move
         return
-    next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+    printed, last = time.monotonic(), 0
 
     def line(done: int, total: int, detail: str = "") -> None:
-        nonlocal next_line
-        if time.monotonic() >= next_line:
+        nonlocal printed, last
+        waited = time.monotonic() - printed
+        step = 20 * (done - last) >= total or done < last
+        if waited >= _SECONDS_AT_MOST or (waited >= _SECONDS_BETWEEN_LINES and step):
             print(f"{what}: {done} of {total} {printable(detail)}".rstrip(), file=sys.stderr, flush=True)
-            next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+            printed, last = time.monotonic(), done
 
     yield line
 

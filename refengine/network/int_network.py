@@ -16,7 +16,16 @@ import numpy as np
 from .. import CONTRACT
 from ..errors import AccumulatorOverflow, NetworkError, RangeError, RefengineError
 from ..numbers.accumulator import check_accumulator
-from ..numbers.formats import ACTIVATION_FORMATS, INT32, SCALE, TERNARY, WEIGHT_FORMATS, CodeFormat, check_codes, signed_bits
+from ..numbers.formats import (
+    ACTIVATION_FORMATS,
+    INT32,
+    SCALE,
+    TERNARY,
+    WEIGHT_FORMATS,
+    CodeFormat,
+    check_codes,
+    signed_bits,
+)
 from ..numbers.requantize import MAX_TOTAL, Requantize
 from ..ops import OPS
 

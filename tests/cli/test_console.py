@@ -54,6 +54,18 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(capsys, monkeypatch)
     assert capsys.readouterr().err == "work: 5 of 12 layer\nwork: 10 of 12 layer\n"
 
 
+def test_progress_of_long_work_is_not_a_thousand_lines(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with console.progress("work") as show:
+        for done in range(1, 1001):
+            now[0] += 1
+            show(done, 1000)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 20
+    assert lines[-1] == "work: 1000 of 1000"
+
+
 def test_progress_on_a_terminal_leaves_nothing_behind(capsys, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
