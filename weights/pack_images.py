@@ -6,6 +6,7 @@ The folder holds the data set's four original files (`*-ubyte.gz`), for instance
 `dataset-fashion-mnist`.  Written are `fashion-test-10000.h5`, all test images in their original order, and
 `fashion-calibration-1000.h5`, 100 training images of each class (see `calibration_choice`).
 """
+
 import argparse
 import gzip
 from pathlib import Path
@@ -13,8 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-CLASS_NAMES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CLASS_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 CALIBRATION_PER_CLASS = 100
 ROWS_PER_CHUNK = 250
 
@@ -68,13 +68,21 @@ def main():
     arguments = parser.parse_args()
 
     images, labels = read_split(arguments.data, "t10k")
-    write_images(arguments.output / "fashion-test-10000.h5", images, labels,
-                 "Fashion-MNIST (Zalando SE), the 10,000 test images in their original order")
+    write_images(
+        arguments.output / "fashion-test-10000.h5",
+        images,
+        labels,
+        "Fashion-MNIST (Zalando SE), the 10,000 test images in their original order",
+    )
 
     images, labels = read_split(arguments.data, "train")
     chosen = calibration_choice(labels)
-    write_images(arguments.output / "fashion-calibration-1000.h5", images[chosen], labels[chosen],
-                 "Fashion-MNIST (Zalando SE), 1,000 of the 60,000 training images, 100 of each class")
+    write_images(
+        arguments.output / "fashion-calibration-1000.h5",
+        images[chosen],
+        labels[chosen],
+        "Fashion-MNIST (Zalando SE), 1,000 of the 60,000 training images, 100 of each class",
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Needs PyTorch (`pip install refengine[train]`).  The folder holds the data set's
 (`*-ubyte.gz`), for instance from the Debian package `dataset-fashion-mnist`.  The test images are looked at
 once, after the last epoch; nothing is chosen by them.
 """
+
 import argparse
 import json
 import time
@@ -117,12 +118,13 @@ def train(network, pixels, labels, epochs, seed):
     steps = len(pixels) // BATCH
     optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_RATE, epochs * steps, pct_start=0.25, cycle_momentum=False)
+        optimizer, PEAK_RATE, epochs * steps, pct_start=0.25, cycle_momentum=False
+    )
 
     network.train()
     for epoch in range(1, epochs + 1):
         started, losses, hits = time.time(), 0.0, 0
-        order = torch.randperm(len(pixels), generator=random)[:steps * BATCH]
+        order = torch.randperm(len(pixels), generator=random)[: steps * BATCH]
         for chosen in order.split(BATCH):
             x, target = normalise(augment(padded, chosen, random)), labels[chosen]
             with torch.autocast("cpu", torch.bfloat16):
@@ -134,8 +136,11 @@ def train(network, pixels, labels, epochs, seed):
             schedule.step()
             losses += loss.item()
             hits += int((logits.argmax(1) == target).sum())
-        print(f"epoch {epoch:3d}/{epochs}  loss {losses / steps:.4f}  "
-              f"train {hits / len(order):7.2%}  {time.time() - started:.0f} s", flush=True)
+        print(
+            f"epoch {epoch:3d}/{epochs}  loss {losses / steps:.4f}  "
+            f"train {hits / len(order):7.2%}  {time.time() - started:.0f} s",
+            flush=True,
+        )
 
 
 @torch.no_grad()
@@ -204,11 +209,20 @@ class LayerWriter:
 def write_network(network, path):
     """Write `network` in the "refengine-float" layout."""
     with h5py.File(path, "w") as file:
-        file.attrs.update({
-            "format": "refengine-float", "version": 1, "name": "resnet20-fashion",
-            "input_shape": [28, 28, 1], "classes": 10, "channels": "gray", "mean": [MEAN], "std": [STD],
-            "source": "trained by weights/train.py of refengine on Fashion-MNIST", "licence": "MIT",
-        })
+        file.attrs.update(
+            {
+                "format": "refengine-float",
+                "version": 1,
+                "name": "resnet20-fashion",
+                "input_shape": [28, 28, 1],
+                "classes": 10,
+                "channels": "gray",
+                "mean": [MEAN],
+                "std": [STD],
+                "source": "trained by weights/train.py of refengine on Fashion-MNIST",
+                "licence": "MIT",
+            }
+        )
         layers = LayerWriter(file.create_group("layers"))
         x = layers.add("input", "input")
         x = layers.conv("conv1", network.conv1, x)

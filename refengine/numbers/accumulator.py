@@ -1,8 +1,8 @@
 """What happens to a sum in an accumulator narrower than 32 bits (contract, section Accumulators).
 
-    error      the network was refused when it was built; a sum cannot leave its range
-    wrap       the sum mod 2**bits, in two's complement; the order of the additions does not matter
-    saturate   the sum clipped once, after it is complete
+error      the network was refused when it was built; a sum cannot leave its range
+wrap       the sum mod 2**bits, in two's complement; the order of the additions does not matter
+saturate   the sum clipped once, after it is complete
 """
 
 import numpy as np

@@ -46,9 +46,9 @@ def reference(x, *, weight, scale, bias, cluster):
     ...           scale=np.array([[10, 7]], np.int8), bias=np.array([0], np.int32), cluster=2)
     array([[11]], dtype=int32)
     """
-    return conv.reference(
-        _pixel(x), weight=_filters(weight), scale=scale, bias=bias, cluster=cluster, **_ONE_PIXEL
-    )[:, 0, 0]
+    return conv.reference(_pixel(x), weight=_filters(weight), scale=scale, bias=bias, cluster=cluster, **_ONE_PIXEL)[
+        :, 0, 0
+    ]
 
 
 def kernels(x, *, weight, scale, bias, cluster):
