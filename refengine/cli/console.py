@@ -108,15 +108,15 @@ def _bar() -> Progress:
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
+def check_outputs(inputs: Sequence[str], json_path: str | None, *outputs: str | None) -> None:
     """FileError, before any work is done, if a file cannot be written, is read from, or is to be written twice."""
-    seen: list[str] = []
-    for output in outputs:
-        if output is not None and output != STDOUT:
-            checked_target(output, [*inputs])
-            if any(checked_target(output) == checked_target(other) for other in seen):
+    targets = set()
+    for output in (None if json_path == STDOUT else json_path, *outputs):
+        if output is not None:
+            target = checked_target(output, inputs)
+            if target in targets:
                 raise FileError(f"{printable(output)}: would be written twice")
-            seen.append(output)
+            targets.add(target)
 
 
 def write_file(path: str, content: bytes, inputs: Iterable[str]) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import shlex
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import files as installed_files
 from pathlib import Path
 
 import click
@@ -53,7 +56,7 @@ def command(output_dir, count, threads, json_path) -> None:
     inputs = [network, test, calibration]
     folder = _folder(output_dir)
     model, trace = str(folder / "resnet20-fashion-ternary.h5"), str(folder / "trace.h5")
-    console.check_outputs([model, trace, json_path], inputs)
+    console.check_outputs(inputs, json_path, model, trace)
     float_network = read_float_network(network)
     with open_images(calibration) as file:
         chosen = file.take(evenly_spaced(file.count, CALIBRATION_IMAGES))
@@ -89,13 +92,16 @@ def command(output_dir, count, threads, json_path) -> None:
 
 
 def shipped(name: str) -> Path:
-    """A file that ships with refengine: inside the installed package, or beside it in a clone of the repository."""
-    package = Path(__file__).resolve().parent.parent
-    places = [package / "weights" / name, package.parent / "weights" / name]
+    """A file that ships with refengine: beside the package in a clone, in share/refengine where it is installed."""
+    beside = Path(__file__).resolve().parent.parent.parent
+    places = [beside / "weights" / name, beside / "share" / "refengine" / name]
+    with suppress(PackageNotFoundError):
+        places += [Path(str(file.locate())) for file in installed_files("refengine") or () if file.name == name]
     for place in places:
         if place.is_file():
-            return place
-    raise FileError(f"{name} ships with refengine and is not there; looked in {places[0].parent}, {places[1].parent}")
+            return place.resolve()
+    looked_in = ", ".join(str(place.parent) for place in places)
+    raise FileError(f"{name} ships with refengine and is not there; looked in {looked_in}")
 
 
 def _folder(path: str) -> Path:

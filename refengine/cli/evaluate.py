@@ -30,7 +30,7 @@ def command(model, images, float_path, limit, threshold, batch, backend, threads
     Counts come with Wilson's 95 % interval: what the share could be, had other images of the kind been drawn.
     """
     inputs = [model, images, *([] if float_path is None else [float_path])]
-    console.check_outputs([json_path], inputs)
+    console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     float_network = None if float_path is None else read_float_network(float_path)
     with open_images(images) as file, console.progress("evaluate") as show:

@@ -33,7 +33,7 @@ def command(file, json_path) -> None:
     For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
     its accumulator needs at most, and its requantization.
     """
-    console.check_outputs([json_path], [file])
+    console.check_outputs([file], json_path)
     with open_checked(file, {name: {1} for name in _KINDS}) as root:
         kind = root.text("format")
     read, show = _KINDS[kind]

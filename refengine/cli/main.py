@@ -30,6 +30,7 @@ class Failure(click.ClickException):
 
     def show(self, file=None) -> None:
         line = " ".join(self.format_message().splitlines())
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
         click.echo(f"refengine: error: {line}", file=file, err=True)
 
 

@@ -73,7 +73,7 @@ def command(network, calibration, output, calibration_images, threads, json_path
     """
     inputs = [network, calibration]
     scheme = Scheme(layers=tuple(_pair(text) for text in layers), **fields)
-    console.check_outputs([output, json_path], inputs)
+    console.check_outputs(inputs, json_path, output)
     float_network = read_float_network(network)
     with open_images(calibration, labels_required=False) as file:
         images = file.take(evenly_spaced(file.count, calibration_images))

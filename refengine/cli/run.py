@@ -32,7 +32,7 @@ def command(model, images, first, count, output, backend, threads, json_path) ->
     The class is that of the largest logit, the lowest of equals.
     """
     inputs = [model, images]
-    console.check_outputs([output, json_path], inputs)
+    console.check_outputs(inputs, json_path, output)
     if output is not None and not output.endswith((".npy", ".h5")):
         raise FileError(f"{output}: logits are written as .npy or .h5")
     network = read_int_network(model)

@@ -35,7 +35,7 @@ def command(
     if output is None and not with_digests:
         raise click.UsageError("nothing to do: -o TRACE.h5 writes a trace, --digests prints digests")
     inputs = [model, images]
-    console.check_outputs([output, json_path], inputs)
+    console.check_outputs(inputs, json_path, output)
     network = read_int_network(model)
     layers = choose_layers(network, patterns or None)
     with open_images(images, labels_required=False) as file:

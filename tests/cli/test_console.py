@@ -78,13 +78,14 @@ def test_progress_on_a_terminal_leaves_nothing_behind(capsys, monkeypatch):
 
 def test_outputs_are_checked_before_work(tmp_path):
     path = tmp_path / "a"
-    console.check_outputs([None, "-", str(path), str(tmp_path / "b")], [str(tmp_path / "c")])
+    console.check_outputs([str(tmp_path / "c")], "-", None, str(path), str(tmp_path / "b"))
+    console.check_outputs([], None, None)
     with pytest.raises(FileError, match="would be written twice"):
-        console.check_outputs([str(path), str(tmp_path / "." / "a")], [])
+        console.check_outputs([], str(path), f"{tmp_path}/./a")
     with pytest.raises(FileError, match="is also read from"):
-        console.check_outputs([str(path)], [str(path)])
+        console.check_outputs([str(path)], None, str(path))
     with pytest.raises(FileError, match="there is no folder"):
-        console.check_outputs([str(path / "b")], [])
+        console.check_outputs([], str(path / "b"))
 
 
 def test_a_file_is_written_as_a_whole(tmp_path, monkeypatch):

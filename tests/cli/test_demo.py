@@ -1,6 +1,7 @@
 """refengine demo: it works from any folder, writes what it says, and the commands that it names work."""
 
 import shlex
+from importlib.metadata import PackageNotFoundError, PackagePath, PathDistribution
 
 import pytest
 from verbs import refengine, refusal
@@ -62,6 +63,24 @@ def test_a_folder_that_cannot_be(quick):
     assert "cannot be made a folder" in refusal("demo", "--output-dir", "file/below")
 
 
-def test_shipped_files_that_are_missing():
+@pytest.mark.parametrize("place", ["weights", "share/refengine", "somewhere/share/refengine"])
+def test_shipped_files_are_found(tmp_path, monkeypatch, place):
+    """In a clone, in a folder given to pip, and where pip says that it put them."""
+    shipped = tmp_path / place / "net.h5"
+    shipped.parent.mkdir(parents=True)
+    shipped.touch()
+    (tmp_path / "site-packages").mkdir()
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "refengine" / "cli" / "demo.py"))
+    record = PackagePath("../somewhere/share/refengine/net.h5")
+    record.dist = PathDistribution(tmp_path / "site-packages" / "refengine.dist-info")
+    monkeypatch.setattr(demo, "installed_files", lambda package: [record])
+    assert demo.shipped("net.h5") == shipped
+
+
+def test_shipped_files_that_are_missing(monkeypatch):
+    def not_installed(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(demo, "installed_files", not_installed)
     with pytest.raises(FileError, match=r"nothing\.h5 ships with refengine and is not there; looked in .*weights"):
         demo.shipped("nothing.h5")

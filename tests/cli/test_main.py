@@ -104,6 +104,7 @@ def test_an_unknown_verb_lists_the_known_ones():
     ("error", "code", "line"),
     [
         (NetworkError("layer 'a':\nno"), 2, "refengine: error: layer 'a': no\n"),
+        (NetworkError("x\x1b[31m"), 2, "refengine: error: x\\x1b[31m\n"),
         (MemoryError(), 2, "refengine: error: there is not enough memory (no details)\n"),
         (KeyboardInterrupt(), 130, "refengine: error: interrupted\n"),
     ],
