@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.run import Result, check_images, run
+from ..engine.predict import Predictor, predictor
+from ..engine.run import BACKENDS, Result, check_images, run
 from ..engine.trace import roundings
 from ..errors import RangeError
 from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
@@ -60,7 +61,7 @@ class Evaluation:
 
     ``correct_top5`` and its kin are None where a network has fewer than six classes, since any guess would be right.
     ``float_correct`` and ``agreeing`` (images of which both networks say the same class) are None without a float
-    network.  ``layers``: events of every layer that accumulates.
+    network.  ``layers``: events of every layer that accumulates; empty after the backend ``fast``, which counts none.
     """
 
     network: str
@@ -109,13 +110,17 @@ class Evaluation:
         return wilson(self.correct, self.count)
 
     @property
-    def saturated(self) -> int:
-        """Values clipped to their format, all layers together."""
+    def saturated(self) -> int | None:
+        """Values clipped to their format, all layers together; None where they were not counted."""
+        if not self.layers:
+            return None
         return sum(events.saturated_low + events.saturated_high for events in self.layers.values())
 
     @property
-    def overflowed(self) -> int:
-        """Sums that did not fit into a narrow accumulator, all layers together."""
+    def overflowed(self) -> int | None:
+        """Sums that did not fit into a narrow accumulator, all layers together; None where they were not counted."""
+        if not self.layers:
+            return None
         return sum(events.overflowed for events in self.layers.values())
 
     def _share(self, part: int | None) -> float | None:
@@ -158,13 +163,16 @@ def evaluate(
     if float_network is not None and float_network.classes != network.classes:
         raise RangeError(f"the float network has {float_network.classes} classes, the other {network.classes}")
     start = time.perf_counter()
+    size = batch_size(network) if batch is None else batch
+    predict = None if backend in BACKENDS else predictor(network, backend, size)
 
     def work(numbered: tuple[int, np.ndarray]) -> _Counts:
         first, part = numbered
-        return _count_batch(network, float_network, part, labels[first : first + len(part)], backend, first)
+        wanted = labels[first : first + len(part)]
+        return _count_batch(network, float_network, part, wanted, backend, first, predict)
 
     sums = _Counts()
-    batches = image_batches(pixels, batch_size(network) if batch is None else batch, count)
+    batches = image_batches(pixels, size, count)
     for counts in map_batches(work, batches, threads):
         sums += counts
         if progress is not None:
@@ -218,7 +226,7 @@ class _Counts:
         )
 
 
-def _count_batch(network, float_network, pixels, labels, backend, first) -> _Counts:
+def _count_batch(network, float_network, pixels, labels, backend, first, predict: Predictor | None) -> _Counts:
     layers: dict[str, Events] = {}
 
     def observe(layer: IntLayer, operands: object, result: Result) -> None:
@@ -226,7 +234,7 @@ def _count_batch(network, float_network, pixels, labels, backend, first) -> _Cou
             layers[layer.name] = Events(result.result.size, *result.saturated, result.overflowed)
 
     check_images(network, pixels)
-    logits = run(network, pixels, backend, observe, first)
+    logits = run(network, pixels, backend, observe, first) if predict is None else predict(pixels, first)
     counts = _Counts(len(pixels), _hits(logits, labels), layers=layers)
     if float_network is None:
         return counts

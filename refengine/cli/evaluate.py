@@ -21,7 +21,7 @@ from . import console, options
     help="Exit with 1 if fewer of the images are right.",
 )
 @options.batch
-@options.backend
+@options.predictor
 @options.threads
 @options.json_file
 def command(model, images, float_path, limit, threshold, batch, backend, threads, json_path) -> None:
@@ -59,6 +59,8 @@ def print_evaluation(outcome: Evaluation) -> None:
     if outcome.agreeing is not None:
         console.say(f"same class as the float network: {outcome.agreeing} of {outcome.count}")
     console.say(f"multiplications replaced by additions: {_percent(outcome.multiplications_replaced)}")
+    if not outcome.layers:
+        return
     values = sum(events.values for events in outcome.layers.values())
     console.say(f"of {values} values {outcome.saturated} were clipped to their format, {outcome.overflowed} overflowed")
 

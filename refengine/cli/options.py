@@ -4,6 +4,7 @@ import os
 
 import click
 
+from ..engine.predict import PREDICTORS
 from ..engine.run import BACKENDS
 from ..errors import RangeError
 
@@ -22,6 +23,13 @@ backend = click.option(
     default="kernels",
     show_default=True,
     help="What computes: the Numba kernels or the NumPy definitions.  Both give the same bits.",
+)
+predictor = click.option(
+    "--backend",
+    type=click.Choice(PREDICTORS),
+    default="kernels",
+    show_default=True,
+    help="What computes: the Numba kernels, the NumPy definitions, or the fast plan.  All give the same bits.",
 )
 threads = click.option(
     "--threads",

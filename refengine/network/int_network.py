@@ -69,7 +69,7 @@ class IntLayer:
     inputs: tuple[str, ...]
     exponent: int
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     requantize: Requantize | None = None
     residual: str | None = None
     weight_format: str | None = None

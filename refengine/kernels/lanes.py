@@ -1,0 +1,51 @@
+"""The few words of LLVM IR that the tile kernels are written in: vectors of lanes, loads, stores, broadcasts.
+
+Numba compiles Python loops; what it cannot be told is to keep a whole block of sums in registers and to use one
+particular dot-product instruction.  The tile kernels say both, in LLVM IR, through these words and nothing else.
+"""
+
+from llvmlite import ir
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def vector(kind, lanes):
+    """The type of ``lanes`` integers of type ``kind``."""
+    return ir.VectorType(kind, lanes)
+
+
+def number(value, kind=I64):
+    """A constant."""
+    return ir.Constant(kind, value)
+
+
+def repeated(value, kind, lanes):
+    """A vector constant, every lane the same."""
+    return ir.Constant(vector(kind, lanes), [ir.Constant(kind, value)] * lanes)
+
+
+def load(builder, address, kind, align=1):
+    """What stands at an address (int64); ``align`` in bytes is a promise."""
+    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value.align = align
+    return value
+
+
+def store(builder, value, address, align=1):
+    """Put a value at an address (int64)."""
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = align
+
+
+def broadcast(builder, value, lanes):
+    """A vector with ``value`` in every lane."""
+    undefined = ir.Constant(vector(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, number(0, I32))
+    return builder.shuffle_vector(first, undefined, repeated(0, I32, lanes))
+
+
+def call(builder, name, result, *arguments):
+    """Call an LLVM intrinsic."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    declared = builder.module.globals.get(name)
+    function = declared if declared is not None else ir.Function(builder.module, kind, name)
+    return builder.call(function, arguments)
