@@ -15,7 +15,7 @@ from ..network.int_network import IntNetwork
 from . import plain
 from .float_moments import float_moments
 from .fuse import Group, fuse
-from .scheme import Scheme
+from .scheme import ROLES, Scheme, matches
 from .walk import Walk
 from .weighted import weighted
 
@@ -62,12 +62,14 @@ def quantize(
 
 
 def _weight_formats(groups: tuple[Group, ...], scheme: Scheme) -> dict[str, str]:
-    with_weights = [group for group in groups if group.weighted]
-    formats = {}
-    for group in with_weights:
-        roles = _roles(group, first=group is with_weights[0], last=group is with_weights[-1])
-        formats[group.core.name] = scheme.format_of(group.core.name, roles)
-    return formats
+    """The format of every layer with weights; SchemeError for a pattern that means none of them."""
+    with_weights = [group.core.name for group in groups if group.weighted]
+    ends = (with_weights[:1], with_weights[-1:])
+    roles = {group.core.name: _roles(group, *(group.core.name in end for end in ends)) for group in groups}
+    for pattern, _ in scheme.layers:
+        if pattern not in ROLES and not any(matches(pattern, name, roles[name]) for name in with_weights):
+            raise SchemeError(f"layer pattern {pattern!r} means no layer with weights: {', '.join(with_weights)}")
+    return {name: scheme.format_of(name, roles[name]) for name in with_weights}
 
 
 def _roles(group: Group, first: bool, last: bool) -> tuple[str, ...]:

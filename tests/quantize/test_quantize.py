@@ -74,6 +74,12 @@ def test_formats_by_pattern_and_role():
     assert formats == {"001_conv": "int8", "004_conv": "int4", "006_conv": "int8", "014_fc": "int8"}
 
 
+def test_a_pattern_that_means_no_layer_is_refused():
+    network = every_op()
+    with pytest.raises(SchemeError, match=r"layer pattern 'nosuch\*' means no layer with weights: 001_conv, "):
+        quantize(network, pixels(network), Scheme(layers=(("nosuch*", "int4"),)))
+
+
 def test_logits_share_one_exponent():
     made = quantize(every_op(), pixels(every_op()), Scheme(last="ternary"))
     last = made.layers[-1]
