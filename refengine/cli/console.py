@@ -17,6 +17,7 @@ from rich.text import Text
 from .. import CONTRACT, __version__
 from ..errors import FileError
 from ..network.hdf5 import checked_target, printable
+from . import signals
 
 STDOUT = "-"
 
@@ -76,6 +77,7 @@ def progress(what: str) -> Iterator[Show]:
             task = bar.add_task(what, total=None, detail="")
 
             def move(done: int, total: int, detail: str = "") -> None:
+                signals.check()
                 bar.update(task, completed=done, total=total, detail=printable(detail))
 
             yield move
@@ -84,6 +86,7 @@ def progress(what: str) -> Iterator[Show]:
 
     def line(done: int, total: int, detail: str = "") -> None:
         nonlocal printed, last
+        signals.check()
         waited = time.monotonic() - printed
         step = 20 * (done - last) >= total or done < last
         if waited >= _SECONDS_AT_MOST or (waited >= _SECONDS_BETWEEN_LINES and step):

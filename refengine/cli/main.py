@@ -1,7 +1,7 @@
 """``refengine VERB``: finds the verb's file, and turns what goes wrong into one line and an exit code.
 
-0 done or the same, 1 different or below a threshold, 2 bad input, 130 interrupted.  A verb's file is imported when the
-verb is called, so ``refengine --help`` loads neither NumPy nor Numba nor HDF5.
+0 done or the same, 1 different or below a threshold, 2 bad input, 130 interrupted, 143 terminated.  A verb's file is
+imported when the verb is called, so ``refengine --help`` loads neither NumPy nor Numba nor HDF5.
 """
 
 import io
@@ -12,6 +12,7 @@ import click
 
 from .. import CONTRACT, __version__
 from ..errors import RefengineError
+from . import signals
 
 VERBS = {
     "demo": "Quantize the network that ships with refengine and run it in integers.",
@@ -35,9 +36,12 @@ class Failure(click.ClickException):
 
 
 class Interrupted(Failure):
-    """Ctrl-C."""
+    """Ctrl-C or SIGTERM."""
 
-    exit_code = 130
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """As shells have it."""
+        return signals.exit_code()
 
 
 class Verbs(click.Group):
@@ -57,7 +61,9 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            outcome = super().invoke(ctx)
+            signals.check()
+            return outcome
         except RefengineError as error:
             raise Failure(str(error)) from error
         except MemoryError as error:
@@ -82,4 +88,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    signals.listen()
     verbs.main(prog_name="refengine")

@@ -45,7 +45,11 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 )
 @_scheme_option("--scale-exponent", SCALE_EXPONENTS, help="Scales share one exponent per output channel or per layer.")
 @_scheme_option("--activations", ACTIVATION_FORMATS, help="Format after a ReLU.")
-@_scheme_option("--exponents", EXPONENTS, help="Output exponents: lose least in the mean square, or never saturate.")
+@_scheme_option(
+    "--exponents",
+    EXPONENTS,
+    help="Output exponents: reach every calibrated value (max), or lose least in the mean square (mse).",
+)
 @click.option(
     "--reestimate/--no-reestimate",
     default=None,
@@ -69,6 +73,9 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 def command(network, calibration, output, calibration_images, threads, json_path, layers, **fields) -> None:
     """Turn a float network into one of integers, calibrated on images.
 
+    Where the images have another height and width than the network, it is made for theirs, if its layers allow it.
+    Patterns of --layer mean the float network's layer names, with or without their numbers.
+
     The result is a pure function of the two files and the options.  Its hash names it in every trace and report.
     """
     inputs = [network, calibration]
@@ -91,6 +98,9 @@ def command(network, calibration, output, calibration_images, threads, json_path
         "layers": int_layers(made),
     }
     if not console.write_json(json_path, "quantize", figures, inputs):
+        if made.input_shape != float_network.input_shape:
+            sizes = (f"{height}x{width}" for height, width, _ in (made.input_shape, float_network.input_shape))
+            console.say("made for the calibration images' {}; the float network's own size is {}".format(*sizes))
         console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {len(images)} calibration images")
         console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
 

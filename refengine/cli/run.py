@@ -39,7 +39,7 @@ def command(model, images, first, count, output, backend, threads, json_path) ->
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)
         labels = None if file.labels is None else file.labels[numbers.start : numbers.stop].tolist()
-        names = file.class_names
+        names = file.class_names if len(file.class_names or ()) == network.classes else None
         size = batch_size(network)
         predict = predictor(network, backend, size)
 

@@ -34,6 +34,8 @@ def command(
     """
     if output is None and not with_digests:
         raise click.UsageError("nothing to do: -o TRACE.h5 writes a trace, --digests prints digests")
+    if output is None and partial_sums_of is not None:
+        raise click.UsageError("--partial-sums-of writes into a trace, which needs -o TRACE.h5")
     inputs = [model, images]
     console.check_outputs(inputs, json_path, output)
     network = read_int_network(model)
@@ -70,4 +72,5 @@ def _print(figures: dict, contract: int, layers: int) -> None:
             console.say(f"{digest}  {name}")
     if figures["output"] is not None:
         last = figures["first"] + figures["count"] - 1
-        console.say(f"{figures['output']}: trace of {layers} layers, images {figures['first']}..{last}")
+        what = f"{layers} layer{'s' if layers > 1 else ''}, images {figures['first']}..{last}"
+        console.say(f"{figures['output']}: trace of {what}")

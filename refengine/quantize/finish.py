@@ -11,7 +11,7 @@ from ..numbers.accumulator import confine
 from ..numbers.formats import ACTIVATION_FORMATS, INT32, CodeFormat
 from ..numbers.requantize import Requantize
 from ..numbers.rescale import multiplier_and_shift, power_of_two
-from ..numbers.rounding import MAX_SHIFT, nearest
+from ..numbers.rounding import MAX_SHIFT, STOCHASTIC, nearest
 from ..ops.requantize import Draws, rescale_kernels
 from .calibrate import Reals, output_exponent
 from .fold import Affine
@@ -68,7 +68,8 @@ def _requantize(walk, in_output, fmt, relu, exponent, residual=None, weighted=Fa
             top = nearest(bound.numerator, bound.denominator)
             if top <= fmt.hi:
                 hi, activation = top, "clip"
-    return Requantize(multiplier, shift, None, walk.scheme.rounding, fmt, activation, lo, hi, walk.scheme.seed)
+    seed = walk.scheme.seed if walk.scheme.rounding == STOCHASTIC else 0
+    return Requantize(multiplier, shift, None, walk.scheme.rounding, fmt, activation, lo, hi, seed)
 
 
 def _aligned_residual(walk: Walk, residual: Tensor, exponent: int, step: Requantize) -> tuple[Tensor, Requantize]:

@@ -38,6 +38,11 @@ def quantize(
     """
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
         raise SchemeError(f"calibration needs uint8 images (N, H, W, C), found {images.dtype} of shape {images.shape}")
+    if images.shape[3] != network.input_shape[2]:
+        raise SchemeError(
+            f"calibration images have {images.shape[3]} channels, network {network.name!r} "
+            f"reads {network.input_shape[2]} ({network.channels})"
+        )
     if images.shape[1:3] != tuple(network.input_shape[:2]):
         network = with_input_shape(network, images.shape[1:3])
     groups = fuse(network)
@@ -55,7 +60,7 @@ def quantize(
             raise type(error)(f"layer {group.core.name!r} ({group.core.op}): {error}") from error
         _forget(walk, done)
     made_with = {"network": network.name, "source": network.source, "licence": network.licence, **scheme.described()}
-    made_with |= {"calibration_images": str(len(images)), "reestimated": str(reestimate)}
+    made_with |= {"calibration_images": str(len(images)), "reestimated": "yes" if reestimate else "no"}
     return IntNetwork(
         network.name, network.input_shape, network.classes, network.channels, tuple(walk.layers), made_with
     )

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from ..errors import SchemeError
 from ..numbers.accumulator import check_accumulator
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
-from ..numbers.rescale import check_multiplier_bits
 from ..numbers.rounding import check_rounding
 from .clusters import METHODS
 
@@ -63,8 +62,7 @@ class Scheme:
             raise SchemeError(f"a cluster has 1 to 65536 filters, found {self.cluster}")
         if not 0 <= self.seed < 2**63:
             raise SchemeError(f"a seed lies in 0..2**63-1, found {self.seed}")
-        check_multiplier_bits(self.multiplier_bits)
-        if self.multiplier_bits > 15:
+        if not 1 <= self.multiplier_bits <= 15:
             raise SchemeError(f"quantize derives multipliers of 1 to 15 bits, found {self.multiplier_bits}")
         check_rounding(self.rounding)
         check_accumulator(self.accumulator_bits, self.accumulator_policy)
@@ -79,7 +77,10 @@ class Scheme:
 
     def described(self) -> dict[str, str]:
         """Every field as text, for the model file and reports."""
-        return {key: str(value) for key, value in asdict(self).items()}
+        layers = ", ".join(f"{pattern}={fmt}" for pattern, fmt in self.layers)
+        reestimate = {None: "if any layer is ternary", True: "yes", False: "no"}[self.reestimate]
+        words = {"layers": layers or "none", "reestimate": reestimate}
+        return {key: words.get(key, str(value)) for key, value in asdict(self).items()}
 
 
 def stem(name: str) -> str:

@@ -57,7 +57,7 @@ def new_layer(walk: Walk, group: Group, op: str) -> IntLayer:
         inputs=tuple(walk.tensors[name].layer for name in group.inputs),
         exponent=0,
         accumulator_bits=scheme.accumulator_bits if group.weighted else 32,
-        accumulator_policy=scheme.accumulator_policy if group.weighted else "error",
+        accumulator_policy=scheme.accumulator_policy if group.weighted and scheme.accumulator_bits < 32 else "error",
         covers=group.covers,
     )
 

@@ -1,0 +1,60 @@
+"""A signal is not lost, and a verb that gets one leaves one line and no file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from refengine.cli import signals
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def listening():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals.listen()
+    yield
+    signals._received.clear()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_dropped_exception_is_raised_at_the_next_check(listening, number):
+    signals.check()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    with pytest.raises(KeyboardInterrupt):
+        signals.check()
+    assert signals.exit_code() == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trace_that_is_stopped(tmp_path, number):
+    weights = ROOT / "weights"
+    quantize = ["quantize", weights / "resnet20-fashion.h5", "--calibration", weights / "fashion-calibration-1000.h5"]
+    command = [sys.executable, "-m", "refengine"]
+    model = tmp_path / "model.h5"
+    subprocess.run([*command, *quantize, "--calibration-images", "16", "-o", model], cwd=ROOT, check=True)
+    images = weights / "fashion-test-10000.h5"
+    trace = [*command, "trace", model, images, "--count", "5000", "-o", tmp_path / "trace.h5"]
+    done = subprocess.Popen(trace, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for_part(tmp_path)
+    os.kill(done.pid, number)
+    errors = done.communicate(timeout=120)[1]
+    assert done.returncode == 128 + number
+    assert [line for line in errors.splitlines() if "error" in line] == ["refengine: error: interrupted"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.h5"]
+
+
+def wait_for_part(folder):
+    for _ in range(600):
+        if len(list(folder.iterdir())) > 1:
+            return
+        time.sleep(0.1)
+    pytest.fail("the trace was never begun")
