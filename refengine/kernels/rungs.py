@@ -20,12 +20,13 @@ from .lanes import I8, I16, I32, call, vector
 
 
 def vnni(name):
-    """The dot product of an x86 instruction: never saturates, wraps in 32 bits."""
+    """The dot product of an x86 instruction: never saturates, wraps in 32 bits.
+
+    Its operands are declared as 32-bit lanes, as LLVM had them first; versions that want bytes read that as well.
+    """
 
     def dot(builder, sums, activations, weights, lanes):
-        bytes_of = vector(I8, 4 * lanes)
-        a, w = builder.bitcast(activations, bytes_of), builder.bitcast(weights, bytes_of)
-        return call(builder, name, vector(I32, lanes), sums, a, w)
+        return call(builder, name, vector(I32, lanes), sums, activations, weights)
 
     return dot
 
