@@ -68,7 +68,7 @@ def tables(network: IntNetwork, layer: IntLayer, last: bool) -> tuple[np.ndarray
     The table of ``kernels/finish.py`` where 32 bits are enough for round half up, else that of the exact finish.
     """
     step = layer.requantize
-    if layer.op != "conv" or last or step is None or layer.attributes["group"] != 1:
+    if layer.op != "conv" or last or step is None or not (layer.attributes["group"] == 1 or is_depthwise(layer)):
         return None
     if step.rounding == STOCHASTIC or layer.accumulator_bits < 32:
         return None
@@ -77,6 +77,20 @@ def tables(network: IntNetwork, layer: IntLayer, last: bool) -> tuple[np.ndarray
     bias = layer.constants["bias"] - (offset if network.formats[layer.inputs[0]] is INT8 else 0)
     table = _table(network, layer, step, bias)
     return (table, _NO_TABLE) if table is not None else (_NO_TABLE, _exact_table(step, bias))
+
+
+def is_depthwise(layer: IntLayer) -> bool:
+    """Whether every channel is a group of its own."""
+    outputs, inputs = layer.constants["weight"].shape[:2]
+    return inputs == 1 and layer.attributes["group"] == outputs
+
+
+def packed_depthwise(layer: IntLayer) -> np.ndarray:
+    """Integer weights of a depthwise convolution, int16 (KH*KW, filled channels)."""
+    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
+    rows = np.zeros((weight[0].size, filled(len(weight))), np.int16)
+    rows[:, : len(weight)] = weight.reshape(len(weight), -1).T
+    return rows
 
 
 def _exact_table(step: Requantize, bias: np.ndarray) -> np.ndarray:
@@ -92,9 +106,10 @@ def _exact_table(step: Requantize, bias: np.ndarray) -> np.ndarray:
 
 
 def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndarray) -> np.ndarray | None:
-    """int32 (5, channels): bias, multiplier, half, shift and residual factor in 32-bit lanes, if they fit.
+    """int32 (6, channels): bias, multiplier, half, shift, residual factor and lift in 32-bit lanes, if they fit.
 
-    Multiplier, shift and residual shift are raised together, by as many bits as the multiplier has to spare.
+    Shift and residual shift are raised by as many bits as the multiplier has to spare and, if that is not enough, as
+    the accumulator has.
     """
     channels = len(bias)
     if step.rounding != "half_up":
@@ -105,16 +120,27 @@ def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndar
     room = np.minimum(room, _SHIFTS[-1] - shift)
     if step.residual_shift is not None:
         room = np.minimum(room, _RESIDUAL_SHIFTS[-1] - residual_shift)
-    shift, residual_shift = shift + room, residual_shift + room
-    if room.min() < 0 or shift.min() < _SHIFTS[0]:
+    if room.min() < 0:
         return None
-    table = np.zeros((5, filled(channels)), np.int64)
+    low, high = network.bounds[layer.name]
+    headroom = np.array([31 - int(peak).bit_length() for peak in np.maximum(-low, high) + 2**16])
+    wanted = np.maximum(0, _SHIFTS[0] - shift - room)
+    if step.residual_shift is not None:
+        wanted = np.maximum(wanted, _RESIDUAL_SHIFTS[0] - residual_shift - room)
+    lift = np.broadcast_to(wanted, channels)
+    if np.any(lift > headroom):
+        return None
+    shift, residual_shift = shift + room + lift, residual_shift + room + lift
+    if shift.max() > _SHIFTS[-1]:
+        return None
+    table = np.zeros((6, filled(channels)), np.int64)
     table[0, :channels] = bias
     table[1, :channels] = multiplier << room
     table[2, :channels] = np.int64(1) << (shift - 17)
     table[3, :channels] = shift - 16
+    table[5, :channels] = lift
     if layer.residual is not None:
-        if residual_shift.min() < _RESIDUAL_SHIFTS[0]:
+        if residual_shift.max() > _RESIDUAL_SHIFTS[-1]:
             return None
         table[4, :channels] = np.int64(1) << (residual_shift - 16)
         if network.formats[layer.residual] is INT8:
@@ -125,6 +151,6 @@ def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndar
 def _fits(network: IntNetwork, layer: IntLayer, table: np.ndarray) -> bool:
     """Whether no 32-bit sum of the fused rescale can overflow: the accumulator, and what is added to its product."""
     lo, hi = network.bounds[layer.name]
-    peak = np.maximum(-lo, hi)
+    peak = np.maximum(-lo, hi) << table[5]
     rounded = (peak * table[1] >> 16) + 1 + np.abs(table[2]) + 255 * table[4]
     return bool(peak.max() < 2**31 - 2**16 and rounded.max() < 2**31 and np.abs(table[0]).max() < 2**31)

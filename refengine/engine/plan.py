@@ -12,7 +12,7 @@ from ..kernels import plan as kernel
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops.requantize import Draws
 from .buffers import Buffer, borders_of, new_buffer
-from .packing import packed, panels, tables
+from .packing import is_depthwise, packed, packed_depthwise, panels, tables
 from .run import check_images, run_layer
 
 _SEGMENT = 16
@@ -81,48 +81,79 @@ class Plan:
     def _rows(self, layer: IntLayer, table: np.ndarray, exact: np.ndarray) -> list[list[int]]:
         """The steps of one convolution: one for each width of panels.  One of the two tables is empty."""
         x, y = self._buffers[layer.inputs[0]], self._buffers[layer.name]
-        starts, segment = _window_starts(layer, x, y), _segment_bytes(layer, x)
+        lo, hi = self.network.ranges[layer.name]
         code_starts = y.offsets(np.arange(y.shape[0])[:, None], np.arange(y.shape[1])[None])
-        residual_address = residual_place = residual_zero = 0
+        common = {
+            kernel.IMAGES: x.bytes.ctypes.data,
+            kernel.STARTS: self._keep(_window_starts(layer, x, y)),
+            kernel.TABLE: self._keep(table),
+            kernel.EXACT_TABLE: self._keep(exact),
+            kernel.TABLE_WIDTH: y.bytes.shape[3],
+            kernel.CODES: y.bytes.ctypes.data,
+            kernel.CODE_STARTS: _appended(self._code_starts, code_starts),
+            kernel.LO: lo + y.zero,
+            kernel.HI: hi + y.zero,
+            kernel.ZERO: y.zero,
+            kernel.PIXELS: len(code_starts),
+            kernel.BLOCK: _BLOCK,
+        }
         if layer.residual is not None:
             r = self._buffers[layer.residual]
-            residual_address, residual_zero = r.bytes.ctypes.data, r.zero
-            residual_place = sum(map(len, self._residual_starts))
-            self._residual_starts.append(r.offsets(np.arange(r.shape[0])[:, None], np.arange(r.shape[1])[None]))
-        code_place = sum(map(len, self._code_starts))
-        self._code_starts.append(code_starts)
-        self._kept += [starts, table, exact]
-        lo, hi = self.network.ranges[layer.name]
-        rows = []
-        for channel, width, count in panels(y.bytes.shape[3], kernel.RUNG.widths):
-            place, panel_bytes, second = packed(layer, x.bytes.shape[3], segment, channel, width, count)
-            self._kept.append(place)
-            row = [0] * kernel.FIELDS
-            for field, value in (
-                (kernel.IMAGES, x.bytes.ctypes.data), (kernel.STARTS, starts.ctypes.data),
-                (kernel.SEGMENTS, layer.constants["weight"].shape[2]),
-                (kernel.STRIDE, x.bytes.shape[2] * x.bytes.shape[3]), (kernel.LENGTH, segment),
-                (kernel.PANELS, place.ctypes.data), (kernel.PANEL_BYTES, panel_bytes), (kernel.PANEL_COUNT, count),
-                (kernel.WIDTH, width), (kernel.SECOND_LIMB, second),
-                (kernel.TABLE, table.ctypes.data), (kernel.EXACT_TABLE, exact.ctypes.data if exact.size else 0),
-                (kernel.TABLE_WIDTH, y.bytes.shape[3]), (kernel.CHANNEL, channel),
-                (kernel.RESIDUAL, residual_address), (kernel.RESIDUAL_STARTS, residual_place),
-                (kernel.RESIDUAL_ZERO, residual_zero),
-                (kernel.CODES, y.bytes.ctypes.data), (kernel.CODE_STARTS, code_place),
-                (kernel.LO, lo + y.zero), (kernel.HI, hi + y.zero), (kernel.ZERO, y.zero),
-                (kernel.PIXELS, len(code_starts)), (kernel.BLOCK, _BLOCK),
-            ):  # fmt: skip
-                row[field] = value
-            rows.append(row)
-        return rows
+            starts = r.offsets(np.arange(r.shape[0])[:, None], np.arange(r.shape[1])[None])
+            common |= {
+                kernel.RESIDUAL: r.bytes.ctypes.data,
+                kernel.RESIDUAL_STARTS: _appended(self._residual_starts, starts),
+                kernel.RESIDUAL_ZERO: r.zero,
+            }
+        if is_depthwise(layer):
+            return [_row(common | self._channelwise(layer, x))]
+        widths = panels(y.bytes.shape[3], kernel.RUNG.widths)
+        return [_row(common | self._panelled(layer, x, *width)) for width in widths]
+
+    def _channelwise(self, layer: IntLayer, x: Buffer) -> dict[int, int]:
+        """What a depthwise step has of its own: a table of taps and its weights."""
+        rows, columns = layer.constants["weight"].shape[2:]
+        taps = (np.arange(rows)[:, None] * x.bytes.shape[2] + np.arange(columns)) * x.bytes.shape[3]
+        return {
+            kernel.TAPS: taps.size,
+            kernel.TAP_OFFSETS: self._keep(taps.astype(np.int32).ravel()),
+            kernel.PANELS: self._keep(packed_depthwise(layer)),
+        }
+
+    def _panelled(self, layer: IntLayer, x: Buffer, first: int, width: int, count: int) -> dict[int, int]:
+        """What a step of ``count`` panels has of its own: where their segments lie and their weights."""
+        segment = -(-layer.constants["weight"].shape[3] * x.bytes.shape[3] // _SEGMENT) * _SEGMENT
+        weights, panel_bytes, second = packed(layer, x.bytes.shape[3], segment, first, width, count)
+        return {
+            kernel.SEGMENTS: layer.constants["weight"].shape[2],
+            kernel.STRIDE: x.bytes.shape[2] * x.bytes.shape[3],
+            kernel.LENGTH: segment,
+            kernel.PANELS: self._keep(weights),
+            kernel.PANEL_BYTES: panel_bytes,
+            kernel.PANEL_COUNT: count,
+            kernel.WIDTH: width,
+            kernel.SECOND_LIMB: second,
+            kernel.CHANNEL: first,
+        }
+
+    def _keep(self, array: np.ndarray) -> int:
+        """The address of an array that lives as long as the plan; 0 for an empty one."""
+        self._kept.append(array)
+        return array.ctypes.data if array.size else 0
+
+
+def _row(fields: dict[int, int]) -> list[int]:
+    return [fields.get(field, 0) for field in range(kernel.FIELDS)]
+
+
+def _appended(parts: list[np.ndarray], part: np.ndarray) -> int:
+    """Append an array that will stand behind the others; returns where it begins."""
+    place = sum(map(len, parts))
+    parts.append(part)
+    return place
 
 
 def _window_starts(layer: IntLayer, x: Buffer, y: Buffer) -> np.ndarray:
     """Where each output pixel's window begins in the input's buffer."""
     (top, left), (down, right) = layer.attributes["pads"][:2], layer.attributes["strides"]
     return x.offsets(np.arange(y.shape[0])[:, None] * down - top, np.arange(y.shape[1])[None] * right - left)
-
-
-def _segment_bytes(layer: IntLayer, x: Buffer) -> int:
-    """Bytes of a kernel row, filled up to the loop's step; what is read beyond it meets weights of 0."""
-    return -(-layer.constants["weight"].shape[3] * x.bytes.shape[3] // _SEGMENT) * _SEGMENT

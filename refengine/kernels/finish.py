@@ -10,8 +10,9 @@ With t = 2**16 * h + l, l a signed 16-bit number, and 0 <= M < 2**15, R >= 16, s
     (t * M + (r << R) + 2**(s-1)) >> s = ((t * M >> 16) + r * 2**(R-16) + 2**(s-17)) >> (s-16)
 
 The second line holds because what is added after the first shift is whole in its unit, and a floor of a floor is the
-floor.  ``plan`` brings M, R and s into these ranges by a common power of two, checks from the bounds of the network
-that each 32-bit sum stays inside, and uses another kernel where they do not fit.
+floor.  ``packing`` brings M, R and s into these ranges by a common power of two, which M takes as far as its 15 bits
+reach and t (its *lift*, a left shift) as far as its bound allows; it checks from the bounds of the network that each
+32-bit sum stays inside, and where they do not fit the exact finish of ``plan`` is used.
 """
 
 from numba import types
@@ -23,8 +24,8 @@ from .lanes import I8, I32, broadcast, load, number, repeated, store, vector
 def make_finish(lanes):
     """finish(sums, table, width, channel, residual, code, lo, hi, zero) for ``lanes`` channels of one pixel.
 
-    sums int32 (lanes); table int32 (5, width): bias, M, 2**(s-17), s-16 and 2**(R-16), from ``channel`` on; residual
-    u8 (lanes), or 0 for none; code u8 (lanes).  ``zero`` is what code 0 is stored as; lo and hi include it.
+    sums int32 (lanes); table int32 (6, width): bias, M, 2**(s-17), s-16, 2**(R-16) and the lift, from ``channel`` on;
+    residual u8 (lanes), or 0 for none; code u8 (lanes).  ``zero`` is what code 0 is stored as; lo and hi include it.
     """
 
     @intrinsic
@@ -49,7 +50,7 @@ def _emit(builder, lanes, sums, table, width, channel, residual, code, lo, hi, z
         return broadcast(builder, builder.trunc(value, I32), lanes)
 
     sixteen = repeated(16, I32, lanes)
-    total = builder.add(load(builder, sums, vector(I32, lanes), 4), row(0))
+    total = builder.shl(builder.add(load(builder, sums, vector(I32, lanes), 4), row(0)), row(5))
     multiplier = builder.ashr(builder.shl(row(1), sixteen), sixteen)
     low = builder.ashr(builder.shl(total, sixteen), sixteen)
     high = builder.ashr(builder.sub(total, low), sixteen)

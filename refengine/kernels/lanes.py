@@ -49,3 +49,27 @@ def call(builder, name, result, *arguments):
     declared = builder.module.globals.get(name)
     function = declared if declared is not None else ir.Function(builder.module, kind, name)
     return builder.call(function, arguments)
+
+
+class Loop:
+    """A do-while loop whose running values are phi nodes."""
+
+    def __init__(self, builder, before, starts):
+        self._builder = builder
+        self._block = builder.append_basic_block("loop")
+        builder.branch(self._block)
+        builder.position_at_end(self._block)
+        self.values = [builder.phi(start.type) for start in starts]
+        for value, start in zip(self.values, starts, strict=True):
+            value.add_incoming(start, before)
+
+    def close(self, nexts, condition):
+        """Go round again with ``nexts`` while ``condition`` holds; returns the values after the last round."""
+        here = self._builder.block
+        for value, after in zip(self.values, nexts, strict=True):
+            value.add_incoming(after, here)
+        end = self._builder.append_basic_block("end")
+        self._builder.cbranch(condition, self._block, end)
+        self._builder.position_at_end(end)
+        self.last = nexts
+        return nexts

@@ -11,17 +11,18 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from . import jit
+from .depthwise import make_depthwise
 from .finish import make_finish
 from .rungs import chosen_rung
 from .tile import make_tile
 
 (
     IMAGES, STARTS, SEGMENTS, STRIDE, LENGTH,
-    PANELS, PANEL_BYTES, PANEL_COUNT, WIDTH, SECOND_LIMB,
+    PANELS, PANEL_BYTES, PANEL_COUNT, WIDTH, SECOND_LIMB, TAPS, TAP_OFFSETS,
     TABLE, EXACT_TABLE, TABLE_WIDTH, CHANNEL, RESIDUAL, RESIDUAL_STARTS, RESIDUAL_ZERO,
     CODES, CODE_STARTS, LO, HI, ZERO, PIXELS, BLOCK,
-) = range(24)  # fmt: skip
-FIELDS = 24
+) = range(26)  # fmt: skip
+FIELDS = 26
 
 BIAS, MULTIPLIER, SHIFT, RESIDUAL_SHIFT, ADDENDS = range(5)
 EXACT_ROWS = 8
@@ -39,6 +40,9 @@ _large0, _large1, _large2 = (make_tile(RUNG.dot, _LANES, pixels, vectors) for pi
 _less0, _less1, _less2 = (make_tile(RUNG.dot, _LANES, pixels - 1, vectors) for pixels, vectors in _SHAPES)
 _one0, _one1, _one2 = (make_tile(RUNG.dot, _LANES, 1, vectors) for _, vectors in _SHAPES)
 _finish = make_finish(_LANES)
+
+_CHANNELWISE = 6
+_channels_of_some, _channels_of_one = make_depthwise(_LANES, _CHANNELWISE), make_depthwise(_LANES, 1)
 
 
 def _as_pointer(context, address):
@@ -59,6 +63,9 @@ def walk(steps, residual_starts, code_starts):
     sums, high = np.empty(_SCRATCH, np.int32), np.empty(_SCRATCH, np.int32)
     for s in range(steps.shape[0]):
         row = steps[s]
+        if row[TAPS]:
+            _depthwise(row, residual_starts, code_starts, sums)
+            continue
         width = row[WIDTH]
         large = _L0 if width == _W0 else _L1 if width == _W1 else _L2
         for block in range(0, row[PIXELS], row[BLOCK]):
@@ -85,6 +92,32 @@ def walk(steps, residual_starts, code_starts):
                         else:
                             _finish_pixel(sums.ctypes.data + 4 * i * width, width, row, channel, residual, code)
                     pixel += count
+
+
+@jit
+def _depthwise(row, residual_starts, code_starts, sums):
+    """A depthwise convolution: pixel by pixel of each vector of channels."""
+    row_bytes = 2 * row[TABLE_WIDTH]
+    for channel in range(0, row[TABLE_WIDTH], _LANES):
+        images, weights = row[IMAGES] + channel, row[PANELS] + 2 * channel
+        pixel = 0
+        while pixel < row[PIXELS]:
+            starts, to = row[STARTS] + 4 * pixel, sums.ctypes.data
+            count = _CHANNELWISE if row[PIXELS] - pixel >= _CHANNELWISE else 1
+            if count == 1:
+                _channels_of_one(images, starts, row[TAPS], row[TAP_OFFSETS], weights, row_bytes, to)
+            else:
+                _channels_of_some(images, starts, row[TAPS], row[TAP_OFFSETS], weights, row_bytes, to)
+            for i in range(count):
+                code = row[CODES] + code_starts[row[CODE_STARTS] + pixel + i] + channel
+                residual = 0
+                if row[RESIDUAL]:
+                    residual = row[RESIDUAL] + residual_starts[row[RESIDUAL_STARTS] + pixel + i] + channel
+                if row[EXACT_TABLE]:
+                    _finish_exactly(sums[i * _LANES : (i + 1) * _LANES], row, channel, residual, code)
+                else:
+                    _finish_pixel(to + 4 * i * _LANES, _LANES, row, channel, residual, code)
+            pixel += count
 
 
 @jit

@@ -18,7 +18,7 @@ A2) keep the true sum inside.
 from numba import types
 from numba.extending import intrinsic
 
-from .lanes import I32, I64, broadcast, load, number, repeated, store, vector
+from .lanes import I32, I64, Loop, broadcast, load, number, repeated, store, vector
 
 UNROLL = 4
 
@@ -53,10 +53,10 @@ def _emit(builder, dot, lanes, pixels, vectors, images, starts, segments, stride
     count = pixels * vectors
     zeros = [repeated(0, I32, lanes)] * count
     before = builder.block
-    over_segments = _Loop(builder, before, [number(0), number(0), panel, *zeros])
+    over_segments = Loop(builder, before, [number(0), number(0), panel, *zeros])
     _, into, weights, *totals = over_segments.values
     rows = [builder.add(begin, into) for begin in begins]
-    over_bytes = _Loop(builder, builder.block, [number(0), weights, *totals])
+    over_bytes = Loop(builder, builder.block, [number(0), weights, *totals])
     k, weights, *totals = over_bytes.values
     for step in range(UNROLL):
         shift = 4 * lanes * vectors * step
@@ -78,27 +78,3 @@ def _emit(builder, dot, lanes, pixels, vectors, images, starts, segments, stride
     totals = over_segments.close([done, into, weights, *totals], builder.icmp_signed("<", done, segments))[3:]
     for index, total in enumerate(totals):
         store(builder, total, builder.add(sums, number(4 * lanes * index)), 4)
-
-
-class _Loop:
-    """A do-while loop whose running values are phi nodes."""
-
-    def __init__(self, builder, before, starts):
-        self._builder = builder
-        self._block = builder.append_basic_block("loop")
-        builder.branch(self._block)
-        builder.position_at_end(self._block)
-        self.values = [builder.phi(start.type) for start in starts]
-        for value, start in zip(self.values, starts, strict=True):
-            value.add_incoming(start, before)
-
-    def close(self, nexts, condition):
-        """Go round again with ``nexts`` while ``condition`` holds; returns the values after the last round."""
-        here = self._builder.block
-        for value, after in zip(self.values, nexts, strict=True):
-            value.add_incoming(after, here)
-        end = self._builder.append_basic_block("end")
-        self._builder.cbranch(condition, self._block, end)
-        self._builder.position_at_end(end)
-        self.last = nexts
-        return nexts

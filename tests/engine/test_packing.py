@@ -64,7 +64,7 @@ def test_thirty_two_bits_are_used_where_they_suffice():
 @pytest.mark.parametrize(
     "step",
     [
-        {"multiplier": np.array([200]), "shift": np.array([3])},
+        {"multiplier": np.array([2**15 - 1]), "shift": np.array([0])},
         {"multiplier": np.array([2**20]), "shift": np.array([30])},
         {"rounding": "half_even", "multiplier": np.array([200]), "shift": np.array([14])},
     ],
@@ -73,6 +73,14 @@ def test_sixty_four_bits_are_used_elsewhere(step):
     narrow, exact = tables_of(**step)
     assert not narrow.size
     assert exact.shape[0] == 8
+
+
+def test_a_small_shift_lifts_the_accumulator():
+    narrow, exact = tables_of(multiplier=np.array([200]), shift=np.array([3]))
+    assert not exact.size
+    assert narrow[1, 0] == 200 << 7
+    assert narrow[5, 0] == 17 - 3 - 7
+    assert narrow[3, 0] == 1
 
 
 def test_what_no_table_covers():

@@ -100,6 +100,21 @@ def test_every_width_of_panel(channels):
     assert np.array_equal(Plan(network, 2).run(pixels), run(network, pixels, "reference"))
 
 
+@pytest.mark.parametrize("channels", [3, 16, 35])
+@pytest.mark.parametrize("rounding", ["half_up", "half_even"])
+@pytest.mark.parametrize("fmt", [UINT8, INT8])
+def test_depthwise_convolutions(channels, rounding, fmt):
+    network = conv_network(6, "int4", rounding, fmt, True, channels)
+    rng = np.random.default_rng(channels)
+    weight = rng.integers(-7, 8, (channels, 1, 3, 3)).astype(np.int8)
+    layer = network.layers[2]
+    constants = {**layer.constants, "weight": weight, "scale": layer.constants["scale"][:, :1]}
+    layer = replace(layer, constants=constants, attributes={**layer.attributes, "group": channels, "cluster": 1})
+    network = replace(network, layers=(*network.layers[:2], layer, *network.layers[3:]))
+    pixels = networks.random_images(network, 2, 3)
+    assert np.array_equal(Plan(network, 2).run(pixels), run(network, pixels, "reference"))
+
+
 def test_a_plan_forgets_the_images_before():
     network = conv_network(3, "int4", "half_up", INT8, True)
     pixels = networks.random_images(network, 4, 4)
@@ -134,7 +149,9 @@ def test_every_rung_of_the_ladder(rung):
     if rung not in {able.name for able in runnable()}:
         pytest.skip(f"this processor has no {rung}")
     told = f"from refengine.kernels.plan import RUNG; assert RUNG.name == {rung!r}; import pytest, sys; "
-    chosen = "test_every_width_of_panel or test_every_width_of_multiplier or test_a_plan_forgets or half_even"
+    chosen = (
+        "test_every_width_of_panel or test_every_width_of_multiplier or test_a_plan_forgets or half_even or depthwise"
+    )
     script = f"{told} sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {__file__!r}, '-k', {chosen!r}]))"
     environment = {**os.environ, RUNG_OPTION: rung}
     done = subprocess.run(

@@ -17,13 +17,14 @@ def call(sums, table, width, channel, residual, code, lo, hi, zero):
     finish(sums, table, width, channel, residual, code, lo, hi, zero)
 
 
-def codes_of(total, multiplier, shift, residual_shift, residual, lo, hi, zero):
+def codes_of(total, multiplier, shift, residual_shift, residual, lo, hi, zero, lift=0):
     sums = np.full(LANES, total, np.int32)
-    rows = (0, multiplier, 1 << (shift - 17), shift - 16, 0 if residual is None else 1 << (residual_shift - 16))
+    added = 0 if residual is None else 1 << (residual_shift - 16)
+    rows = (0, multiplier, 1 << (shift - 17), shift - 16, added, lift)
     table = np.repeat(np.array(rows, np.int32)[:, None], LANES, axis=1)
-    added = np.full(LANES, residual or 0, np.uint8)
+    residuals = np.full(LANES, residual or 0, np.uint8)
     codes = np.zeros(LANES, np.uint8)
-    address = 0 if residual is None else added.ctypes.data
+    address = 0 if residual is None else residuals.ctypes.data
     call(sums.ctypes.data, table.ctypes.data, LANES, 0, address, codes.ctypes.data, lo, hi, zero)
     assert len(set(codes.tolist())) == 1
     return int(codes[0])
@@ -45,6 +46,13 @@ def test_the_rescale_is_the_contracts(total, multiplier, shift, residual, zero):
         return
     wanted = min(max((whole >> shift) + zero, 0), 255)
     assert codes_of(total, multiplier, shift, residual_shift, residual, 0, 255, zero) == wanted
+
+
+@pytest.mark.parametrize("lift", [0, 3, 10])
+@pytest.mark.parametrize("total", [-5000, -1, 0, 77, 5000])
+def test_a_lift_is_a_larger_shift(total, lift):
+    wanted = min(max((total * 300 + (1 << 13)) >> 14, 0), 255)
+    assert codes_of(total, 300 << 3, 17 + lift, 30, None, 0, 255, 0, lift) == wanted
 
 
 @pytest.mark.parametrize("total", [-300, -2, -1, 0, 1, 2, 3, 300])
