@@ -116,14 +116,19 @@ def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndar
         return None
     multiplier, shift = (np.broadcast_to(values, channels) for values in (step.multiplier, step.shift))
     residual_shift = np.broadcast_to(0 if step.residual_shift is None else step.residual_shift, channels)
+    low, high = network.bounds[layer.name]
+    peak = np.maximum(-low, high)
+    vanishing = _vanishing(step, peak, multiplier, shift, residual_shift)
+    multiplier = np.where(vanishing, 0, multiplier)
+    residual_shift = np.where(vanishing, residual_shift - shift + _SHIFTS[0], residual_shift)
+    shift = np.where(vanishing, _SHIFTS[0], shift)
     room = np.array([_MULTIPLIER_BITS - int(m).bit_length() for m in multiplier])
     room = np.minimum(room, _SHIFTS[-1] - shift)
     if step.residual_shift is not None:
         room = np.minimum(room, _RESIDUAL_SHIFTS[-1] - residual_shift)
     if room.min() < 0:
         return None
-    low, high = network.bounds[layer.name]
-    headroom = np.array([31 - int(peak).bit_length() for peak in np.maximum(-low, high) + 2**16])
+    headroom = np.array([31 - int(most).bit_length() for most in peak + 2**16])
     wanted = np.maximum(0, _SHIFTS[0] - shift - room)
     if step.residual_shift is not None:
         wanted = np.maximum(wanted, _RESIDUAL_SHIFTS[0] - residual_shift - room)
@@ -146,6 +151,13 @@ def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndar
         if network.formats[layer.residual] is INT8:
             table[2, :channels] -= 128 * table[4, :channels]
     return table.astype(np.int32) if _fits(network, layer, table[:, :channels]) else None
+
+
+def _vanishing(step: Requantize, peak, multiplier, shift, residual_shift) -> np.ndarray:
+    """Channels whose product is always less than a half: what is left is the residual, if that is a whole number."""
+    halves = [int(p) * int(m) < 1 << max(int(s) - 1, 0) for p, m, s in zip(peak, multiplier, shift, strict=True)]
+    whole = step.residual_shift is None or residual_shift >= shift
+    return np.array(halves) & whole & (shift > 0)
 
 
 def _fits(network: IntNetwork, layer: IntLayer, table: np.ndarray) -> bool:

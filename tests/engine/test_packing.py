@@ -83,6 +83,13 @@ def test_a_small_shift_lifts_the_accumulator():
     assert narrow[3, 0] == 1
 
 
+def test_a_channel_that_cannot_reach_a_half_needs_no_multiplier():
+    narrow, exact = tables_of(multiplier=np.array([200, 200]), shift=np.array([14, 60]))
+    assert not exact.size
+    assert narrow[1, 0] > 0
+    assert narrow[1, 1] == 0
+
+
 def test_what_no_table_covers():
     assert tables_of(rounding="stochastic") is None
     network = networks.small()

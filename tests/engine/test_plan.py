@@ -115,6 +115,19 @@ def test_depthwise_convolutions(channels, rounding, fmt):
     assert np.array_equal(Plan(network, 2).run(pixels), run(network, pixels, "reference"))
 
 
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("far", [30, 40, 50, 62])
+def test_channels_of_very_different_shifts(far, residual):
+    network = conv_network(7, "ternary", "half_up", INT8, residual, 20)
+    layer = network.layers[2]
+    shift = layer.requantize.shift.copy()
+    shift[::3] = min(far, 53) if residual else far
+    step = replace(layer.requantize, shift=shift, residual_shift=shift if residual else None)
+    network = replace(network, layers=(*network.layers[:2], replace(layer, requantize=step), *network.layers[3:]))
+    pixels = networks.random_images(network, 2, 3)
+    assert np.array_equal(Plan(network, 2).run(pixels), run(network, pixels, "reference"))
+
+
 def test_a_plan_forgets_the_images_before():
     network = conv_network(3, "int4", "half_up", INT8, True)
     pixels = networks.random_images(network, 4, 4)
