@@ -4,14 +4,17 @@ The border is as wide as the padding of the convolutions that read the tensor, s
 INT8 codes are stored plus 128, so that all bytes are unsigned; what a tile sums of the 128 is taken out of the bias.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import RangeError
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.formats import INT8
 
 VECTOR = 16
+MAX_BYTES = 2**31 - 2**10  # offsets are 32 bits wide
 _SLACK = 64
 _FEW = 4
 
@@ -68,8 +71,12 @@ def new_buffer(images: int, network: IntNetwork, layer: IntLayer, border: tuple[
     zero = 128 if network.formats[layer.name] is INT8 else 0
     top, left, bottom, right = border
     full = (images, top + height + bottom, left + width + right, stored)
-    place = np.full(int(np.prod(full)) + _SLACK, zero, np.uint8)
-    return Buffer(place[: int(np.prod(full))].reshape(full), (height, width, channels), border, zero)
+    if math.prod(full) > MAX_BYTES:
+        raise RangeError(
+            f"{images} images at a time need {math.prod(full)} bytes for layer {layer.name!r}, a buffer has {MAX_BYTES}"
+        )
+    place = np.full(math.prod(full) + _SLACK, zero, np.uint8)
+    return Buffer(place[: math.prod(full)].reshape(full), (height, width, channels), border, zero)
 
 
 def filled(channels: int) -> int:

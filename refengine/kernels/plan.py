@@ -83,14 +83,7 @@ def walk(steps, residual_starts, code_starts):
                         for index in range(count * width):
                             sums[index] += high[index] << 7
                     for i in range(count):
-                        code = row[CODES] + code_starts[row[CODE_STARTS] + pixel + i] + channel
-                        residual = 0
-                        if row[RESIDUAL]:
-                            residual = row[RESIDUAL] + residual_starts[row[RESIDUAL_STARTS] + pixel + i] + channel
-                        if row[EXACT_TABLE]:
-                            _finish_exactly(sums[i * width : (i + 1) * width], row, channel, residual, code)
-                        else:
-                            _finish_pixel(sums.ctypes.data + 4 * i * width, width, row, channel, residual, code)
+                        _codes(sums, i, width, row, channel, pixel + i, residual_starts, code_starts)
                     pixel += count
 
 
@@ -109,14 +102,7 @@ def _depthwise(row, residual_starts, code_starts, sums):
             else:
                 _channels_of_some(images, starts, row[TAPS], row[TAP_OFFSETS], weights, row_bytes, to)
             for i in range(count):
-                code = row[CODES] + code_starts[row[CODE_STARTS] + pixel + i] + channel
-                residual = 0
-                if row[RESIDUAL]:
-                    residual = row[RESIDUAL] + residual_starts[row[RESIDUAL_STARTS] + pixel + i] + channel
-                if row[EXACT_TABLE]:
-                    _finish_exactly(sums[i * _LANES : (i + 1) * _LANES], row, channel, residual, code)
-                else:
-                    _finish_pixel(to + 4 * i * _LANES, _LANES, row, channel, residual, code)
+                _codes(sums, i, _LANES, row, channel, pixel + i, residual_starts, code_starts)
             pixel += count
 
 
@@ -157,6 +143,19 @@ def _sums(width, count, starts, row, panel, sums):
         _less2(images, starts, segments, stride, length, panel, to)
     else:
         _one2(images, starts, segments, stride, length, panel, to)
+
+
+@jit
+def _codes(sums, i, width, row, channel, pixel, residual_starts, code_starts):
+    """Codes of the tile's pixel ``i``, which is the step's ``pixel``: ``width`` channels from ``channel`` on."""
+    code = row[CODES] + code_starts[row[CODE_STARTS] + pixel] + channel
+    residual = 0
+    if row[RESIDUAL]:
+        residual = row[RESIDUAL] + residual_starts[row[RESIDUAL_STARTS] + pixel] + channel
+    if row[EXACT_TABLE]:
+        _finish_exactly(sums[i * width : (i + 1) * width], row, channel, residual, code)
+    else:
+        _finish_pixel(sums.ctypes.data + 4 * i * width, width, row, channel, residual, code)
 
 
 @jit

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine.engine.buffers import Buffer, borders_of, filled, new_buffer
+from refengine.engine.buffers import MAX_BYTES, Buffer, borders_of, filled, new_buffer
+from refengine.errors import RangeError
 from refengine.numbers.formats import INT8
 
 
@@ -44,6 +45,13 @@ def test_every_window_stays_in_its_buffer():
     for layer in network.layers[1:]:
         if layer.op == "conv":
             assert all(b >= p for b, p in zip(borders[layer.inputs[0]], layer.attributes["pads"], strict=True))
+
+
+def test_offsets_that_32_bits_cannot_hold_are_refused():
+    network = networks.every_op()
+    images = MAX_BYTES // 16
+    with pytest.raises(RangeError, match=r"images at a time need \d+ bytes for layer '000_input'"):
+        new_buffer(images, network, network.layers[0], (0, 0, 0, 0))
 
 
 def test_zero_is_what_the_format_stores_for_it():
