@@ -8,7 +8,7 @@ are compiled again in each process, which costs time and nothing else.
 
 import hashlib
 import os
-import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,27 @@ def cache_folder() -> Path:
     return Path(parent).joinpath("refengine", digest.hexdigest()[:24])
 
 
+@cache
+def _folder() -> Path | None:
+    """The folder of this process, named once; None for a user without a home, whose kernels are not kept."""
+    try:
+        return cache_folder()
+    except RuntimeError:
+        return None
+
+
 def jit(function):
     """All compiler flags, once: compiled at first use, cached on disk, running without Python's lock."""
     dispatcher = njit(function, nogil=True)
+    folder = _folder()
+    if folder is None:
+        return dispatcher
     before = numba_settings.CACHE_DIR
     try:
-        numba_settings.CACHE_DIR = str(_FOLDER)
+        numba_settings.CACHE_DIR = str(folder)
         dispatcher.enable_caching()
     except (RuntimeError, OSError):
         pass
     finally:
         numba_settings.CACHE_DIR = before
     return dispatcher
-
-
-try:
-    _FOLDER = cache_folder()
-except RuntimeError:
-    _FOLDER = Path(tempfile.gettempdir()).joinpath("refengine")
