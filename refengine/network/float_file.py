@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,10 +12,9 @@ import numpy as np
 from ..errors import NetworkError
 from .float_network import CHANNELS, LAYER_OPS, MAX_CLASSES, MAX_SIDE, Attribute, FloatLayer, FloatNetwork
 from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
+from .layer_keys import check_rising, in_order
 
 FORMAT, VERSION = "refengine-float", 1
-
-_KEY = re.compile(r"([0-9]{1,9})(_.*)?")
 
 
 def read_float_network(path: PathLike) -> FloatNetwork:
@@ -35,7 +33,7 @@ def read_float_network(path: PathLike) -> FloatNetwork:
                 mean=root.reals("mean", None),
                 std=root.reals("std", None),
                 channels=_channels(root),
-                layers=tuple(_read_layer(group.group(name), name) for name in _in_order(group)),
+                layers=tuple(_read_layer(group.group(name), name) for name in in_order(group)),
                 source=root.text("source", ""),
                 licence=root.text("licence", ""),
             )
@@ -48,20 +46,6 @@ def _channels(root: CheckedGroup) -> str:
     if channels not in CHANNELS:
         raise root.error(f"attribute 'channels' is {shown(channels)}, needed one of {', '.join(CHANNELS)}")
     return channels
-
-
-def _in_order(group: CheckedGroup) -> list[str]:
-    """Layer keys by their numbers; FileError for a key without one, or two of one number."""
-    keys: dict[int, str] = {}
-    for key in group.names():
-        match = _KEY.fullmatch(key)
-        if not match:
-            raise group.error(f"has a member {shown(key)}, layers are called like '004_conv1'")
-        number = int(match[1])
-        if number in keys:
-            raise group.error(f"has two layers of number {number}, {shown(keys[number])} and {shown(key)}")
-        keys[number] = key
-    return [keys[number] for number in sorted(keys)]
 
 
 def _read_layer(group: CheckedGroup, key: str) -> FloatLayer:
@@ -110,7 +94,7 @@ def write_float_network(network: FloatNetwork, path: PathLike, inputs: Iterable[
 
     NetworkError if layers are not called by increasing numbers, as '004_conv1'.
     """
-    _check_numbers(network, printable(os.fspath(path)))
+    check_rising((layer.name for layer in network.layers), printable(os.fspath(path)))
     with write_atomically(path, inputs) as file:
         put_attributes(file, {"format": FORMAT, "version": VERSION})
         names = ("name", "input_shape", "classes", "mean", "std", "channels", "source", "licence")
@@ -121,13 +105,3 @@ def write_float_network(network: FloatNetwork, path: PathLike, inputs: Iterable[
             put_attributes(group, {"op": layer.op, "inputs": json.dumps(layer.inputs), **layer.attributes})
             for name, array in layer.constants.items():
                 put_array(group, name, array)
-
-
-def _check_numbers(network: FloatNetwork, file: str) -> None:
-    """The file knows the order of layers by their numbers alone."""
-    before = -1
-    for layer in network.layers:
-        match = _KEY.fullmatch(layer.name)
-        if not match or int(match[1]) <= before:
-            raise NetworkError(f"{file}: layer {layer.name!r} needs a number above {before} in front, as '004_conv1'")
-        before = int(match[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..numbers.requantize import Requantize
 from ..ops import OPS
 from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
 from .int_network import ATTRIBUTES, CONSTANTS, MAX_ATTRIBUTE, IntLayer, IntNetwork
+from .layer_keys import check_rising, in_order
 
 FORMAT, VERSION = "refengine-int", 1
 
@@ -30,7 +30,6 @@ MAX_EXPONENT = 4096  # far beyond any real number that a layer stands for
 
 _DTYPES = {"weight": np.int8, "scale": np.int8, "sign": np.int8, "bias": np.int32}
 _STEPS = ("multiplier", "shift", "residual_shift")
-_KEY = re.compile(r"([0-9]{1,9})(_[^/]*)?")
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
@@ -42,7 +41,7 @@ def write_int_network(network: IntNetwork, path: PathLike, inputs: Iterable[Path
     NetworkError if layers are not called by increasing numbers, as '004_conv1'.  ``inputs`` are files that must not be
     overwritten.
     """
-    _check_keys(network, printable(os.fspath(path)))
+    check_rising((layer.name for layer in network.layers), printable(os.fspath(path)))
     with write_atomically(path, inputs) as file:
         put_attributes(file, {"format": FORMAT, "version": VERSION})
         names = ("contract", "name", "input_shape", "classes", "channels", "hash")
@@ -51,16 +50,6 @@ def write_int_network(network: IntNetwork, path: PathLike, inputs: Iterable[Path
         layers = file.create_group("layers")
         for layer in network.layers:
             _write_layer(layers.create_group(layer.name), layer)
-
-
-def _check_keys(network: IntNetwork, file: str) -> None:
-    """The file knows the order of layers by their numbers alone."""
-    before = -1
-    for layer in network.layers:
-        match = _KEY.fullmatch(layer.name)
-        if not match or not layer.name.isprintable() or int(match[1]) <= before:
-            raise NetworkError(f"{file}: layer {layer.name!r} needs a number above {before} in front, as '004_conv1'")
-        before = int(match[1])
 
 
 def _write_layer(group: h5py.Group, layer: IntLayer) -> None:
@@ -94,7 +83,8 @@ def read_int_network(path: PathLike) -> IntNetwork:
     """
     with open_checked(path, {FORMAT: {VERSION}}) as root:
         _check_members(root, ("layers", "made_with"))
-        network = _build(root, tuple(_read_layers(root.group("layers"))))
+        layers = root.group("layers")
+        network = _build(root, tuple(_read_layer(layers.group(key), key) for key in in_order(layers)))
         stored = root.text("hash")
         if stored != network.hash:
             raise root.error(f"the file was changed after it was written: hash {network.hash}, stored {shown(stored)}")
@@ -126,20 +116,6 @@ def _build(root: CheckedGroup, layers: tuple[IntLayer, ...]) -> IntNetwork:
         raise NetworkError(f"{root.file}: {error}") from None
     except (ValueError, ArithmeticError, MemoryError) as error:  # windows and sums of absurd size
         raise NetworkError(f"{root.file}: its layers are too large to be checked ({type(error).__name__})") from None
-
-
-def _read_layers(group: CheckedGroup) -> Iterable[IntLayer]:
-    """Layers by the numbers of their keys; FileError for a key without one, or two of one number."""
-    keys: dict[int, str] = {}
-    for key in group.names():
-        match = _KEY.fullmatch(key)
-        if not match:
-            raise group.error(f"has a member {shown(key)}, layers are called like '004_conv1'")
-        number = int(match[1])
-        if number in keys:
-            raise group.error(f"has two layers of number {number}, {shown(keys[number])} and {shown(key)}")
-        keys[number] = key
-    return (_read_layer(group.group(keys[number]), keys[number]) for number in sorted(keys))
 
 
 def _read_layer(group: CheckedGroup, key: str) -> IntLayer:
