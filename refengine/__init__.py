@@ -9,6 +9,7 @@ Floors, imports only point down; a name is a path:
     quantize   from float to integer
     engine     run, trace
     accuracy   evaluate, cost
+    interop    formats and engines of others
     cli        a verb a file
 """
 

@@ -11,37 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.predict import Predictor, predictor
-from ..engine.run import BACKENDS, Result, check_images, run
+from ..engine.events import Events
+from ..engine.predict import Predictor, images_a_batch, predictor
+from ..engine.run import check_images
 from ..engine.trace import roundings
 from ..errors import RangeError
 from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.forward import forward
 from ..network.images import LabelledImages
-from ..network.int_network import IntLayer, IntNetwork
+from ..network.int_network import IntNetwork
 from .cost import network_cost
 
 Progress = Callable[[int, int], None]
 
 _TOP = 5
 _Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
-
-
-@dataclass(frozen=True)
-class Events:
-    """What happened to one layer's values: how many were clipped at an end of the format, or left the accumulator.
-
-    values: how many numbers the layer computed.  An activation's own clip is no saturation (contract Q4).
-    """
-
-    values: int = 0
-    saturated_low: int = 0
-    saturated_high: int = 0
-    overflowed: int = 0
-
-    def __add__(self, other: "Events") -> "Events":
-        return Events(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,7 @@ class Evaluation:
 
     ``correct_top5`` and its kin are None where a network has fewer than six classes, since any guess would be right.
     ``float_correct`` and ``agreeing`` (images of which both networks say the same class) are None without a float
-    network.  ``layers``: events of every layer that accumulates; empty after the backend ``fast``, which counts none.
+    network.  ``layers``: events of every layer that accumulates.
     """
 
     network: str
@@ -142,7 +127,7 @@ def evaluate(
     images: LabelledImages | tuple[np.ndarray, np.ndarray],
     *,
     float_network: FloatNetwork | None = None,
-    backend: str = "kernels",
+    backend: str = "fast",
     batch: int | None = None,
     threads: int = 1,
     limit: int | None = None,
@@ -163,13 +148,13 @@ def evaluate(
     if float_network is not None and float_network.classes != network.classes:
         raise RangeError(f"the float network has {float_network.classes} classes, the other {network.classes}")
     start = time.perf_counter()
-    size = batch_size(network) if batch is None else batch
-    predict = None if backend in BACKENDS else predictor(network, backend, size)
+    size = images_a_batch(count, threads, batch_size(network) if batch is None else batch)
+    predict = predictor(network, backend, size, counted=True)
 
     def work(numbered: tuple[int, np.ndarray]) -> _Counts:
         first, part = numbered
         wanted = labels[first : first + len(part)]
-        return _count_batch(network, float_network, part, wanted, backend, first, predict)
+        return _count_batch(network, float_network, part, wanted, first, predict)
 
     sums = _Counts()
     batches = image_batches(pixels, size, count)
@@ -226,16 +211,11 @@ class _Counts:
         )
 
 
-def _count_batch(network, float_network, pixels, labels, backend, first, predict: Predictor | None) -> _Counts:
-    layers: dict[str, Events] = {}
-
-    def observe(layer: IntLayer, operands: object, result: Result) -> None:
-        if result.accumulator is not None:
-            layers[layer.name] = Events(result.result.size, *result.saturated, result.overflowed)
-
+def _count_batch(network, float_network, pixels, labels, first, predict: Predictor) -> _Counts:
     check_images(network, pixels)
-    logits = run(network, pixels, backend, observe, first) if predict is None else predict(pixels, first)
-    counts = _Counts(len(pixels), _hits(logits, labels), layers=layers)
+    prediction = predict(pixels, first, None)
+    logits = prediction.logits
+    counts = _Counts(len(pixels), _hits(logits, labels), layers=prediction.events)
     if float_network is None:
         return counts
     real = forward(float_network, pixels)

@@ -21,7 +21,7 @@ from . import console, options
     help="Exit with 1 if fewer of the images are right.",
 )
 @options.batch
-@options.predictor
+@options.backend
 @options.threads
 @options.json_file
 def command(model, images, float_path, limit, threshold, batch, backend, threads, json_path) -> None:

@@ -46,8 +46,11 @@ def command(file, json_path) -> None:
 
 
 def _int_network(file: str) -> Figures:
+    from ..kernels.rungs import chosen_rung  # here, because it loads the compiler
+
     network = read_int_network(file)
     return {
+        "rung": chosen_rung().name,
         "name": network.name,
         "model_hash": network.hash,
         "contract": network.contract,
@@ -64,6 +67,7 @@ def _show_int_network(figures: Figures) -> None:
     console.say(f"{figures['file']}: network of integers {_network(figures)}")
     _show_origin(figures)
     console.say(f"made with {', '.join(f'{key} {value}' for key, value in figures['made_with'].items() if value)}")
+    console.say(f"on this processor the fast plan uses the rung {figures['rung']}")
     console.show_table(console.table(HEADS, map(int_row, figures["layers"])))
 
 

@@ -21,6 +21,7 @@ VERBS = {
     "run": "Run images through an integer network and print its logits.",
     "trace": "Write every integer of a run, or a digest of each layer.",
     "evaluate": "Count how many labelled images a network gets right.",
+    "bench": "Measure refengine's speed beside production int8 engines.",
 }
 
 

@@ -4,8 +4,7 @@ import os
 
 import click
 
-from ..engine.predict import PREDICTORS
-from ..engine.run import BACKENDS
+from ..engine.predict import BACKENDS
 from ..errors import RangeError
 
 POSITIVE = click.IntRange(min=1)
@@ -20,16 +19,9 @@ def cores() -> int:
 backend = click.option(
     "--backend",
     type=click.Choice(BACKENDS),
-    default="kernels",
+    default="fast",
     show_default=True,
-    help="What computes: the Numba kernels or the NumPy definitions.  Both give the same bits.",
-)
-predictor = click.option(
-    "--backend",
-    type=click.Choice(PREDICTORS),
-    default="kernels",
-    show_default=True,
-    help="What computes: the Numba kernels, the NumPy definitions, or the fast plan.  All give the same bits.",
+    help="What computes: the fast plan, the Numba kernels, or the NumPy definitions.  All give the same bits.",
 )
 threads = click.option(
     "--threads",

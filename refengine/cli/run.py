@@ -5,7 +5,7 @@ import io
 import click
 import numpy as np
 
-from ..engine.predict import predictor
+from ..engine.predict import images_a_batch, predictor
 from ..errors import FileError
 from ..network.batches import batch_size, map_batches
 from ..network.hdf5 import put_array, put_attributes, write_atomically
@@ -23,7 +23,7 @@ FORMAT, VERSION = "refengine-logits", 1
 @options.first
 @click.option("--count", type=options.POSITIVE, default=10, show_default=True, metavar="N", help="How many images.")
 @click.option("-o", "--output", metavar="FILE", help="Write the logits too, int32 (N, classes): .npy or .h5.")
-@options.predictor
+@options.backend
 @options.threads
 @options.json_file
 def command(model, images, first, count, output, backend, threads, json_path) -> None:
@@ -40,11 +40,11 @@ def command(model, images, first, count, output, backend, threads, json_path) ->
         numbers = options.chosen_images(file.count, first, count, images)
         labels = None if file.labels is None else file.labels[numbers.start : numbers.stop].tolist()
         names = file.class_names if len(file.class_names or ()) == network.classes else None
-        size = batch_size(network)
-        predict = predictor(network, backend, size)
+        size = images_a_batch(len(numbers), threads, batch_size(network))
+        predict = predictor(network, backend, size, threads=threads if len(numbers) == 1 else 1)
 
         def work(part: range) -> np.ndarray:
-            return predict(file.read(part.start, part.stop), part.start)
+            return predict(file.read(part.start, part.stop), part.start, None).logits
 
         parts = [numbers[start : start + size] for start in range(0, len(numbers), size)]
         logits = np.concatenate([*_shown(map_batches(work, parts, threads), len(numbers))])

@@ -60,6 +60,7 @@ def command(
                 progress=show,
                 inputs=inputs,
                 first_image=first,
+                threads=threads,
             )
     if not console.write_json(json_path, "trace", figures, inputs):
         _print(figures, network.contract, len(layers))

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
 from ..network.int_network import IntLayer, IntNetwork
-from .run import Result, run
+from .predict import images_a_batch, predictor
+from .run import Result, check_images
 
 Progress = Callable[[int, int], None]
 
@@ -23,7 +24,7 @@ Progress = Callable[[int, int], None]
 def digests(
     network: IntNetwork,
     images: Images,
-    backend: str = "kernels",
+    backend: str = "fast",
     batch: int | None = None,
     threads: int = 1,
     progress: Progress | None = None,
@@ -36,6 +37,10 @@ def digests(
     """
     stages: dict[tuple[str, str], _Stage] = {}
 
+    size = batch_size(network) if batch is None else batch
+    size = images_a_batch(image_count(images), threads, size)
+    predict = predictor(network, backend, size, observed=[layer.name for layer in network.layers])
+
     def work(numbered: tuple[int, np.ndarray]) -> list[tuple[str, str, str, bytes]]:
         found: list[tuple[str, str, str, bytes]] = []
 
@@ -43,10 +48,11 @@ def digests(
             for stage, array in stages_of(layer, result):
                 found.append((layer.name, stage, _described(array), _image_digests(array)))
 
-        run(network, numbered[1], backend, observe, first_image + numbered[0])
+        check_images(network, numbered[1])
+        predict(numbered[1], first_image + numbered[0], observe)
         return found
 
-    batches = image_batches(images, batch_size(network) if batch is None else batch)
+    batches = image_batches(images, size)
     done, total = 0, image_count(images)
     for found in map_batches(work, batches, threads):
         for name, stage, description, image_digests in found:

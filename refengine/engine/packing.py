@@ -1,156 +1,158 @@
 """What the fast plan's kernels read beside codes: weights in panels, and the tables of the two rescales.
 
-A panel holds the weights of some neighbouring output channels: for every 4 consecutive bytes of a window's segment, the
-4 weights of each channel.  The tables hold, for each channel, what ``kernels/finish.py`` or the exact finish of
+A panel holds the weights of some neighbouring output channels: for every 4 consecutive bytes of a window's place, the 4
+weights of each channel.  The tables hold, for each channel, what ``kernels/finish.py`` or the exact finish of
 ``kernels/plan.py`` needs.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
-from ..kernels.plan import ADDENDS, EXACT_ROWS
+from ..kernels.finish import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
+from ..kernels.plan import ADDENDS, EXACT_HEIGHT, EXACT_ROWS
+from ..kernels.tile import LIMB_BITS
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.formats import INT8
 from ..numbers.requantize import Requantize
-from ..numbers.rounding import STOCHASTIC, addends
-from ..ops.conv import integer_weights
+from ..numbers.rounding import addends
 from .buffers import filled
 
 _MULTIPLIER_BITS = 15
 _SHIFTS = range(17, 48)
 _RESIDUAL_SHIFTS = range(16, 31)
-_NO_TABLE = np.zeros((0, 0), np.int32)
+_INT8_TOP = 127
+_LOW_HALF = 1 << (LIMB_BITS - 1)
 
 
-def panels(channels: int, widths: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+# ------------------------------------------------------------------------------------------------------------- weights
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Panels of one width and one number of limbs, side by side: int8 (count, limbs, bytes / 4, width, 4)."""
+
+    first: int
+    width: int
+    weights: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many panels."""
+        return self.weights.shape[0]
+
+    @property
+    def limbs(self) -> int:
+        """How many int8 make a weight."""
+        return self.weights.shape[1]
+
+
+def widths(channels: int, available: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
     """(first channel, width, how many) of the panels that cover ``channels``, widest first."""
     first = 0
-    for width in widths:
+    for width in available:
         count = (channels - first) // width
         if count:
             yield first, width, count
             first += count * width
 
 
-def packed(layer: IntLayer, stored: int, segment: int, first: int, width: int, count: int):
-    """Integer weights of ``count`` panels from output ``first`` on: bytes, bytes a panel, where the second limb begins.
+def panels(rows: np.ndarray, first: int, width: int) -> Iterator[Panels]:
+    """Integer weights in panels, neighbours of as many limbs together.
 
-    A weight w beyond int8 is 128 * high + low with both in int8; the panel holds all lows, then all highs.
+    rows: int32 (channels, bytes), the weights of channels ``first`` and up in the order in which a window's bytes are
+    read; channels a multiple of ``width``, bytes of 4.  A weight beyond int8 is 128 * high + low with both in int8.
     """
-    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
+    fours = rows.reshape(-1, width, rows.shape[1] // 4, 4).transpose(0, 2, 1, 3)
+    limbs = [1 if np.abs(panel).max(initial=0) <= _INT8_TOP else 2 for panel in fours]
+    place = 0
+    for count, group in groupby(limbs):
+        length = len(list(group))
+        part = fours[place : place + length]
+        yield Panels(first + place * width, width, _split(part, count))
+        place += length
+
+
+def _split(fours: np.ndarray, limbs: int) -> np.ndarray:
+    """High limbs, then low ones: int8 (count, limbs, ...)."""
+    if limbs == 1:
+        return fours[:, None].astype(np.int8)
+    low = ((fours + _LOW_HALF) & (2 * _LOW_HALF - 1)) - _LOW_HALF
+    return np.stack([(fours - low) >> LIMB_BITS, low], axis=1).astype(np.int8)
+
+
+def in_reading_order(weight: np.ndarray, stored: int, length: int) -> np.ndarray:
+    """Weights int32 (O, I, KH, KW) in the order of a window's bytes: (O, KH * length).
+
+    A place is a kernel row of KW pixels with ``stored`` channels each, filled up to ``length`` bytes.
+    """
     outputs, inputs, kernel_h, kernel_w = weight.shape
-    rows = np.zeros((first + width * count, kernel_h, segment), np.int32)
-    used = min(outputs, len(rows))
-    taps = np.zeros((used, kernel_h, kernel_w, stored), np.int32)
-    taps[..., :inputs] = weight[:used].transpose(0, 2, 3, 1)
-    rows[:used, :, : kernel_w * stored] = taps.reshape(used, kernel_h, -1)
-    fours = rows[first:].reshape(count, width, -1, 4).transpose(0, 2, 1, 3)
-    if np.abs(fours).max(initial=0) <= 127:
-        return _aligned(fours.astype(np.int8)), fours[0].size, 0
-    low = ((fours + 64) & 127) - 64
-    limbs = np.stack([low, (fours - low) >> 7], axis=1).astype(np.int8)
-    return _aligned(limbs), limbs[0].size, fours[0].size
+    taps = np.zeros((outputs, kernel_h, kernel_w, stored), np.int32)
+    taps[..., :inputs] = weight.transpose(0, 2, 3, 1)
+    rows = np.zeros((outputs, kernel_h, length), np.int32)
+    rows[..., : kernel_w * stored] = taps.reshape(outputs, kernel_h, -1)
+    return rows.reshape(outputs, -1)
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
-    """A copy that begins at a multiple of 64 bytes."""
-    place = np.empty(array.size + 64, np.int8)
-    first = -place.ctypes.data % 64
-    copy = place[first : first + array.size]
-    copy[:] = array.ravel()
-    return copy
+# -------------------------------------------------------------------------------------------------------------- tables
 
 
-def tables(network: IntNetwork, layer: IntLayer, last: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Tables of a convolution that the walker covers, None for any other layer.
-
-    The table of ``kernels/finish.py`` where 32 bits are enough for round half up, else that of the exact finish.
-    """
-    step = layer.requantize
-    if layer.op != "conv" or last or step is None or not (layer.attributes["group"] == 1 or is_depthwise(layer)):
-        return None
-    if step.rounding == STOCHASTIC or layer.accumulator_bits < 32:
-        return None
-    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
-    offset = 128 * weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
-    bias = layer.constants["bias"] - (offset if network.formats[layer.inputs[0]] is INT8 else 0)
-    table = _table(network, layer, step, bias)
-    return (table, _NO_TABLE) if table is not None else (_NO_TABLE, _exact_table(step, bias))
-
-
-def is_depthwise(layer: IntLayer) -> bool:
-    """Whether every channel is a group of its own."""
-    outputs, inputs = layer.constants["weight"].shape[:2]
-    return inputs == 1 and layer.attributes["group"] == outputs
-
-
-def packed_depthwise(layer: IntLayer) -> np.ndarray:
-    """Integer weights of a depthwise convolution, int16 (KH*KW, filled channels)."""
-    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
-    rows = np.zeros((weight[0].size, filled(len(weight))), np.int16)
-    rows[:, : len(weight)] = weight.reshape(len(weight), -1).T
-    return rows
-
-
-def _exact_table(step: Requantize, bias: np.ndarray) -> np.ndarray:
-    """int64 (8, channels): bias, multiplier, shift, residual shift and the four addends."""
-    channels = len(bias)
-    residual_shift = 0 if step.residual_shift is None else step.residual_shift
-    table = np.zeros((EXACT_ROWS, filled(channels)), np.int64)
-    rows = (bias, step.multiplier, step.shift, residual_shift)
-    for row, values in enumerate(rows):
-        table[row, :channels] = values
-    table[ADDENDS:, :channels] = addends(np.broadcast_to(step.shift, channels), step.rounding).T
-    return table
-
-
-def _table(network: IntNetwork, layer: IntLayer, step: Requantize, bias: np.ndarray) -> np.ndarray | None:
-    """int32 (6, channels): bias, multiplier, half, shift, residual factor and lift in 32-bit lanes, if they fit.
+def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> np.ndarray | None:
+    """int32 (5, filled channels) of ``kernels/finish.py``; None where 32 bits are not enough.
 
     Shift and residual shift are raised by as many bits as the multiplier has to spare and, if that is not enough, as
-    the accumulator has.
+    the accumulator has.  ``zero``: what the result's code 0 is stored as.
     """
-    channels = len(bias)
-    if step.rounding != "half_up":
+    if step.rounding != "half_up" or layer.accumulator_bits < 32:
         return None
+    channels = network.shapes[layer.name][-1]
     multiplier, shift = (np.broadcast_to(values, channels) for values in (step.multiplier, step.shift))
-    residual_shift = np.broadcast_to(0 if step.residual_shift is None else step.residual_shift, channels)
+    has_residual = step.residual_shift is not None
+    residual_shift = np.broadcast_to(step.residual_shift if step.residual_shift is not None else 0, channels)
     low, high = network.bounds[layer.name]
-    peak = np.maximum(-low, high)
+    peak = np.broadcast_to(np.maximum(-low, high), channels)
     vanishing = _vanishing(step, peak, multiplier, shift, residual_shift)
     multiplier = np.where(vanishing, 0, multiplier)
     residual_shift = np.where(vanishing, residual_shift - shift + _SHIFTS[0], residual_shift)
     shift = np.where(vanishing, _SHIFTS[0], shift)
     room = np.array([_MULTIPLIER_BITS - int(m).bit_length() for m in multiplier])
     room = np.minimum(room, _SHIFTS[-1] - shift)
-    if step.residual_shift is not None:
+    if has_residual:
         room = np.minimum(room, _RESIDUAL_SHIFTS[-1] - residual_shift)
     if room.min() < 0:
         return None
     headroom = np.array([31 - int(most).bit_length() for most in peak + 2**16])
-    wanted = np.maximum(0, _SHIFTS[0] - shift - room)
-    if step.residual_shift is not None:
-        wanted = np.maximum(wanted, _RESIDUAL_SHIFTS[0] - residual_shift - room)
-    lift = np.broadcast_to(wanted, channels)
-    if np.any(lift > headroom):
-        return None
+    lift = np.maximum(0, _SHIFTS[0] - shift - room)
+    if has_residual:
+        lift = np.maximum(lift, _RESIDUAL_SHIFTS[0] - residual_shift - room)
     shift, residual_shift = shift + room + lift, residual_shift + room + lift
-    if shift.max() > _SHIFTS[-1]:
+    if np.any(lift > headroom) or shift.max() > _SHIFTS[-1]:
         return None
-    table = np.zeros((6, filled(channels)), np.int64)
-    table[0, :channels] = bias
-    table[1, :channels] = multiplier << room
-    table[2, :channels] = np.int64(1) << (shift - 17)
-    table[3, :channels] = shift - 16
-    table[5, :channels] = lift
-    if layer.residual is not None:
-        if residual_shift.max() > _RESIDUAL_SHIFTS[-1]:
-            return None
-        table[4, :channels] = np.int64(1) << (residual_shift - 16)
-        if network.formats[layer.residual] is INT8:
-            table[2, :channels] -= 128 * table[4, :channels]
-    return table.astype(np.int32) if _fits(network, layer, table[:, :channels]) else None
+    if has_residual and residual_shift.max() > _RESIDUAL_SHIFTS[-1]:
+        return None
+    rows = np.zeros((len(ROWS), filled(channels)), np.int64)
+    rows[HALF] = zero
+    rows[MULTIPLIER, :channels] = multiplier << room
+    rows[HALF, :channels] = (np.int64(1) << (shift - 17)) + (np.int64(zero) << (shift - 16))
+    rows[SHIFT, :channels] = shift - 16
+    rows[LIFT, :channels] = lift
+    if has_residual:
+        rows[RESIDUAL_SHIFT, :channels] = residual_shift - 16
+        if layer.residual is not None and network.formats[layer.residual] is INT8:
+            rows[HALF, :channels] -= 128 << (residual_shift - 16)
+    return rows.astype(np.int32) if _fits(rows[:, :channels], peak) else None
+
+
+def exact_table(step: Requantize, channels: int) -> np.ndarray:
+    """int64 (7, filled channels): multiplier, shift, residual shift and the four addends."""
+    rows = np.zeros((EXACT_HEIGHT, filled(channels)), np.int64)
+    residual_shift = 0 if step.residual_shift is None else step.residual_shift
+    for row, values in zip(EXACT_ROWS, (step.multiplier, step.shift, residual_shift), strict=False):
+        rows[row, :channels] = values
+    rows[ADDENDS:, :channels] = addends(np.broadcast_to(step.shift, channels), step.rounding).T
+    return rows
 
 
 def _vanishing(step: Requantize, peak, multiplier, shift, residual_shift) -> np.ndarray:
@@ -160,9 +162,8 @@ def _vanishing(step: Requantize, peak, multiplier, shift, residual_shift) -> np.
     return np.array(halves) & whole & (shift > 0)
 
 
-def _fits(network: IntNetwork, layer: IntLayer, table: np.ndarray) -> bool:
-    """Whether no 32-bit sum of the fused rescale can overflow: the accumulator, and what is added to its product."""
-    lo, hi = network.bounds[layer.name]
-    peak = np.maximum(-lo, hi) << table[5]
-    rounded = (peak * table[1] >> 16) + 1 + np.abs(table[2]) + 255 * table[4]
-    return bool(peak.max() < 2**31 - 2**16 and rounded.max() < 2**31 and np.abs(table[0]).max() < 2**31)
+def _fits(rows: np.ndarray, peak: np.ndarray) -> bool:
+    """Whether no 32-bit sum of the rescale can overflow: the accumulator, and what is added to its product."""
+    lifted = peak << rows[LIFT]
+    most = (lifted * rows[MULTIPLIER] >> 16) + 1 + np.abs(rows[HALF]) + (255 << rows[RESIDUAL_SHIFT])
+    return bool(lifted.max() < 2**31 - 2**16 and most.max() < 2**31)

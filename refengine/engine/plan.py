@@ -1,159 +1,243 @@
 """The fast plan: an IntNetwork compiled for a batch, with the same bits as its definition.
 
-Convolutions that the fused kernel covers become rows of a table that one call walks: sums in registers, rescale,
-residual and clip, straight into the next layer's buffer.  Every other layer runs through the existing kernels.
+Layers become steps (``steps.py``), rows of integers that one call walks (``kernels/plan.py``): sums in registers,
+rescale, residual and clip, straight into the next layer's buffer.  What no step covers runs through ``run_layer``.
 Which is which changes no bit: no sum can leave its accumulator (contract A2), so its order is free.
 """
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from threading import Thread
 
 import numpy as np
 
 from ..errors import RangeError
 from ..kernels import plan as kernel
+from ..kernels import step, turns
+from ..kernels.lanes import LINE
 from ..network.int_network import IntLayer, IntNetwork
+from ..numbers.accumulator import confine
+from ..numbers.requantize import counted
+from ..ops import OPS
 from ..ops.requantize import Draws
-from .buffers import Buffer, borders_of, new_buffer
-from .packing import is_depthwise, packed, packed_depthwise, panels, tables
-from .run import check_images, run_layer
+from .buffers import buffers
+from .events import Events
+from .run import Observer, Result, check_images, run_layer
+from .steps import Compiler, Fields, steps_of
 
-_SEGMENT = 16
-_BLOCK = 96
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Steps that one call computes: int64 (S, FIELDS), and the layer of each step, by position.
+
+    events int64 (threads, S, 3): what each thread has counted.  reading: the step that reads the caller's pixels, if it
+    is here.
+    """
+
+    steps: np.ndarray
+    layers: tuple[int, ...]
+    events: np.ndarray
+    reading: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Single:
+    """A layer that runs by itself."""
+
+    position: int
 
 
 class Plan:
     """A network compiled for batches of up to ``images`` images.
 
-    ``run`` works in the plan's own buffers: one call at a time, a plan for each thread.
+    ``threads`` share the work of one batch.  ``observed``: names of layers whose results ``run`` can show an observer.
+    ``counted``: whether each run counts clipped values and narrow accumulators' overflows (``events``), as it does
+    where layers are observed.  ``run`` works
+    in the plan's own buffers: one call at a time, a plan for each thread that calls.  RangeError for a batch that is
+    too large for 32-bit offsets.
     """
 
-    def __init__(self, network: IntNetwork, images: int) -> None:
+    def __init__(
+        self,
+        network: IntNetwork,
+        images: int,
+        *,
+        threads: int = 1,
+        observed: Sequence[str] = (),
+        counted: bool = False,
+    ) -> None:
         self.network = network
         self.images = images
-        borders = borders_of(network)
-        self._buffers = {
-            layer.name: new_buffer(images, network, layer, borders[layer.name]) for layer in network.layers[:-1]
-        }
-        self._code_starts: list[np.ndarray] = []
-        self._residual_starts: list[np.ndarray] = []
-        self._kept: list[np.ndarray] = []
-        self._parts: list[np.ndarray | tuple[int, IntLayer]] = []
-        rows: list[list[int]] = []
-        for position, layer in enumerate(network.layers):
-            fused = tables(network, layer, position == len(network.layers) - 1)
-            if fused is not None:
-                rows += self._rows(layer, *fused)
-                continue
-            if rows:
-                self._parts.append(np.array(rows, np.int64))
-                rows = []
-            self._parts.append((position, layer))
-        if rows:
-            self._parts.append(np.array(rows, np.int64))
-        self._starts = tuple(
-            np.concatenate(starts) if starts else np.zeros(0, np.int32)
-            for starts in (self._residual_starts, self._code_starts)
-        )
+        self._threads = threads
+        self._observed = frozenset(observed)
+        self._counted = counted or bool(observed)
+        self._buffers = buffers(network, images, _kept(network, self._observed))
+        self._compiler = Compiler(network, self._buffers, images, self._counted, self._observed)
+        self._parts = tuple(_parts(self._compiler, threads))
+        self._events = np.zeros((len(network.layers), len(kernel.EVENTS)), np.int64)
+        self._results: dict[str, Result] = {}
+        self._copies: dict[str, np.ndarray] = {}
+        self._count = 0
 
-    def run(self, pixels: np.ndarray, first_image: int = 0) -> np.ndarray:
-        """uint8 (N, H, W, C), N at most the plan's images -> logits int32 (N, classes)."""
+    @property
+    def memory(self) -> int:
+        """Bytes of all codes between layers."""
+        ends = [buffer.address + buffer.bytes.size for buffer in self._buffers.values()]
+        return max(ends) - min(buffer.address for buffer in self._buffers.values())
+
+    def run(self, pixels: np.ndarray, first_image: int = 0, observe: Observer | None = None) -> np.ndarray:
+        """uint8 (N, H, W, C), N at most the plan's images -> logits int32 (N, classes).
+
+        ``observe(layer, operands, result)`` sees the observed layers, in order, when all are computed.
+        """
         check_images(self.network, pixels)
-        count = len(pixels)
-        if count > self.images:
-            raise RangeError(f"the plan is for {self.images} images at a time, found {count}")
-        logits = np.zeros((0, 0), np.int32)
+        self._count = len(pixels)
+        if self._count > self.images:
+            raise RangeError(f"the plan is for {self.images} images at a time, found {self._count}")
+        self._events[:] = 0
+        self._results.clear()
+        self._copies.clear()
+        pixels = np.ascontiguousarray(pixels)
         for part in self._parts:
-            if isinstance(part, np.ndarray):
-                kernel.walk(part, *self._starts)
-                continue
-            position, layer = part
-            operands = [self._codes(name)[:count] for name in layer.inputs] or [pixels]
-            residual = None if layer.residual is None else self._codes(layer.residual)[:count]
-            result = run_layer(layer, operands, residual, "kernels", Draws(position, first_image)).result
-            if layer is self.network.layers[-1]:
-                logits = result.reshape(count, -1).astype(np.int32)
+            if isinstance(part, _Walk):
+                self._walk(part, pixels)
             else:
-                self._buffers[layer.name].put(result)
-        return logits
+                self._single(part.position, pixels, first_image)
+        if observe is not None:
+            self._show(observe, pixels)
+        return self._logits()
+
+    def events(self) -> dict[str, Events]:
+        """Of the last run, for each accumulating layer; RangeError for a plan that does not count."""
+        if not self._counted:
+            raise RangeError("this plan counts no events; needed: counted=True")
+        return {
+            layer.name: Events(self._count * prod(self.network.shapes[layer.name]), *low_high, overflowed)
+            for layer, (low_high, overflowed) in zip(
+                self.network.layers, map(self._events_of, range(len(self.network.layers))), strict=True
+            )
+            if OPS[layer.op].ACCUMULATES
+        }
+
+    # ---------------------------------------------------------------------------------------------------------- steps
+
+    def _walk(self, part: _Walk, pixels: np.ndarray) -> None:
+        if part.steps[0, step.PIXELS] != part.steps[0, step.PER_IMAGE] * self._count:
+            part.steps[:, step.PIXELS] = part.steps[:, step.PER_IMAGE] * self._count
+        if part.reading is not None:
+            part.steps[part.reading, step.IMAGES] = pixels.ctypes.data
+        part.events[:] = 0
+        if self._threads == 1:
+            kernel.walk(part.steps, part.events[0], 0, 1)
+        else:
+            self._walk_together(part)
+        if self._counted:
+            np.add.at(self._events, list(part.layers), part.events.sum(axis=0))
+
+    def _walk_together(self, part: _Walk) -> None:
+        """Threads live for one run: nothing is left that a fork could lose, and an idle plan costs nothing."""
+        counters = np.zeros((len(part.steps) + 1, turns.COUNTERS), np.int64)
+        place = counters.ctypes.data + -counters.ctypes.data % LINE
+        others = [Thread(target=kernel.walk, args=(part.steps, own, place, self._threads)) for own in part.events[1:]]
+        for thread in others:
+            thread.start()
+        kernel.walk(part.steps, part.events[0], place, self._threads)
+        for thread in others:
+            thread.join()
+
+    def _single(self, position: int, pixels: np.ndarray, first_image: int) -> None:
+        layer = self.network.layers[position]
+        operands, residual = self._operands(layer, pixels)
+        result = run_layer(layer, operands, residual, "kernels", Draws(position, first_image))
+        low, high = result.saturated
+        self._events[position] = low, high, result.overflowed
+        self._results[layer.name] = result
+        if layer is not self.network.layers[-1]:
+            self._buffers[layer.name].put(result.result)
+
+    # -------------------------------------------------------------------------------------------------------- results
 
     def _codes(self, name: str) -> np.ndarray:
-        codes = self._buffers[name].codes()
-        return codes.reshape(len(codes), -1) if len(self.network.shapes[name]) == 1 else codes
+        """A copy of a tensor's codes, made once a run."""
+        if name not in self._copies:
+            codes = self._buffers[name].codes(self._count)
+            self._copies[name] = codes.reshape(self._count, *self.network.shapes[name])
+        return self._copies[name]
 
-    def _rows(self, layer: IntLayer, table: np.ndarray, exact: np.ndarray) -> list[list[int]]:
-        """The steps of one convolution: one for each width of panels.  One of the two tables is empty."""
-        x, y = self._buffers[layer.inputs[0]], self._buffers[layer.name]
-        lo, hi = self.network.ranges[layer.name]
-        code_starts = y.offsets(np.arange(y.shape[0])[:, None], np.arange(y.shape[1])[None])
-        common = {
-            kernel.IMAGES: x.bytes.ctypes.data,
-            kernel.STARTS: self._keep(_window_starts(layer, x, y)),
-            kernel.TABLE: self._keep(table),
-            kernel.EXACT_TABLE: self._keep(exact),
-            kernel.TABLE_WIDTH: y.bytes.shape[3],
-            kernel.CODES: y.bytes.ctypes.data,
-            kernel.CODE_STARTS: _appended(self._code_starts, code_starts),
-            kernel.LO: lo + y.zero,
-            kernel.HI: hi + y.zero,
-            kernel.ZERO: y.zero,
-            kernel.PIXELS: len(code_starts),
-            kernel.BLOCK: _BLOCK,
-        }
-        if layer.residual is not None:
-            r = self._buffers[layer.residual]
-            starts = r.offsets(np.arange(r.shape[0])[:, None], np.arange(r.shape[1])[None])
-            common |= {
-                kernel.RESIDUAL: r.bytes.ctypes.data,
-                kernel.RESIDUAL_STARTS: _appended(self._residual_starts, starts),
-                kernel.RESIDUAL_ZERO: r.zero,
-            }
-        if is_depthwise(layer):
-            return [_row(common | self._channelwise(layer, x))]
-        widths = panels(y.bytes.shape[3], kernel.RUNG.widths)
-        return [_row(common | self._panelled(layer, x, *width)) for width in widths]
+    def _operands(self, layer: IntLayer, pixels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray | None]:
+        operands = [self._codes(name) for name in layer.inputs] or [pixels]
+        return operands, None if layer.residual is None else self._codes(layer.residual)
 
-    def _channelwise(self, layer: IntLayer, x: Buffer) -> dict[int, int]:
-        """What a depthwise step has of its own: a table of taps and its weights."""
-        rows, columns = layer.constants["weight"].shape[2:]
-        taps = (np.arange(rows)[:, None] * x.bytes.shape[2] + np.arange(columns)) * x.bytes.shape[3]
-        return {
-            kernel.TAPS: taps.size,
-            kernel.TAP_OFFSETS: self._keep(taps.astype(np.int32).ravel()),
-            kernel.PANELS: self._keep(packed_depthwise(layer)),
-        }
+    def _logits(self) -> np.ndarray:
+        last = self.network.layers[-1]
+        if last.name in self._results:
+            logits = self._results[last.name].result
+        elif last.requantize is None and OPS[last.op].ACCUMULATES:
+            logits = self._accumulators(last)
+        else:
+            logits = self._codes(last.name)
+        return logits.reshape(self._count, -1).astype(np.int32)
 
-    def _panelled(self, layer: IntLayer, x: Buffer, first: int, width: int, count: int) -> dict[int, int]:
-        """What a step of ``count`` panels has of its own: where their segments lie and their weights."""
-        segment = -(-layer.constants["weight"].shape[3] * x.bytes.shape[3] // _SEGMENT) * _SEGMENT
-        weights, panel_bytes, second = packed(layer, x.bytes.shape[3], segment, first, width, count)
-        return {
-            kernel.SEGMENTS: layer.constants["weight"].shape[2],
-            kernel.STRIDE: x.bytes.shape[2] * x.bytes.shape[3],
-            kernel.LENGTH: segment,
-            kernel.PANELS: self._keep(weights),
-            kernel.PANEL_BYTES: panel_bytes,
-            kernel.PANEL_COUNT: count,
-            kernel.WIDTH: width,
-            kernel.SECOND_LIMB: second,
-            kernel.CHANNEL: first,
-        }
+    def _accumulators(self, layer: IntLayer) -> np.ndarray:
+        """Accumulators of a layer that keeps them; those of the input are computed again."""
+        shape = self.network.shapes[layer.name]
+        kept = self._compiler.accumulators[layer.name].reshape(self.images, -1, self._buffers[layer.name].stored)
+        return kept[: self._count, :, : shape[-1]].reshape(self._count, *shape)
 
-    def _keep(self, array: np.ndarray) -> int:
-        """The address of an array that lives as long as the plan; 0 for an empty one."""
-        self._kept.append(array)
-        return array.ctypes.data if array.size else 0
+    def _show(self, observe: Observer, pixels: np.ndarray) -> None:
+        for position, layer in enumerate(self.network.layers):
+            if layer.name in self._observed:
+                operands, residual = self._operands(layer, pixels)
+                observe(layer, operands, self._result(position, layer, operands, residual))
+
+    def _result(self, position: int, layer: IntLayer, operands, residual) -> Result:
+        if layer.name in self._results:
+            return self._results[layer.name]
+        if not OPS[layer.op].ACCUMULATES:
+            return Result(self._codes(layer.name))
+        if layer.op == "input":
+            sums = OPS[layer.op].reference(*operands, **layer.arguments)
+            accumulator, _ = confine(sums, layer.accumulator_bits, layer.accumulator_policy)
+        else:
+            accumulator = self._accumulators(layer)
+        if layer.requantize is None:
+            return Result(accumulator, accumulator, overflowed=self._events_of(position)[1])
+        return Result(self._codes(layer.name), accumulator, residual, *self._events_of(position))
+
+    def _events_of(self, position: int) -> tuple[tuple[int, int], int]:
+        below, above, overflowed = self._events[position].tolist()
+        rescale = self.network.layers[position].requantize
+        return (0, 0) if rescale is None else counted(below, above, rescale), overflowed
 
 
-def _row(fields: dict[int, int]) -> list[int]:
-    return [fields.get(field, 0) for field in range(kernel.FIELDS)]
+def _kept(network: IntNetwork, observed: frozenset[str]) -> frozenset[str]:
+    """The layers whose codes must outlive a run: those that are shown, and what they read."""
+    shown = [layer for layer in network.layers if layer.name in observed]
+    read = [name for layer in shown for name in (*layer.inputs, layer.residual) if name is not None]
+    return observed | frozenset(read)
 
 
-def _appended(parts: list[np.ndarray], part: np.ndarray) -> int:
-    """Append an array that will stand behind the others; returns where it begins."""
-    place = sum(map(len, parts))
-    parts.append(part)
-    return place
+def _parts(compiler: Compiler, threads: int) -> Iterator[_Walk | _Single]:
+    """Steps in execution order, as many together as no layer that runs by itself interrupts."""
+    steps: list[Fields] = []
+    layers: list[int] = []
+    for position, layer in enumerate(compiler.network.layers):
+        own = steps_of(compiler, layer)
+        if own is None:
+            if steps:
+                yield _walk_of(steps, layers, threads)
+            yield _Single(position)
+            steps, layers = [], []
+            continue
+        steps += [{**fields, step.WAITS_FOR: len(steps)} for fields in own]
+        layers += [position] * len(own)
+    if steps:
+        yield _walk_of(steps, layers, threads)
 
 
-def _window_starts(layer: IntLayer, x: Buffer, y: Buffer) -> np.ndarray:
-    """Where each output pixel's window begins in the input's buffer."""
-    (top, left), (down, right) = layer.attributes["pads"][:2], layer.attributes["strides"]
-    return x.offsets(np.arange(y.shape[0])[:, None] * down - top, np.arange(y.shape[1])[None] * right - left)
+def _walk_of(steps: list[Fields], layers: list[int], threads: int) -> _Walk:
+    rows = np.array([[int(fields.get(name, 0)) for name in range(step.FIELDS)] for fields in steps], np.int64)
+    events = np.zeros((threads, len(rows), len(kernel.EVENTS)), np.int64)
+    reading = [number for number, row in enumerate(rows) if row[step.KIND] == step.LOOKUP]
+    return _Walk(rows, tuple(layers), events, reading[0] if reading else None)

@@ -1,40 +1,90 @@
-"""Logits by any backend, ready to be called for one batch after the other from several threads."""
+"""Any backend behind one door, ready to be called for one batch after the other from several threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from ..errors import RangeError
-from ..network.int_network import IntNetwork
-from .run import BACKENDS, run
+from ..network.int_network import IntLayer, IntNetwork
+from .events import Events
+from .run import BACKENDS as SLOW_BACKENDS
+from .run import Observer, Result, run
 
-PREDICTORS = (*BACKENDS, "fast")
-
-Predictor = Callable[[np.ndarray, int], np.ndarray]
+BACKENDS = ("fast", *SLOW_BACKENDS)
 
 
-def predictor(network: IntNetwork, backend: str, batch: int) -> Predictor:
-    """A function of uint8 images (N, H, W, C), N <= ``batch``, and the first one's number in the run: logits int32.
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Logits int32 (N, classes), and the events of every layer that accumulates, where they were asked for."""
 
-    ``fast`` compiles the network into plans, one for each thread that calls at the same time; the others are
-    ``engine.run``.  All give the same bits.  RangeError for an unknown backend.
+    logits: np.ndarray
+    events: Mapping[str, Events]
+
+
+Predictor = Callable[[np.ndarray, int, Observer | None], Prediction]
+
+
+def predictor(
+    network: IntNetwork,
+    backend: str,
+    batch: int,
+    *,
+    threads: int = 1,
+    observed: Sequence[str] = (),
+    counted: bool = False,
+) -> Predictor:
+    """A function of uint8 images (N, H, W, C), N <= ``batch``, the first one's number in the run, and an observer.
+
+    The observer, or None, sees the layers named by ``observed``, in order.  ``fast`` compiles the network into plans,
+    one for each thread that calls at the same time, in each of which ``threads`` share the work; the others are
+    ``engine.run``.  All give the same bits and the same counts.  RangeError for an unknown backend.
     """
-    if backend not in PREDICTORS:
-        raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(PREDICTORS)}")
-    if backend != "fast":
-        return lambda images, first_image: run(network, images, backend, first_image=first_image)
+    if backend not in BACKENDS:
+        raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(BACKENDS)}")
+    if backend == "fast":
+        return _planned(network, batch, threads, observed, counted)
+    return _by_run(network, backend, frozenset(observed), counted)
+
+
+def images_a_batch(images: int, threads: int, most: int) -> int:
+    """Images a batch such that no thread stands idle while another has several.
+
+    >>> images_a_batch(10, 4, 64), images_a_batch(1000, 2, 64), images_a_batch(1, 2, 64)
+    (3, 64, 1)
+    """
+    return min(most, max(1, -(-images // max(1, threads))))
+
+
+def _planned(network: IntNetwork, batch: int, threads: int, observed: Sequence[str], counted: bool) -> Predictor:
     from .plan import Plan  # here, because it loads the compiler
 
     idle: SimpleQueue[Plan] = SimpleQueue()
 
-    def predict(images: np.ndarray, first_image: int) -> np.ndarray:
+    def predict(images: np.ndarray, first_image: int, observe: Observer | None = None) -> Prediction:
         try:
             plan = idle.get_nowait()
         except Empty:
-            plan = Plan(network, batch)
-        logits = plan.run(images, first_image)
+            plan = Plan(network, batch, threads=threads, observed=observed, counted=counted)
+        logits = plan.run(images, first_image, observe)
+        prediction = Prediction(logits, plan.events() if counted else {})
         idle.put(plan)
-        return logits
+        return prediction
+
+    return predict
+
+
+def _by_run(network: IntNetwork, backend: str, observed: frozenset[str], counted: bool) -> Predictor:
+    def predict(images: np.ndarray, first_image: int, observe: Observer | None = None) -> Prediction:
+        events: dict[str, Events] = {}
+
+        def see(layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
+            if counted and result.accumulator is not None:
+                events[layer.name] = Events(result.result.size, *result.saturated, result.overflowed)
+            if observe is not None and layer.name in observed:
+                observe(layer, operands, result)
+
+        return Prediction(run(network, images, backend, see, first_image), events)
 
     return predict

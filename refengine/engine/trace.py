@@ -39,7 +39,8 @@ from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total
 from ..ops import OPS, conv
 from .digest import stages_of
-from .run import Result, check_images, run
+from .predict import Predictor, images_a_batch, predictor
+from .run import Result, check_images
 
 FORMAT, VERSION = "refengine-trace", 1
 
@@ -66,11 +67,12 @@ def write_trace(
     *,
     layers: Sequence[str] | None = None,
     partial_sums_of: str | None = None,
-    backend: str = "kernels",
+    backend: str = "fast",
     batch: int | None = None,
     progress: Progress | None = None,
     inputs: Iterable[PathLike] = (),
     first_image: int = 0,
+    threads: int = 1,
 ) -> None:
     """Run uint8 images (N, H, W, C) and write what the chosen layers compute.
 
@@ -85,10 +87,13 @@ def write_trace(
     if partial is not None:
         chosen.add(partial.name)
     with write_atomically(path, inputs) as file:
-        writer = _Writer(file, network, image_count(images), chosen, partial, backend, first_image)
-        for first, pixels in image_batches(images, batch_size(network) if batch is None else batch):
+        count = image_count(images)
+        writer = _Writer(file, network, count, chosen, partial, backend, first_image)
+        size = images_a_batch(count, 1, batch_size(network) if batch is None else batch)
+        predict = predictor(network, backend, size, threads=threads, observed=[*chosen])
+        for first, pixels in image_batches(images, size):
             check_images(network, pixels)
-            writer.batch(first, pixels)
+            writer.batch(predict, first, pixels)
             if progress is not None:
                 progress(first + len(pixels), writer.count)
         writer.end()
@@ -137,7 +142,6 @@ class _Writer:
         self.count = count
         self._file = file
         self._network = network
-        self._chosen = chosen
         self._partial = partial
         self._backend = backend
         self._first_image = first_image
@@ -159,17 +163,16 @@ class _Writer:
         group = groups.create_group(layer.name)
         put_attributes(group, {**attributes, "format": self._network.formats[layer.name].name})
 
-    def batch(self, first: int, pixels: np.ndarray) -> None:
+    def batch(self, predict: Predictor, first: int, pixels: np.ndarray) -> None:
         """Run one batch and store what it gives."""
         self._pixels.update(np.ascontiguousarray(pixels).tobytes())
         self._put("images", first, pixels)
 
         def observe(layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
-            if layer.name in self._chosen:
-                self._layer(first, layer, operands, result)
+            self._layer(first, layer, operands, result)
 
-        logits = run(self._network, pixels, self._backend, observe, self._first_image + first)
-        self._put("logits", first, logits)
+        prediction = predict(pixels, self._first_image + first, observe)
+        self._put("logits", first, prediction.logits)
 
     def _layer(self, first: int, layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
         place = f"layers/{layer.name}"
@@ -210,7 +213,7 @@ class _Writer:
 
 def partial_sums(layer: IntLayer, x: np.ndarray, backend: str = "kernels") -> np.ndarray:
     """Each cluster's sum before its scale: codes (N, H, W, I) or (N, I) -> int32 (N, OH, OW, O, G) or (N, O, G)."""
-    if backend == "kernels" and layer.op == "conv" and conv.is_ternary(layer.constants["weight"]):
+    if backend != "reference" and layer.op == "conv" and conv.is_ternary(layer.constants["weight"]):
         return conv.ternary(x, **layer.arguments)[1]
     return OPS[layer.op].partial_sums(x, **layer.arguments).astype(np.int32)
 

@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
-import numba
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
-from numba import njit
-from numba.core import config as _config
-
-numba_settings: Any = _config
 
 FOLDER_OPTION = "REFENGINE_CACHE"
 RUNG_OPTION = "REFENGINE_RUNG"
@@ -26,6 +21,8 @@ RUNG_OPTION = "REFENGINE_RUNG"
 
 def cache_folder() -> Path:
     """Where compiled kernels of just these sources, versions, processor and rung are kept."""
+    import numba  # here, because asking for the rung should not load the compiler
+
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
@@ -48,7 +45,11 @@ def _folder() -> Path | None:
 
 def jit(function):
     """All compiler flags, once: compiled at first use, cached on disk, running without Python's lock."""
-    dispatcher = njit(function, nogil=True)
+    import numba  # here, because asking for the rung should not load the compiler
+    from numba.core import config
+
+    numba_settings: Any = config
+    dispatcher = numba.njit(function, nogil=True)
     folder = _folder()
     if folder is None:
         return dispatcher

@@ -3,48 +3,44 @@
     sum[i, c] = sum over taps t of activation[pixel i, t, c] * weight[t, c]                     int32
 
 Each channel meets its own weights alone, so there is nothing to broadcast: a tap is one vector of bytes, widened, times
-one vector of weights that all pixels share.
+one vector of weights that all pixels share.  Average pools are depthwise convolutions whose weights are 1.
 """
 
-from numba import types
-from numba.extending import intrinsic
+from . import step
+from .lanes import I8, I16, I32, I64, Loop, load, number, vector
+from .step import field, first_channel, places
 
-from .lanes import I8, I16, I32, I64, Loop, load, number, repeated, store, vector
-
-
-def make_depthwise(lanes, pixels):
-    """tile(images, starts, taps, offsets, weights, row_bytes, sums): addresses and sizes, int64.
-
-    starts int32, one a pixel, and offsets int32, one a tap, lead from ``images`` to a vector of bytes.  weights int16:
-    ``lanes`` for the first tap, the next ``row_bytes`` further on.  sums int32 (pixels, lanes).
-    """
-
-    @intrinsic
-    def tile(context, images, starts, taps, offsets, weights, row_bytes, sums):
-        signature = types.void(*[types.int64] * 7)
-
-        def generate(context, builder, signature, arguments):
-            _emit(builder, lanes, pixels, *arguments)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
+PIXELS = 6
 
 
-def _emit(builder, lanes, pixels, images, starts, taps, offsets, weights, row_bytes, sums):
-    begins = []
-    for i in range(pixels):
-        offset = load(builder, builder.add(starts, number(4 * i)), I32, 4)
-        begins.append(builder.add(images, builder.sext(offset, I64)))
-    over_taps = Loop(builder, builder.block, [number(0), weights, *[repeated(0, I32, lanes)] * pixels])
-    tap, place, *totals = over_taps.values
-    offset = builder.sext(load(builder, builder.add(offsets, builder.mul(tap, number(4))), I32, 4), I64)
-    weight = builder.sext(load(builder, place, vector(I16, lanes), 2), vector(I32, lanes))
-    for i, begin in enumerate(begins):
-        codes = builder.zext(load(builder, builder.add(begin, offset), vector(I8, lanes)), vector(I32, lanes))
-        totals[i] = builder.add(totals[i], builder.mul(codes, weight))
-    done = builder.add(tap, number(1))
-    nexts = [done, builder.add(place, row_bytes), *totals]
-    for i, total in enumerate(over_taps.close(nexts, builder.icmp_signed("<", done, taps))[2:]):
-        store(builder, total, builder.add(sums, number(4 * lanes * i)), 4)
+class Depthwise:
+    """Tiles of one panel, which is a single vector of channels; the step's weights are int16 (TAPS, STORED)."""
+
+    def __init__(self, builder, rung, vectors, row, first, panel):
+        self._builder, self._lanes, self._row = builder, rung.lanes, row
+        self._channel = first_channel(builder, row, panel)
+        self._images = builder.add(field(builder, row, step.IMAGES), self._channel)
+        self._weights = builder.add(field(builder, row, step.PANELS), builder.mul(self._channel, number(2)))
+        initial = builder.add(field(builder, row, step.INITIAL), builder.mul(self._channel, number(4)))
+        self._begun = load(builder, initial, vector(I32, rung.lanes), 4)
+        self._starts, self._taps, self._offsets = (
+            field(builder, row, name) for name in (step.STARTS, step.TAPS, step.OFFSETS)
+        )
+        self._row_bytes = builder.mul(field(builder, row, step.STORED), number(2))
+
+    def sums(self, pixel, pixels):
+        """One loop over taps, with the sums of the pixels as its running values."""
+        builder, lanes = self._builder, self._lanes
+        wide = vector(I32, lanes)
+        begins = places(builder, self._images, self._starts, pixel, pixels)
+        loop = Loop(builder, [number(0), self._weights, *[self._begun] * pixels])
+        tap, place, *totals = loop.values
+        loop.leave_unless(builder.icmp_signed("<", tap, self._taps))
+        offset = builder.sext(load(builder, builder.add(self._offsets, builder.mul(tap, number(4))), I32, 4), I64)
+        weight = builder.sext(load(builder, place, vector(I16, lanes), 2), wide)
+        nexts = []
+        for begin, total in zip(begins, totals, strict=True):
+            codes = builder.zext(load(builder, builder.add(begin, offset), vector(I8, lanes)), wide)
+            nexts.append(builder.add(total, builder.mul(codes, weight)))
+        loop.close([builder.add(tap, number(1)), builder.add(place, self._row_bytes), *nexts])
+        return [[total] for total in totals]

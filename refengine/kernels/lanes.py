@@ -6,6 +6,8 @@ particular dot-product instruction.  The tile kernels say both, in LLVM IR, thro
 
 from llvmlite import ir
 
+LINE = 64  # bytes that memory hands over at once
+
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
@@ -43,6 +45,20 @@ def broadcast(builder, value, lanes):
     return builder.shuffle_vector(first, undefined, repeated(0, I32, lanes))
 
 
+def prefetch(builder, address):
+    """Ask for the line at an address (int64), which need not exist, to be brought near, not into the nearest cache."""
+    read, near, data = (number(value, I32) for value in (0, 2, 1))
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    call(builder, "llvm.prefetch.p0i8", ir.VoidType(), pointer, read, near, data)
+
+
+def every_other(builder, values, count, first):
+    """Lanes ``first``, first + 2, ...: ``count`` of them."""
+    undefined = ir.Constant(values.type, ir.Undefined)
+    picks = ir.Constant(vector(I32, count), [ir.Constant(I32, 2 * n + first) for n in range(count)])
+    return builder.shuffle_vector(values, undefined, picks)
+
+
 def call(builder, name, result, *arguments):
     """Call an LLVM intrinsic."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -52,24 +68,32 @@ def call(builder, name, result, *arguments):
 
 
 class Loop:
-    """A do-while loop whose running values are phi nodes."""
+    """A loop whose running values are phi nodes.
 
-    def __init__(self, builder, before, starts):
+    It goes round until ``leave_unless`` finds its condition false, wherever in the body that is asked; ``close`` ends
+    the body.  Afterwards whatever was computed before leaving may be used.
+    """
+
+    def __init__(self, builder, starts):
+        before = builder.block
         self._builder = builder
         self._block = builder.append_basic_block("loop")
+        self._end = builder.append_basic_block("end")
         builder.branch(self._block)
         builder.position_at_end(self._block)
         self.values = [builder.phi(start.type) for start in starts]
         for value, start in zip(self.values, starts, strict=True):
             value.add_incoming(start, before)
 
-    def close(self, nexts, condition):
-        """Go round again with ``nexts`` while ``condition`` holds; returns the values after the last round."""
-        here = self._builder.block
+    def leave_unless(self, condition):
+        """Go on with the body while ``condition`` holds."""
+        body = self._builder.append_basic_block("body")
+        self._builder.cbranch(condition, body, self._end)
+        self._builder.position_at_end(body)
+
+    def close(self, nexts):
+        """Go round again with ``nexts``."""
         for value, after in zip(self.values, nexts, strict=True):
-            value.add_incoming(after, here)
-        end = self._builder.append_basic_block("end")
-        self._builder.cbranch(condition, self._block, end)
-        self._builder.position_at_end(end)
-        self.last = nexts
-        return nexts
+            value.add_incoming(after, self._builder.block)
+        self._builder.branch(self._block)
+        self._builder.position_at_end(self._end)

@@ -1,12 +1,17 @@
 """The ladder of instruction sets: how four products are added to each lane.
 
-    dot(sums, activations, weights):  sums[lane] += sum_{j<4} u8 activations[lane, j] * s8 weights[lane, j]
+    dot(sums, activations, weights):        sums[lane] += sum_{j<4} u8 activations[lane, j] * s8 weights[lane, j]
+    byte_pairs(activations, weights):       words[n] = sum_{j<2} u8 activations[n, j] * s8 weights[n, j]
+    word_pairs(sums, words, factors):       sums[lane] += sum_{j<2} s16 words[lane, j] * s16 factors[lane, j]
 
 Rungs, best first; each gives the same integers:
 
     avx512vnni   vpdpbusd on 16 lanes, 32 registers: tiles of 6 pixels x 64 channels
     avxvnni      vpdpbusd on 8 lanes, 16 registers: tiles of 6 pixels x 16 channels
+    avx2         vpmaddubsw on 8 lanes where codes are small (``cluster_tile``), else as generic
     generic      widening products in plain LLVM IR, for every other processor
+
+``byte_pairs`` saturates at 16 bits, which ``dot`` may not: it is for codes whose pairs of products stay inside.
 """
 
 import os
@@ -16,7 +21,12 @@ from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 
 from . import RUNG_OPTION
-from .lanes import I8, I16, I32, call, vector
+from .lanes import I8, I16, I32, call, every_other, vector
+
+_BYTE_PAIRS = {16: "llvm.x86.avx512.pmaddubs.w.512", 8: "llvm.x86.avx2.pmadd.ub.sw"}
+_WORD_PAIRS = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd"}
+_PACK_WORDS = {16: "llvm.x86.avx512.packssdw.512", 8: "llvm.x86.avx2.packssdw"}
+_PACK_BYTES = {16: "llvm.x86.avx512.packuswb.512", 8: "llvm.x86.avx2.packuswb"}
 
 
 def vnni(name):
@@ -39,15 +49,39 @@ def generic(builder, sums, activations, weights, lanes):
     w = builder.sext(builder.sext(builder.bitcast(weights, bytes_of), words), wide)
     products = builder.mul(a, w)
     for half in (2 * lanes, lanes):
-        even, odd = (_every_other(builder, products, half, first) for first in (0, 1))
+        even, odd = (every_other(builder, products, half, first) for first in (0, 1))
         products = builder.add(even, odd)
     return builder.add(sums, products)
 
 
-def _every_other(builder, values, count, first):
-    undefined = ir.Constant(values.type, ir.Undefined)
-    picks = ir.Constant(vector(I32, count), [ir.Constant(I32, 2 * n + first) for n in range(count)])
-    return builder.shuffle_vector(values, undefined, picks)
+def byte_pairs(builder, activations, weights, lanes):
+    """Products of bytes, added in pairs to int16 (2 * lanes): exact while no pair leaves 16 bits."""
+    bytes_of = vector(I8, 4 * lanes)
+    operands = (builder.bitcast(operand, bytes_of) for operand in (activations, weights))
+    return call(builder, _BYTE_PAIRS[lanes], vector(I16, 2 * lanes), *operands)
+
+
+def word_pairs(builder, sums, words, factors, lanes):
+    """Products of 16-bit integers, added in pairs to each lane; LLVM fuses product and sum where that is possible."""
+    words_of = vector(I16, 2 * lanes)
+    operands = (builder.bitcast(operand, words_of) for operand in (words, factors))
+    return builder.add(sums, call(builder, _WORD_PAIRS[lanes], vector(I32, lanes), *operands))
+
+
+def packed(builder, vectors, lanes):
+    """Codes as bytes: int32 vectors, up to four of them side by side, each number clipped to 0..255.
+
+    The instructions pack within 128 bits; a shuffle of 4 bytes at a time puts the channels in order.
+    """
+    count = len(vectors)
+    first, second, third, fourth = (vectors[n % count] for n in range(4))
+    words = [
+        call(builder, _PACK_WORDS[lanes], vector(I16, 2 * lanes), *pair) for pair in ((first, second), (third, fourth))
+    ]
+    fours = builder.bitcast(call(builder, _PACK_BYTES[lanes], vector(I8, 4 * lanes), *words), vector(I32, lanes))
+    order = [4 * part + n for n in range(count) for part in range(lanes >> 2)]
+    picks = ir.Constant(vector(I32, len(order)), [ir.Constant(I32, place) for place in order])
+    return builder.bitcast(builder.shuffle_vector(fours, fours, picks), vector(I8, count * lanes))
 
 
 @dataclass(frozen=True)
@@ -55,6 +89,8 @@ class Rung:
     """An instruction set: what it needs, its dot product, the lanes of a vector, and the tiles that fit its registers.
 
     tiles: (pixels, vectors), widest first; beside each, the walker uses tiles of one pixel less and of a single pixel.
+    cluster_tiles: the same of the tiles that keep clusters apart (``cluster_tile``); none where those do not pay.
+    pairs: whether those add the products of a cluster by ``byte_pairs``, for want of an instruction for ``dot``.
     """
 
     name: str
@@ -62,22 +98,40 @@ class Rung:
     dot: object
     lanes: int
     tiles: tuple[tuple[int, int], ...]
+    cluster_tiles: tuple[tuple[int, int], ...] = ()
+    pairs: bool = False
+
+    @property
+    def has_words(self):
+        """Whether ``word_pairs`` and ``packed`` are single instructions here, on x86 with AVX2 or more."""
+        return bool(self.needs)
 
     @property
     def widths(self):
         """Channels of a panel, widest first."""
-        return tuple(sorted({vectors * self.lanes for _, vectors in self.tiles}, reverse=True))
+        return _widths(self.tiles, self.lanes)
+
+    @property
+    def cluster_widths(self):
+        """Channels of a panel of the tiles that keep clusters apart, widest first."""
+        return _widths(self.cluster_tiles, self.lanes)
+
+
+def _widths(tiles, lanes):
+    return tuple(sorted({vectors * lanes for _, vectors in tiles}, reverse=True))
 
 
 RUNGS = (
     Rung(
         "avx512vnni",
-        ("avx512vnni", "avx512f"),
+        ("avx512vnni", "avx512bw", "avx512f"),
         vnni("llvm.x86.avx512.vpdpbusd.512"),
         16,
         ((6, 4), (8, 2), (8, 1)),
+        ((6, 2), (8, 1)),
     ),
-    Rung("avxvnni", ("avxvnni",), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),)),
+    Rung("avxvnni", ("avxvnni", "avx2"), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),), ((4, 2),)),
+    Rung("avx2", ("avx2",), generic, 8, ((6, 2),), ((3, 2),), pairs=True),
     Rung("generic", (), generic, 8, ((6, 2),)),
 )
 

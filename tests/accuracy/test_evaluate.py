@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from refengine.accuracy.cost import network_cost
 from refengine.accuracy.evaluate import Evaluation, evaluate, ranks, wilson
-from refengine.engine.run import BACKENDS, run
+from refengine.engine.predict import BACKENDS
+from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.network.float_network import FloatLayer, FloatNetwork, with_input_shape
 from refengine.network.forward import forward
@@ -80,7 +81,9 @@ def test_counts_are_those_of_a_loop(pair, backend):
     assert outcome.seconds > 0
 
 
-def test_events_are_those_of_the_run(pair):
+@pytest.mark.parametrize("backend", [None, *BACKENDS])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_events_are_those_of_the_run(pair, threads, backend):
     """Values, saturations at either end, overflows: summed over layers that accumulate."""
     _, network, images, labels = pair
     expected = {}
@@ -90,7 +93,9 @@ def test_events_are_those_of_the_run(pair):
             expected[layer.name] = (result.result.size, *result.saturated, result.overflowed)
 
     run(network, images, "reference", observe)
-    outcome = evaluate(network, (images, labels), batch=7)
+    chosen = {} if backend is None else {"backend": backend}
+    outcome = evaluate(network, (images, labels), batch=7, threads=threads, **chosen)
+    assert outcome.backend == (backend or "fast")
     assert {name: tuple(vars(events).values()) for name, events in outcome.layers.items()} == expected
     assert outcome.saturated == sum(low + high for _, low, high, _ in expected.values())
     assert outcome.overflowed == sum(overflowed for *_, overflowed in expected.values())

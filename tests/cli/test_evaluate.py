@@ -29,13 +29,25 @@ def test_figures_are_the_public_function_s(files):
     assert (figures["report"], figures["threshold"]) == ("evaluate", None)
 
 
-@pytest.mark.parametrize("options", [["--batch", "5"], ["--threads", "2"], ["--backend", "reference"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--batch", "5"], ["--threads", "2"], ["--backend", "reference"], ["--backend", "kernels"], ["--backend", "fast"]],
+)
 def test_options_change_no_figure(files, options):
     figures, plain = (refengine(*CALL, *extra, "--json", "-").json for extra in (options, []))
     ignored = {"seconds", "backend"}
     assert {k: v for k, v in figures.items() if k not in ignored} == {
         k: v for k, v in plain.items() if k not in ignored
     }
+
+
+def test_events_are_counted_by_the_fast_plan(files):
+    figures = refengine(*CALL, "--json", "-").json
+    assert figures["backend"] == "fast"
+    assert figures["saturated"] is not None
+    assert all(events["values"] > 0 for events in figures["layers"].values())
+    values = sum(events["values"] for events in figures["layers"].values())
+    assert f"of {values} values {figures['saturated']} were clipped to their format" in refengine(*CALL).out
 
 
 def test_the_table_counts(files):

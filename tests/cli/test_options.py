@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from refengine.cli import options
+from refengine.cli import evaluate, options, run, trace
+from refengine.engine.predict import BACKENDS
 from refengine.errors import RangeError
 
 
@@ -19,6 +20,13 @@ def test_chosen_images(first, wanted, numbers):
 def test_an_image_that_is_not_there():
     with pytest.raises(RangeError, match=r"x\.h5: has images 0\.\.4, asked for 5"):
         options.chosen_images(5, 5, 1, "x.h5")
+
+
+@pytest.mark.parametrize("verb", [run, trace, evaluate])
+def test_the_fast_plan_is_the_default_of_every_verb(verb):
+    (option,) = (parameter for parameter in verb.command.params if parameter.name == "backend")
+    assert option.default == "fast"
+    assert tuple(option.type.choices) == BACKENDS
 
 
 def test_cores():

@@ -39,6 +39,8 @@ def test_the_table_has_names_and_labels(files, logits):
     "options",
     [
         ["--backend", "reference"],
+        ["--backend", "kernels"],
+        ["--backend", "fast"],
         ["--threads", "3"],
         ["--first", "5"],
         ["--first", "11"],
@@ -48,6 +50,12 @@ def test_the_table_has_names_and_labels(files, logits):
 def test_no_option_changes_a_logit(files, logits, options):
     figures = refengine(*CALL, "--count", "12", *options, "--json", "-").json
     assert figures["logits"] == logits[figures["first"] :].tolist()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_single_image_is_shared_by_all_threads(files, logits, threads):
+    figures = refengine(*CALL, "--first", "6", "--count", "1", "--threads", threads, "--json", "-").json
+    assert figures["logits"] == logits[6:7].tolist()
 
 
 def test_stochastic_rounding_knows_an_image_by_its_number(files):

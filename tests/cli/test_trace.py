@@ -5,6 +5,7 @@ import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.engine.digest import digests
+from refengine.engine.predict import BACKENDS
 from refengine.engine.run import run
 from refengine.engine.trace import open_trace
 from refengine.network.images import open_images
@@ -54,8 +55,22 @@ def test_digests(files):
 
 
 def test_backends_agree(files):
-    by_backend = [refengine(*CALL, "--digests", "--backend", name).out for name in ("reference", "kernels")]
-    assert by_backend[0] == by_backend[1]
+    by_backend = {name: refengine(*CALL, "--digests", "--backend", name).out for name in BACKENDS}
+    assert {*by_backend.values()} == {refengine(*CALL, "--digests").out}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_backends_write_the_same_trace(files, backend, threads):
+    """All but the backend's name."""
+    arguments = ("--count", "4", "--partial-sums-of", "001_conv")
+    assert refengine(*CALL, "-o", "out.h5", "--backend", backend, "--threads", threads, *arguments).code == 0
+    assert refengine(*CALL, "-o", "plain.h5", *arguments).code == 0
+    with open_trace("out.h5") as trace, open_trace("plain.h5") as plain:
+        assert (trace.backend, plain.backend) == (backend, "fast")
+        for name in plain.layers:
+            for stage in plain.layer(name).stages:
+                np.testing.assert_array_equal(trace.stage(name, stage).whole(), plain.stage(name, stage).whole())
 
 
 def test_stochastic_rounding_knows_an_image_by_its_number(files):

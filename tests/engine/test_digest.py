@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from refengine.engine.digest import digests
-from refengine.engine.run import BACKENDS, run
+from refengine.engine.predict import BACKENDS
+from refengine.engine.run import run
 from refengine.errors import RangeError
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images, write_images
@@ -55,7 +56,7 @@ def test_digests_are_what_they_say(rounding):
 def test_neither_batch_threads_nor_backend_enter(rounding, backend, batch, threads):
     network = networks.every_op(rounding)
     images = networks.random_images(network, 8)
-    assert digests(network, images, backend, batch, threads) == digests(network, images)
+    assert digests(network, images, backend, batch, threads) == digests(network, images, "reference")
 
 
 def test_digests_of_the_small_network_are_the_same_for_ever():
@@ -128,7 +129,7 @@ def test_what_cannot_be_run_is_refused():
 
 
 @pytest.mark.parametrize("weights", ["ternary", "int4"])
-def test_a_real_network_gives_the_same_digests_by_definition_and_by_kernels(weights):
+def test_a_real_network_gives_the_same_digests_on_every_backend(weights):
     """A ResNet-8 of the data folder, quantized here on a few images."""
     names = ("resnet8_mlperf_tiny_cifar10.h5", "cifar10-train-5085.h5", "cifar10-test-1017.h5")
     missing = [name for name in names if not (DATA / name).exists()]
@@ -137,4 +138,6 @@ def test_a_real_network_gives_the_same_digests_by_definition_and_by_kernels(weig
     with open_images(DATA / names[1]) as calibration, open_images(DATA / names[2]) as test:
         network = quantize(read_float_network(DATA / names[0]), calibration.read(0, 16), Scheme(weights=weights))
         images = test.read(0, 4)
-    assert digests(network, images, "reference", batch=3) == digests(network, images, "kernels", threads=2)
+    wanted = digests(network, images, "reference", batch=3)
+    assert digests(network, images, "kernels", threads=2) == wanted
+    assert digests(network, images, "fast", threads=2) == wanted

@@ -6,10 +6,12 @@ from fractions import Fraction
 import h5py
 import networks
 import numpy as np
+import plans
 import pytest
 
 from refengine import CONTRACT, __version__
-from refengine.engine.run import BACKENDS, run
+from refengine.engine.predict import BACKENDS
+from refengine.engine.run import run
 from refengine.engine.trace import STAGES, choose_layers, open_trace, partial_sums, roundings, write_trace
 from refengine.errors import FileError, NetworkError, RangeError, RefengineError
 from refengine.network.images import open_images, write_images
@@ -152,6 +154,45 @@ def test_the_batch_changes_nothing(rounding, batch, path):
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_and_the_backend_change_nothing(backend, path):
+    """Nothing but the name of the backend."""
+    network = networks.every_op("stochastic")
+    images = networks.random_images(network, 3)
+    write_trace(network, images, path, backend=backend, threads=2, partial_sums_of="001_conv", first_image=4)
+    found = content(path)
+    alone = path.with_name("alone.h5")
+    write_trace(network, images, alone, backend="reference", partial_sums_of="001_conv", first_image=4)
+    expected = content(alone)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, name)
+    with open_trace(path) as trace:
+        assert trace.backend == backend
+
+
+def test_the_fast_plan_is_what_computes(path):
+    """Unless another backend is asked for."""
+    network = networks.small()
+    write_trace(network, networks.random_images(network, 1), path)
+    with open_trace(path) as trace:
+        assert trace.backend == "fast"
+
+
+@pytest.mark.parametrize("layers", [["004_*"], ["*conv*"], ["fc"]])
+def test_chosen_layers_are_the_same_where_memory_is_used_again(layers, path):
+    network = networks.every_op()
+    images = networks.random_images(network, 5)
+    results, _ = observed(network, images)
+    with plans.sharing(True):
+        write_trace(network, images, path, layers=layers, batch=2)
+    for name, array in content(path).items():
+        layer, _, stage = name.partition("/")
+        if stage in ("accumulator", "code"):
+            wanted = results[layer].result if stage == "code" else results[layer].accumulator
+            np.testing.assert_array_equal(array, wanted, name)
 
 
 def test_images_in_a_file_give_the_same(path, tmp_path):

@@ -10,7 +10,12 @@ import pytest
 from refengine import kernels
 
 ROOT = Path(__file__).parents[2]
-RUN = "from refengine.kernels.plan import tile_pixels; print(tile_pixels(11, 6))"
+RUN = """
+import numpy as np
+from refengine.kernels.turns import COUNTERS, take
+counters = np.full(COUNTERS, 5)
+print(take(counters.ctypes.data))
+"""
 
 
 def run_with(folder):

@@ -1,0 +1,114 @@
+"""``refengine bench``: refengine's speed beside production int8 engines, measured in turns."""
+
+import click
+
+from ..errors import RefengineError
+from ..interop.bench import Comparison, compare, random_images
+from ..interop.packages import EXTRA, installed
+from ..interop.peers import PEERS
+from ..network.float_file import read_float_network
+from ..network.float_network import FloatNetwork, with_input_shape
+from ..network.geometry import GEOMETRIES, geometry
+from ..network.images import open_images
+from . import console, options
+
+CALIBRATION_IMAGES = 4  # enough to make live numbers; the time of an engine does not depend on them
+HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / this>", "quartiles>")
+
+
+@click.command("bench")
+@click.argument("network", metavar="[NET.h5]", required=False)
+@click.option(
+    "--geometry", "shape", metavar="NAME", help=f"Instead of a file: {', '.join(GEOMETRIES)}; weights are random."
+)
+@click.option("--images", metavar="IMAGES.h5", help="Images to calibrate on and to run.  [default: random pixels]")
+@click.option(
+    "--weights",
+    default="ternary",
+    show_default=True,
+    metavar="FORMAT,...",
+    help="Weight formats of refengine's engines: ternary, int4, int8.",
+)
+@click.option(
+    "--cluster", type=options.POSITIVE, default=4, show_default=True, metavar="N", help="Filters that share a scale."
+)
+@click.option(
+    "--against",
+    metavar="NAME,...",
+    help=f"The other engines: {', '.join(PEERS)}; or none.  [default: those that are installed]",
+)
+@click.option("--batch", type=options.POSITIVE, default=1, show_default=True, metavar="B", help="Images at a time.")
+@click.option("--threads", type=options.POSITIVE, default=1, show_default=True, metavar="T", help="Threads of each.")
+@click.option("--rounds", type=options.POSITIVE, default=40, show_default=True, metavar="R", help="Turns of each.")
+@options.json_file
+def command(network, shape, images, weights, cluster, against, batch, threads, rounds, json_path) -> None:
+    """Measure refengine's speed beside production int8 engines, in turns, on one network.
+
+    Each engine is made of the float network by its own standard tool.  The time of the others begins with floats that
+    are ready, refengine's with pixels.  Figures of one run belong together: ratios are of times in the same round.
+    """
+    if (network is None) == (shape is None):
+        raise click.UsageError("either NET.h5 or --geometry is needed")
+    inputs = [path for path in (network, images) if path is not None]
+    console.check_outputs(inputs, json_path)
+    peers = _peers(against)
+    float_network = geometry(shape) if network is None else read_float_network(network)
+    float_network, pixels = _with_images(float_network, images, max(batch, CALIBRATION_IMAGES))
+    with console.progress("bench") as show:
+        outcome = compare(float_network, pixels, _words(weights), cluster, peers, batch, threads, rounds, show)
+    missing = [name for name in PEERS if against is None and name not in peers]
+    if missing:
+        console.complain(f"not installed, so not measured: {', '.join(missing)}; needed: {EXTRA}")
+    if not console.write_json(json_path, "bench", outcome.as_json(), inputs):
+        print_comparison(outcome)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words between commas, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _peers(against: str | None) -> tuple[str, ...]:
+    """The engines that were asked for, else those whose packages are there; RefengineError for an unknown one."""
+    if against is None:
+        return tuple(name for name in PEERS if installed(name))
+    names = () if against == "none" else _words(against)
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise RefengineError(f"engine {unknown[0]!r} is unknown; available: {', '.join(PEERS)}")
+    return names
+
+
+def _with_images(network: FloatNetwork, path: str | None, count: int):
+    """At most ``count`` images, and the network made for their size."""
+    if path is None:
+        return network, random_images(network, count)
+    with open_images(path, labels_required=False) as file:
+        pixels = file.read(0, min(count, file.count))
+    return with_input_shape(network, pixels.shape[1:3]), pixels
+
+
+def print_comparison(outcome: Comparison) -> None:
+    """What was measured on what, and a table of the engines."""
+    height, width, channels = outcome.input_shape
+    threads = "1 thread" if outcome.threads == 1 else f"{outcome.threads} threads"
+    console.say(f"{outcome.network}: images {height}x{width}x{channels}, {_giga(outcome.macs, 3)} GMAC an image")
+    console.say(f"batch {outcome.batch}, {threads}, {outcome.rounds} rounds, milliseconds for an image")
+    console.say(f"{outcome.processor}, rung {outcome.rung}")
+    console.say(", ".join(dict.fromkeys(f"{t.name.split()[0]} {t.version}" for t in outcome.timings)))
+    console.say()
+    console.show_table(console.table(HEADS, _rows(outcome)))
+
+
+def _rows(outcome: Comparison):
+    for timing in outcome.timings:
+        times = (f"{1000 * seconds:.3f}" for seconds in (timing.median, timing.best))
+        rate, share = _giga(outcome.rate(timing)), f"{100 * outcome.share(timing):.1f} %"
+        found = outcome.ratio(timing)
+        yield timing.name, *times, rate, share, f"{found.median:.3f}", f"{found.low:.3f}..{found.high:.3f}"
+    peak = sorted(outcome.peak)[len(outcome.peak) // 2]
+    yield "peak of the instruction", None, None, _giga(peak), "100.0 %", None, None
+
+
+def _giga(number: float, digits: int = 1) -> str:
+    return f"{number / 1e9:.{digits}f}"
