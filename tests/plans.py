@@ -257,3 +257,12 @@ def deep(blocks, channels=24, shape=(24, 24, 1)):
     for number in range(blocks):
         layers.append(conv(rng, f"{number:03d}_conv", layers[-1].name, channels, channels, (1, 1, 1, 1), fmt=INT8))
     return ending_in_a_mean(shape, *layers)
+
+
+def products(network):
+    """Products of weights and codes for one image."""
+    return sum(
+        layer.constants["weight"].size * int(np.prod(network.shapes[layer.name][:-1]))
+        for layer in network.layers
+        if "weight" in layer.constants
+    )

@@ -48,7 +48,7 @@ def command(network, shape, images, weights, cluster, against, batch, threads, r
     are ready, refengine's with pixels.  Figures of one run belong together: ratios are of times in the same round.
     """
     if (network is None) == (shape is None):
-        raise click.UsageError("either NET.h5 or --geometry is needed")
+        raise click.UsageError("needed: NET.h5 or --geometry, one of them")
     inputs = [path for path in (network, images) if path is not None]
     console.check_outputs(inputs, json_path)
     peers = _peers(against)

@@ -132,7 +132,7 @@ def buffers(network: IntNetwork, images: int, kept: frozenset[str] = frozenset()
     arena[:] = 0
     made = {}
     for layer in network.layers:
-        zero = 128 if network.formats[layer.name] is INT8 else 0
+        zero = 128 if network.formats[layer.name] == INT8 else 0
         place = arena[firsts[layer.name] :][: math.prod(shapes[layer.name])]
         if apart:
             place[:] = zero

@@ -140,7 +140,7 @@ def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> 
     rows[LIFT, :channels] = lift
     if has_residual:
         rows[RESIDUAL_SHIFT, :channels] = residual_shift - 16
-        if layer.residual is not None and network.formats[layer.residual] is INT8:
+        if layer.residual is not None and network.formats[layer.residual] == INT8:
             rows[HALF, :channels] -= 128 << (residual_shift - 16)
     return rows.astype(np.int32) if _fits(rows[:, :channels], peak) else None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from .buffers import buffers
 from .events import Events
 from .run import Observer, Result, check_images, run_layer
 from .steps import Compiler, Fields, steps_of
+
+_WORTH_A_THREAD = 2**27  # products that take as long as a few starts of a thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +54,11 @@ class _Single:
 class Plan:
     """A network compiled for batches of up to ``images`` images.
 
-    ``threads`` share the work of one batch.  ``observed``: names of layers whose results ``run`` can show an observer.
-    ``counted``: whether each run counts clipped values and narrow accumulators' overflows (``events``), as it does
-    where layers are observed.  ``run`` works
-    in the plan's own buffers: one call at a time, a plan for each thread that calls.  RangeError for a batch that is
-    too large for 32-bit offsets.
+    ``threads`` share the work of one batch, if it is large enough to gain by it.  ``observed``: names of layers whose
+    results ``run`` can show an observer.  ``counted``: whether runs count clipped values and overflows (``events``);
+    where layers are observed they always do.  ``run`` works in the plan's own buffers: one call at a time, a plan for
+    each thread that calls.  RangeError for counts below 1 or a batch too large for 32-bit offsets, NetworkError for a
+    layer that does not exist.
     """
 
     def __init__(
@@ -67,18 +70,25 @@ class Plan:
         observed: Sequence[str] = (),
         counted: bool = False,
     ) -> None:
+        if min(images, threads) < 1:
+            raise RangeError(f"a plan is for at least 1 image and 1 thread, found {images} and {threads}")
         self.network = network
         self.images = images
-        self._threads = threads
-        self._observed = frozenset(observed)
+        self._options = {"threads": threads, "observed": tuple(observed), "counted": counted}
+        self._threads = threads if images * _products(network) >= _WORTH_A_THREAD else 1
+        self._observed = frozenset(network.layer(name).name for name in observed)
         self._counted = counted or bool(observed)
         self._buffers = buffers(network, images, _kept(network, self._observed))
         self._compiler = Compiler(network, self._buffers, images, self._counted, self._observed)
-        self._parts = tuple(_parts(self._compiler, threads))
+        self._parts = tuple(_parts(self._compiler, self._threads))
         self._events = np.zeros((len(network.layers), len(kernel.EVENTS)), np.int64)
         self._results: dict[str, Result] = {}
         self._copies: dict[str, np.ndarray] = {}
         self._count = 0
+
+    def __reduce__(self):
+        """Copies and pickles are compiled again: steps name memory by its address."""
+        return _again, (self.network, self.images, self._options)
 
     @property
     def memory(self) -> int:
@@ -131,20 +141,28 @@ class Plan:
         if self._threads == 1:
             kernel.walk(part.steps, part.events[0], 0, 1)
         else:
-            self._walk_together(part)
+            self._walk_together(part, pixels)
         if self._counted:
             np.add.at(self._events, list(part.layers), part.events.sum(axis=0))
 
-    def _walk_together(self, part: _Walk) -> None:
+    def _walk_together(self, part: _Walk, pixels: np.ndarray) -> None:
         """Threads live for one run: nothing is left that a fork could lose, and an idle plan costs nothing."""
         counters = np.zeros((len(part.steps) + 1, turns.COUNTERS), np.int64)
         place = counters.ctypes.data + -counters.ctypes.data % LINE
-        others = [Thread(target=kernel.walk, args=(part.steps, own, place, self._threads)) for own in part.events[1:]]
-        for thread in others:
-            thread.start()
-        kernel.walk(part.steps, part.events[0], place, self._threads)
-        for thread in others:
-            thread.join()
+        started = []
+        try:
+            for own in part.events[1:]:
+                thread = Thread(target=self._help, args=(part, own, counters, place, pixels))
+                thread.start()
+                started.append(thread)
+            kernel.walk(part.steps, part.events[0], place, self._threads)
+        finally:  # an interrupt may come at any time, and nobody may still work in these buffers after it
+            for thread in started:
+                thread.join()
+
+    def _help(self, part: _Walk, events: np.ndarray, counters: np.ndarray, place: int, pixels: np.ndarray) -> None:
+        """A thread's share; its arguments and ``self`` keep alive whatever the steps name by address."""
+        kernel.walk(part.steps, events, place, self._threads)
 
     def _single(self, position: int, pixels: np.ndarray, first_image: int) -> None:
         layer = self.network.layers[position]
@@ -209,6 +227,16 @@ class Plan:
         below, above, overflowed = self._events[position].tolist()
         rescale = self.network.layers[position].requantize
         return (0, 0) if rescale is None else counted(below, above, rescale), overflowed
+
+
+def _again(network: IntNetwork, images: int, options: dict[str, Any]) -> Plan:
+    return Plan(network, images, **options)
+
+
+def _products(network: IntNetwork) -> int:
+    """Products of weights and codes for one image."""
+    weighted = [layer for layer in network.layers if "weight" in layer.constants]
+    return sum(layer.constants["weight"].size * prod(network.shapes[layer.name][:-1]) for layer in weighted)
 
 
 def _kept(network: IntNetwork, observed: frozenset[str]) -> frozenset[str]:

@@ -87,12 +87,14 @@ def run(
 
 
 def check_images(network: IntNetwork, images: np.ndarray) -> None:
-    """RangeError unless images are uint8 (N, H, W, C) of the network's size."""
+    """RangeError unless images are uint8 (N, H, W, C) of the network's size, at least one."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != tuple(network.input_shape):
         raise RangeError(
             f"images are {images.dtype} of shape {images.shape[1:]}, "
             f"the network reads uint8 of shape {tuple(network.input_shape)}"
         )
+    if not len(images):
+        raise RangeError("0 images are to be run, needed at least 1")
 
 
 def _reads(layer: IntLayer) -> tuple[str, ...]:

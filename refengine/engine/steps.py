@@ -34,7 +34,6 @@ from .cluster_packing import Chains, chains_of, packed_clusters
 from .packing import Panels, exact_table, in_reading_order, panels, table, widths
 
 _PLACE = 4  # bytes of a place are a multiple of it
-_BLOCK = kernel.BLOCK_PIXELS
 _MAX_WEIGHT = 2**15 - 1
 
 Fields = dict[int, int]
@@ -333,7 +332,7 @@ def _input(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
             step.KIND: step.LOOKUP,
             step.PIXELS: compiler.images * height,
             step.PER_IMAGE: height,
-            step.BLOCK: min(_BLOCK, compiler.images * height),
+            step.BLOCK: _block(compiler.images * height),
             step.STARTS: compiler.address(rows),
             step.LENGTH: width,
             step.WIDTH: channels,
@@ -387,7 +386,7 @@ def _concat(compiler: Compiler, layer: IntLayer) -> list[Fields]:
 
 
 def _pad_channels(compiler: Compiler, layer: IntLayer) -> list[Fields]:
-    """All channels are set to zero, then the tensor's own are copied over them."""
+    """Zeros before and after, and the tensor's own channels between them, which no step overlaps."""
     source, to = compiler.buffers[layer.inputs[0]], compiler.buffers[layer.name]
     before = layer.attributes["before"]
     after = to.stored - before - source.shape[2]
@@ -469,13 +468,23 @@ def _filled(compiler: Compiler, to: Buffer, starts: np.ndarray, length: int) -> 
     }
 
 
+def _block(pixels: int) -> int:
+    """Pixels of an item: as many blocks as are needed, all of about the same size, so that no small one is left over.
+
+    >>> _block(196), _block(49), _block(12544)
+    (66, 49, 96)
+    """
+    blocks = -(-pixels // kernel.BLOCK_PIXELS)
+    return -(-pixels // blocks)
+
+
 def _pixel_steps(compiler: Compiler, to: Buffer) -> Fields:
     """What every step has that writes each pixel of a tensor."""
     per_image = to.shape[0] * to.shape[1]
     return {
         step.PIXELS: compiler.images * per_image,
         step.PER_IMAGE: per_image,
-        step.BLOCK: min(_BLOCK, compiler.images * per_image),
+        step.BLOCK: _block(compiler.images * per_image),
         step.PANEL_COUNT: 1,
         step.STORED: to.stored,
         step.CHANNELS: to.shape[2],

@@ -3,7 +3,7 @@
 A rung has tiles of a few shapes (pixels, vectors), one for each width of panel.  Beside the tile of n pixels there are
 one of n - 1 and one of a single pixel, so that any number of pixels is covered without a rest:
 
-    pixels = (n - 1) * less + n * many + alone              alone = 0 from n * (n - 1) pixels on
+    pixels = (n - 1) * less + n * many + alone              alone = 0 from (n - 1) * (n - 2) pixels on
 """
 
 from numba import types

@@ -15,7 +15,8 @@ lanes.  ``engine/packing.py`` brings M, R and s into these ranges by a common po
 15 bits reach and t (its *lift*, a left shift) as far as its bound allows; it checks from the bounds of the network that
 each 32-bit sum stays inside, and where they do not fit the exact finish of ``plan`` is used.
 
-Codes are stored as bytes: code 0 as ``zero``, which is part of what is added before the last shift.
+Codes are stored as bytes, code 0 as ``zero``, which is part of what is added before the last shift; what the residual's
+own zero adds is taken out of it there too.
 """
 
 from llvmlite import ir

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 
+from ..errors import RangeError
 from . import RUNG_OPTION
 from .lanes import I8, I16, I32, call, every_other, vector
 
@@ -145,7 +146,10 @@ def runnable() -> tuple[Rung, ...]:
 def chosen_rung() -> Rung:
     """The best runnable rung, or the one that the environment variable REFENGINE_RUNG names.
 
-    Every rung gives the same bits; the choice is one of speed.  A rung that this processor cannot run is not obeyed.
+    Every rung gives the same bits; the choice is one of speed.  RangeError for one that this processor cannot run.
     """
-    wanted = os.environ.get(RUNG_OPTION)
-    return next((rung for rung in runnable() if rung.name == wanted), runnable()[0])
+    rungs = {rung.name: rung for rung in runnable()}
+    wanted = os.environ.get(RUNG_OPTION) or next(iter(rungs))
+    if wanted not in rungs:
+        raise RangeError(f"{RUNG_OPTION} is {wanted[:80]!r}, this processor has: {', '.join(rungs)}")
+    return rungs[wanted]

@@ -28,6 +28,9 @@ Tables of starts hold one int32 a pixel: where it begins, in bytes, from the ten
     RESIDUAL, RESIDUAL_STARTS, RESIDUAL_ZERO   the tensor that is added, and what its code 0 is stored as
     CODES, CODE_STARTS  the tensor that is written
     LO, HI, ZERO        the clip, and what code 0 is stored as
+
+For CLUSTERS and CROSSED, TAPS counts chains of LENGTH places each.  For LOOKUP, runs of LENGTH pixels are read WIDTH
+bytes apart, OFFSETS says which channel, PANELS holds 256 bytes a channel, and EXACT_TABLE what each of them counts as.
 """
 
 from .lanes import I32, I64, load, number

@@ -102,7 +102,7 @@ def passed(walk: Walk, group: Group) -> None:
 def _aligned(walk: Walk, tensors: list[Tensor]) -> list[Tensor]:
     """Tensors brought to one format and the coarsest of their exponents, by requantize layers where they differ."""
     fmt = sign_of(*tensors)
-    wanted = max(tensor.exponent + (tensor.format is UINT8 and fmt is INT8) for tensor in tensors)
+    wanted = max(tensor.exponent + (tensor.format == UINT8 and fmt == INT8) for tensor in tensors)
     return [
         tensor if (tensor.exponent, tensor.format) == (wanted, fmt) else at_exponent(walk, tensor, wanted, fmt)
         for tensor in tensors

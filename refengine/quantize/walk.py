@@ -71,4 +71,4 @@ def append(walk: Walk, group: Group, layer: IntLayer, tensor: Tensor | None) -> 
 
 def sign_of(*tensors: Tensor) -> CodeFormat:
     """UINT8 where nothing can be negative."""
-    return UINT8 if all(tensor.format is UINT8 for tensor in tensors) else INT8
+    return UINT8 if all(tensor.format == UINT8 for tensor in tensors) else INT8

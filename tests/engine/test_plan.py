@@ -1,11 +1,14 @@
 """The fast plan gives the definition's bits: every accumulator, code and count of every layer of all kinds of networks,
 whatever the batch, the threads, the memory, the process and the instruction set."""
 
+import copy
 import multiprocessing
 import os
+import pickle
 import platform
 import subprocess
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import refengine.engine.plan as plan_module
 from refengine.engine.packing import table
 from refengine.engine.plan import Plan
 from refengine.engine.run import run
-from refengine.errors import RangeError
+from refengine.errors import NetworkError, RangeError
 from refengine.kernels import RUNG_OPTION
 from refengine.kernels.finish import LIFT
 from refengine.kernels.plan import RUNG
@@ -35,6 +39,16 @@ from refengine.quantize.quantize import quantize
 from refengine.quantize.scheme import Scheme
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def share_everything():
+    """The networks of these tests are too small for a plan to share their work out by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "_WORTH_A_THREAD", 0)
+        yield
+
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds after which another process counts as hanging
 
@@ -679,3 +693,60 @@ def test_real_networks(name, images, step, scheme):
         fast = Plan(network, 3)
     for count in (3, 1):
         np.testing.assert_array_equal(fast.run(pixels[:count]), wanted[0][:count])
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_copies_and_pickles(again):
+    """Of networks, whose formats are then other objects, and of plans, whose steps name memory by its address."""
+    network = networks.every_op()
+    pixels = networks.random_images(network, 2, 8)
+    wanted = run(network, pixels, "reference")
+    assert np.array_equal(Plan(again(network), 2).run(pixels), wanted)
+    plan = Plan(network, 2, counted=True)
+    plan.run(255 - pixels)
+    second = again(plan)
+    assert np.array_equal(second.run(pixels), wanted)
+    assert plan.events() != second.events()
+
+
+@pytest.mark.parametrize(("images", "threads"), [(0, 1), (-1, 1), (1, 0)])
+def test_counts_below_one(images, threads):
+    with pytest.raises(RangeError, match="a plan is for at least 1 image and 1 thread"):
+        Plan(networks.small(), images, threads=threads)
+
+
+def test_no_images():
+    network = networks.small()
+    with pytest.raises(RangeError, match="0 images are to be run"):
+        Plan(network, 2).run(networks.random_images(network, 2, 0)[:0])
+
+
+def test_a_layer_that_does_not_exist_cannot_be_observed():
+    with pytest.raises(NetworkError, match="0 layers are called 'nope'"):
+        Plan(networks.small(), 1, observed=["nope"])
+
+
+def test_little_work_is_not_shared_out(monkeypatch):
+    network = networks.small()
+    for products, threads in ((plans.products(network), 3), (plans.products(network) + 1, 1)):
+        monkeypatch.setattr(plan_module, "_WORTH_A_THREAD", products)
+        assert Plan(network, 1, threads=3)._threads == threads
+
+
+def test_an_interrupt_leaves_nobody_at_work(monkeypatch):
+    """Whatever happens to the leading thread, the others have ended when the exception arrives."""
+    network = networks.every_op()
+    plan = Plan(network, 2, threads=3)
+    walk, begun = plan_module.kernel.walk, []
+
+    def interrupted(*arguments):
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        begun.append(threading.current_thread())
+        walk(*arguments)
+
+    monkeypatch.setattr(plan_module.kernel, "walk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan.run(networks.random_images(network, 2, 1))
+    assert len(begun) == 2
+    assert not any(thread.is_alive() for thread in begun)

@@ -39,7 +39,7 @@ def deal_all(to):
 
 
 def test_tiles_add_up_and_pixels_go_alone_only_where_they_must():
-    """Where they are not a sum of tiles of the two sizes, which large * (large - 1) pixels and more always are."""
+    """Where they are not a sum of tiles of the two sizes, as (large - 1) * (large - 2) pixels and more are."""
     found = np.full((201, len(LARGE), 3), -1, np.int64)
     deal_all(found)
     for pixels, n in np.ndindex(201, len(LARGE)):
@@ -49,7 +49,7 @@ def test_tiles_add_up_and_pixels_go_alone_only_where_they_must():
         assert less * (large - 1) + many * large + alone == pixels
         assert alone < large
         assert (alone == 0) == any((pixels - n * (large - 1)) % large == 0 for n in range(pixels // (large - 1) + 1))
-        assert alone == 0 or pixels < large * (large - 1)
+        assert alone == 0 or pixels < (large - 1) * (large - 2)
 
 
 def filled_in(shape, rung):

@@ -44,3 +44,25 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path, place):
     blocked.write_text("")
     done = run_with(blocked if place == "file" else blocked / "below")
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr[-1500:]
+
+
+def test_a_full_disk_costs_time_alone(tmp_path):
+    resource = pytest.importorskip("resource")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    environment = {**os.environ, kernels.FOLDER_OPTION: str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard)),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr[-1500:]
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_a_damaged_kernel_is_compiled_again(tmp_path, ending):
+    assert run_with(tmp_path).stdout == "5\n"
+    kept = list(tmp_path.rglob(f"*take*.{ending}"))
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[:100])
+    done = run_with(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr[-1500:]

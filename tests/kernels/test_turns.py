@@ -71,6 +71,18 @@ def test_every_item_is_taken_once(threads, items):
     assert totals == [3 * items + items * (items - 1) // 2] * threads
 
 
+def test_counting_is_one_instruction():
+    """Two threads that meet in between are too rare to rely on, so the compiled code is looked at as well."""
+
+    @njit("int64(int64)")
+    def take_and_complete(address):
+        turns.complete(address)
+        return turns.take(address)
+
+    (text,) = take_and_complete.inspect_llvm().values()
+    assert len([line for line in text.splitlines() if "atomicrmw" in line and "add" in line]) >= 2
+
+
 def test_items_are_numbered_from_0_and_steps_are_apart():
     _, (first, second) = counters_of(2)
     assert [turns.take(first) for _ in range(3)] == [0, 1, 2]
