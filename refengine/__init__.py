@@ -8,6 +8,7 @@ Floors, imports only point down; a name is a path:
     network    float and integer networks, their validation and their files
     quantize   from float to integer
     engine     run, trace
+    golden     vectors, compare, cause, explain: the workflow of who builds the network elsewhere
     accuracy   evaluate, cost
     interop    formats and engines of others
     cli        a verb a file

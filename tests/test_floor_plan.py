@@ -120,7 +120,7 @@ def test_imports_point_down(path):
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").glob("*.py")), ids=by_name)
 def test_kernels_are_sealed(path):
-    """A cached kernel depends on this room alone, whose sources are in the key of the cache; no kernel raises errors."""
+    """A cached kernel depends on this room alone, whose sources are in its key; no kernel raises errors."""
     own = {module.split(".")[1] for module, _ in own_imports_of(path) if "." in module}
     assert own <= {"kernels", "errors"}
 

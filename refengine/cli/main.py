@@ -20,7 +20,14 @@ VERBS = {
     "inspect": "Say what a file is and what is in it.",
     "run": "Run images through an integer network and print its logits.",
     "trace": "Write every integer of a run, or a digest of each layer.",
+    "vectors": "Write everything that a testbench reads, as its memories want it.",
+    "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
+    "explain": "Show how one output integer comes about.",
+    "ledger": "Book how wide each layer's sums became, and how wide they can become.",
+    "lint": "Look for what is suspicious in an integer network.",
+    "faults": "Seed faults into the layers of a network and see them found and named.",
     "evaluate": "Count how many labelled images a network gets right.",
+    "arith": "Count how often other designs' arithmetic would differ on a network.",
     "bench": "Measure refengine's speed beside production int8 engines.",
 }
 

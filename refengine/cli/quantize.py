@@ -11,6 +11,7 @@ from ..network.images import evenly_spaced, open_images
 from ..network.int_file import write_int_network
 from ..network.int_network import IntNetwork
 from ..numbers.accumulator import POLICIES
+from ..numbers.arith import arithmetic_named
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
 from ..quantize.clusters import METHODS
@@ -58,6 +59,11 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @_scheme_option("--multiplier-bits", metavar="B", help="Width of the multipliers, 1 (pure shifts) to 15.")
 @_scheme_option("--rounding", ROUNDINGS, help="How every requantization rounds.")
 @_scheme_option("--seed", metavar="S", help="Key of stochastic rounding.")
+@click.option(
+    "--arith",
+    metavar="NAME",
+    help="Round as another design does, with multipliers no wider than its own ('refengine arith --list').",
+)
 @_scheme_option("--accumulator-bits", metavar="B", help="Width of the accumulators, 16 to 32.")
 @_scheme_option("--accumulator-policy", POLICIES, help="What a sum does that does not fit.")
 @click.option(
@@ -70,7 +76,7 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 )
 @options.threads
 @options.json_file
-def command(network, calibration, output, calibration_images, threads, json_path, layers, **fields) -> None:
+def command(network, calibration, output, calibration_images, threads, json_path, layers, arith, **fields) -> None:
     """Turn a float network into one of integers, calibrated on images.
 
     Where the images have another height and width than the network, it is made for theirs, if its layers allow it.
@@ -79,6 +85,8 @@ def command(network, calibration, output, calibration_images, threads, json_path
     The result is a pure function of the two files and the options.  Its hash names it in every trace and report.
     """
     inputs = [network, calibration]
+    if arith is not None:
+        fields |= _fields_of(arith, fields)
     scheme = Scheme(layers=tuple(_pair(text) for text in layers), **fields)
     console.check_outputs(inputs, json_path, output)
     float_network = read_float_network(network)
@@ -110,6 +118,26 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not pattern:
         raise SchemeError(f"--layer is {text!r}, needed PATTERN=FORMAT, as 'layer2.*=int4'")
     return pattern, fmt
+
+
+def _fields_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """What a scheme has of another design's arithmetic; SchemeError where none can, or another option contradicts."""
+    arithmetic = arithmetic_named(name)
+    if arithmetic.obstacle is not None:
+        raise SchemeError(f"--arith {name}: {arithmetic.obstacle}; 'refengine arith' counts what it would change")
+    if _is_given("rounding") and fields["rounding"] != arithmetic.rounding:
+        raise SchemeError(f"--arith {name} rounds {arithmetic.rounding}, --rounding says {fields['rounding']}")
+    widest, bits = arithmetic.multiplier_bits, fields["multiplier_bits"]
+    if widest is not None and bits > widest:
+        if _is_given("multiplier_bits"):
+            raise SchemeError(f"--arith {name} has multiplier_bits up to {widest}, --multiplier-bits says {bits}")
+        bits = widest
+    return {"rounding": arithmetic.rounding, "multiplier_bits": bits}
+
+
+def _is_given(option: str) -> bool:
+    """Whether an option was written, not left at its default."""
+    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
 
 
 def _formats(network: IntNetwork) -> str:

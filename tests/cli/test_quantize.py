@@ -123,3 +123,39 @@ def test_an_existing_result_survives_a_failure(files):
     assert (files / "out.h5").read_text() == "older result"
     assert refengine(*CALL).code == 0
     assert read_int_network("out.h5").layers
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (["--arith", "nvdla"], {"rounding": "half_away"}),
+        (["--arith", "tosa-double"], {"rounding": "double_round"}),
+        (["--arith", "onnx", "--multiplier-bits", "12"], {"rounding": "half_even", "multiplier_bits": 12}),
+        (["--arith", "ristretto"], {"rounding": "half_away", "multiplier_bits": 1}),
+        (["--arith", "dory", "--rounding", "floor"], {"rounding": "floor"}),
+    ],
+)
+def test_another_design_s_arithmetic_is_a_rounding_and_a_width(files, options, fields):
+    """A preset that a layer can express sets two fields of the scheme; a written option must agree with it."""
+    assert refengine(*CALL, *options).code == 0
+    assert read_int_network("out.h5").hash == quantized(Scheme(**fields)).hash
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--arith", "tpu"], "arithmetic 'tpu' is unknown; available: tosa, "),
+        (
+            ["--arith", "ap-fixed-default"],
+            "--arith ap-fixed-default: its overflow is 'wrap', and a layer can only satur",
+        ),
+        (["--arith", "tflite"], "it rounds twice, by its multiplier's width"),
+        (["--arith", "onnxruntime"], "its product is float32"),
+        (["--arith", "tflite"], "'refengine arith' counts what it would change"),
+        (["--arith", "tosa", "--rounding", "floor"], "--arith tosa rounds half_up, --rounding says floor"),
+        (["--arith", "gemmini", "--multiplier-bits", "8"], "has multiplier_bits up to 1, --multiplier-bits says 8"),
+    ],
+)
+def test_an_arithmetic_that_no_layer_has_is_refused(files, options, needle):
+    assert needle in refusal(*CALL, *options)
+    assert not (files / "out.h5").exists()

@@ -1,0 +1,300 @@
+"""``refengine explain``: one output integer, from the codes at its window to the code that comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..engine.predict import BACKENDS
+from ..network.images import open_images
+from ..network.int_file import read_int_network
+from . import console, options
+from .layers import times
+
+if TYPE_CHECKING:
+    from ..golden.explain import Contribution, Explanation, Requantization, Term
+
+SHOWN = 16  # rows of clusters and of taps that are printed where there are many, unless --all
+_FEW = 64  # rows that are printed in full
+_CELLS_IN_ONE = 25  # codes of a window whose rows stand beside each other
+
+
+class AtType(click.ParamType):
+    """A place: one index or three, with commas between them."""
+
+    name = "place"
+
+    def convert(self, value, param, ctx):
+        """'14,9,5' -> (14, 9, 5)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(index) for index in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no place, needed y,x,c or k", param, ctx)
+
+
+@click.command("explain")
+@click.argument("model", metavar="MODEL.h5")
+@click.argument("images", metavar="IMAGES.h5")
+@click.option("--layer", required=True, metavar="LAYER", help="The layer, with or without its number.")
+@click.option("--at", required=True, type=AtType(), metavar="Y,X,C", help="The place in its result; K in a flat one.")
+@click.option("--image", type=options.NATURAL, default=0, show_default=True, metavar="N", help="Number of the image.")
+@click.option("--all", "everything", is_flag=True, help="Print every cluster and every tap, in order.")
+@click.option("--html", "html_path", metavar="FILE", help="Draw it on a page that needs no network.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="fast",
+    show_default=True,
+    help="What computes the codes up to there, and the result that the explanation must agree with.",
+)
+@options.json_file
+def command(model, images, layer, at, image, everything, html_path, backend, json_path) -> None:
+    """Explain one output integer: window, clusters, sum, residual, rounding, clip.
+
+    It is computed again in plain integers from the codes that the layer reads, and held against what the run gave.
+    """
+    from ..golden.explain import explain, figures
+    from ..golden.explain_html import page
+
+    inputs = [model, images]
+    console.check_outputs(inputs, json_path, html_path)
+    network = read_int_network(model)
+    with open_images(images, labels_required=False) as file:
+        number = options.chosen_images(file.count, image, 1, images).start
+        pixels = file.read(number, number + 1)[0]
+    explanation = explain(network, pixels, layer, at, image, backend)
+    if html_path is not None:
+        console.write_file(html_path, page(explanation).encode(), inputs)
+    if console.write_json(json_path, "explain", figures(explanation), inputs):
+        return
+    _print(explanation, everything)
+    if html_path is not None:
+        console.say(f"{html_path}: the same, drawn")
+
+
+def _print(found: Explanation, everything: bool) -> None:
+    from ..golden.explain import worth
+
+    place = _place(found.at)
+    what = "logit" if found.accumulation is not None and found.requantization is None else "code"
+    console.say(f"{found.layer} ({found.op}), place {place} of {times([*found.shape])}, image {found.image}")
+    console.say(f"model {found.model_hash}")
+    for operand in found.operands:
+        console.say(
+            f"reads {operand.source}: {times([*operand.shape])} {operand.format}, a code is worth 2^{operand.exponent}"
+        )
+    if found.passing is not None:
+        _print_taps([(None, tap) for tap in found.passing.taps], found, everything)
+        chosen = found.passing.taps[found.passing.chosen]
+        origin = "padding" if chosen.padding else f"{chosen.source} at {_place(chosen.place)}"
+        console.say(f"from {origin}: {found.passing.reason}")
+    if found.accumulation is not None:
+        taps = [(number, tap) for number, part in enumerate(found.accumulation.parts) for tap in part.taps]
+        _print_taps([*taps], found, everything)
+        _print_parts(found, everything)
+        _print_steps(found)
+    console.say(
+        f"{what} {found.result}, worth {worth(found.result, found.exponent)} = {found.result} * 2^{found.exponent}"
+    )
+
+
+def _place(place: tuple[int, ...]) -> str:
+    return ",".join(str(index) for index in place)
+
+
+# ---------------------------------------------------------------------------------------------------------------- taps
+
+
+def _print_taps(taps: list[tuple[int | None, Term]], found: Explanation, everything: bool) -> None:
+    """The window: a line for each channel of each part, or the largest products where there are many."""
+    if len(taps) == 1 and found.passing is not None:
+        return
+    padded = sum(tap.padding for _, tap in taps)
+    weighted = sum(tap.weight != 0 for _, tap in taps)
+    lines = [f"{len(taps)} input code{'s' if len(taps) > 1 else ''}"]
+    if found.weight_format is not None:
+        how = (
+            "code+ is added, code- subtracted, code. has weight 0"
+            if found.weight_format == "ternary"
+            else "code*weight"
+        )
+        lines.append(f"{weighted} with a weight other than 0 ({how})")
+    lines.append(f"{padded} of padding" if padded else "no padding")
+    console.say()
+    console.say("window: " + ", ".join(lines))
+    grid = found.passing.grid if found.passing else found.accumulation.parts[0].grid if found.accumulation else (1, 1)
+    channels = _by_channel(taps, grid)
+    factors = [part.factor for part in found.accumulation.parts] if found.accumulation else [1]
+    cut = len(channels) > _FEW and not everything
+    if cut:
+        channels = sorted(channels, key=lambda row: -sum(factors[part or 0] * abs(tap.product) for part, tap in row))
+        channels = channels[:SHOWN]
+    heads, rows = _tap_rows(channels, grid, found)
+    console.show_table(console.table(heads, rows))
+    if cut:
+        total = len(taps) // (grid[0] * grid[1])
+        console.say(f"the {SHOWN} that weigh most of {total}; --all prints them all")
+
+
+def _by_channel(taps, grid):
+    size = grid[0] * grid[1]
+    return [taps[start : start + size] for start in range(0, len(taps), size)]
+
+
+def _tap_rows(channels, grid, found: Explanation):
+    height, width = grid
+    several = len({part for row in channels for part, _ in row}) > 1 or found.op in ("conv", "fc")
+    ahead = [*(["source"] if len(found.operands) > 1 else []), *(["cluster>"] if several else [])]
+    if height * width > _CELLS_IN_ONE:
+        heads = [*ahead, "channel>", "row>", "codes", "sum>"]
+        rows = [
+            [*_ahead(line, ahead), _channel(line[0][1]), line[0][1].place[0], _cells(line, found), _sum(line)]
+            for row in channels
+            for line in (row[start : start + width] for start in range(0, len(row), width))
+        ]
+        return heads, rows
+    if grid == (1, 1):
+        heads = [*ahead, "place", "code", "product>"]
+        return heads, [
+            [*_ahead(row, ahead), _place(row[0][1].place), _cells(row, found), row[0][1].product] for row in channels
+        ]
+    first = channels[0]
+    names = [
+        f"row {first[start][1].place[0]}, columns {first[start][1].place[1]}..{first[start][1].place[1] + width - 1}"
+        if start == 0
+        else f"row {first[start][1].place[0]}"
+        for start in range(0, len(first), width)
+    ]
+    heads = [*ahead, "channel>", *names, "sum>"]
+    rows = [
+        [
+            *_ahead(row, ahead),
+            _channel(row[0][1]),
+            *(_cells(row[start : start + width], found) for start in range(0, len(row), width)),
+            _sum(row),
+        ]
+        for row in channels
+    ]
+    return heads, rows
+
+
+def _ahead(row, ahead) -> list[object]:
+    part, tap = row[0]
+    return [*([tap.source] if "source" in ahead else []), *([part] if "cluster>" in ahead else [])]
+
+
+def _channel(tap: Term) -> int:
+    return tap.place[-1]
+
+
+def _sum(row) -> int:
+    return sum(tap.product for _, tap in row)
+
+
+def _cells(row, found: Explanation) -> str:
+    return " ".join(_cell(tap, found.weight_format) for _, tap in row)
+
+
+def _cell(tap: Term, weight_format: str | None) -> str:
+    """A code and what its weight does with it.
+
+    >>> from ..golden.explain import Term
+    >>> [_cell(Term("x", (0,), 7, weight, 7 * weight, False), kind) for weight, kind in ((-1, "ternary"), (5, "int8"))]
+    ['  7-', '   7*5   ']
+    """
+    if weight_format == "ternary":
+        return " pad" if tap.padding else f"{tap.code:3}{'-.+'[tap.weight + 1]}"
+    if weight_format is None:
+        return " pad" if tap.padding else f"{tap.code:4}"
+    return "     pad " if tap.padding else f"{tap.code:4}*{tap.weight:<4}"
+
+
+# --------------------------------------------------------------------------------------------------------------- parts
+
+
+def _print_parts(found: Explanation, everything: bool) -> None:
+    """The running sum, part by part; of very many parts those that weigh most."""
+    accumulation = found.accumulation
+    if accumulation is None:
+        return
+    numbered = list(enumerate(accumulation.parts))
+    cut = len(numbered) > _FEW and not everything
+    if cut:
+        numbered = sorted(numbered, key=lambda item: -abs(item[1].product))[:SHOWN]
+    part, factor = _PART_WORDS.get(found.op, ("cluster", "scale"))
+    heads = (f"{part}>", "channels>", "P>", f"{factor}>", "product>", "running sum>")
+    rows: list[list[object]] = [] if cut else [["bias", None, None, None, accumulation.bias, accumulation.bias]]
+    rows += [_part_row(number, each, cut) for number, each in numbered]
+    console.say()
+    console.say(f"sum: P is the sum of code * weight over a {part}, product = P * {factor}")
+    console.show_table(console.table(heads, rows))
+    if cut:
+        rest = accumulation.sum - accumulation.bias - sum(each.product for _, each in numbered)
+        console.say(
+            f"the {SHOWN} largest products of {len(accumulation.parts)}; the others come to {rest}, "
+            f"the bias is {accumulation.bias}; --all prints them all, in order, with the running sum"
+        )
+
+
+def _part_row(number: int, part: Contribution, cut: bool) -> list[object]:
+    channels = str(part.first) if part.first == part.last else f"{part.first}..{part.last}"
+    return [number, channels, part.partial, part.factor, part.product, None if cut else part.running]
+
+
+_PART_WORDS = {
+    "add": ("operand", "left shift as a factor"),
+    "avgpool": ("window", "L / count"),
+    "global_avgpool": ("window", "factor"),
+    "input": ("pixel", "factor"),
+    "batchnorm": ("code", "factor"),
+    "requantize": ("code", "factor"),
+}
+
+
+# --------------------------------------------------------------------------------------------------------------- steps
+
+
+def _print_steps(found: Explanation) -> None:
+    """From the sum to the code, a stage a line."""
+    from ..golden.explain import worth
+
+    accumulation = found.accumulation
+    if accumulation is None:
+        return
+    value = accumulation.accumulator
+    unit = f"2^{accumulation.unit_exponent}" + (
+        f" / {accumulation.unit_divisor}" if accumulation.unit_divisor > 1 else ""
+    )
+    width = f"{accumulation.bits} bits" + (f", {accumulation.policy}" if accumulation.bits < 32 else "")
+    fits = "holds the sum" if value == accumulation.sum else f"cannot hold the sum {accumulation.sum}"
+    amount = worth(value, accumulation.unit_exponent, accumulation.unit_divisor)
+    rows: list[list[object]] = [["accumulator", value, f"{width}: {fits}; worth {amount} ({unit} a step)"]]
+    if found.requantization is not None:
+        rows += _requantize_rows(found.requantization)
+    console.say()
+    console.show_table(console.table(("stage", "integer>", "how"), rows))
+
+
+def _requantize_rows(step: Requantization) -> list[list[object]]:
+    from ..golden.explain import worth
+
+    rounding, unit = step.rounding, 1 << step.rounding.shift
+    rows: list[list[object]] = [["product", step.product, f"accumulator * multiplier {step.multiplier}"]]
+    if step.residual is not None:
+        residual = step.residual
+        origin = f"code {residual.code} of {residual.source} at {_place(residual.place)}"
+        rows.append(["residual", residual.aligned, f"{origin}, << {residual.shift}"])
+    bits = rounding.kept_bits + (f" | {rounding.discarded_bits}" if rounding.discarded_bits else "")
+    share = worth(rounding.discarded, -rounding.shift)
+    return [
+        *rows,
+        ["total", rounding.total, f"binary {bits}" + (" (right of | is discarded)" if rounding.discarded_bits else "")],
+        ["quotient", rounding.quotient, f"total >> {rounding.shift}"],
+        ["discarded", rounding.discarded, f"of {unit}: {share} of a unit"],
+        ["addend", rounding.addend, rounding.decision],
+        ["rounded", rounding.rounded, f"(total + addend) >> {rounding.shift}"],
+        ["clip", min(max(rounding.rounded, step.clip.lo), step.clip.hi), step.clip.reason],
+    ]

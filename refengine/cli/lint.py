@@ -1,0 +1,53 @@
+"""``refengine lint``: what is suspicious about an integer network."""
+
+import click
+
+from ..network.int_file import read_int_network
+from . import console, options
+
+SHOWN = 6  # channels that are named
+
+
+@click.command("lint")
+@click.argument("model", metavar="MODEL.h5")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is an error or a warning.")
+@options.json_file
+@click.pass_context
+def command(ctx, model, strict, json_path) -> None:
+    """Look for what is suspicious in an integer network, without running it.
+
+    Dead and constant channels, channels that can only saturate, lost precision, accumulators that can overflow, codes
+    that nothing can reach.  What is said holds for every image.
+    """
+    from ..golden.lint import ERROR, SEVERITIES, WARNING, lint
+    from ..golden.lint import figures as of
+
+    console.check_outputs([model], json_path)
+    network = read_int_network(model)
+    findings = lint(network)
+    counts = {severity: sum(found.severity == severity for found in findings) for severity in SEVERITIES}
+    figures = {"model_hash": network.hash, **counts, "findings": [of(found) for found in findings]}
+    if not console.write_json(json_path, "lint", figures, [model]):
+        console.say(f"model {network.hash}, contract {network.contract}")
+        _print(findings)
+        console.say(", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items()))
+    if strict and counts[ERROR] + counts[WARNING]:
+        ctx.exit(1)
+
+
+def _print(findings) -> None:
+    rows = [[found.severity, found.layer, found.rule, _channels(found), found.detail] for found in findings]
+    if not rows:
+        return
+    console.show_table(console.table(("severity", "layer", "rule", "channels", "what"), rows))
+    console.say()
+    for name, meaning, advice in dict.fromkeys((found.rule, found.meaning, found.advice) for found in findings):
+        console.say(f"{name}: {meaning} {advice}")
+    console.say()
+
+
+def _channels(found) -> str:
+    if not found.channels:
+        return ""
+    named = ", ".join(str(channel) for channel in found.channels[:SHOWN])
+    return f"{len(found.channels)} of {found.of}: {named}" + (", ..." if len(found.channels) > SHOWN else "")

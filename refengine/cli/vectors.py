@@ -1,0 +1,189 @@
+"""``refengine vectors``: everything that a testbench reads, in its formats and packed as its memories are."""
+
+import re
+
+import click
+
+from ..network.images import open_images
+from ..network.int_file import read_int_network
+from . import console, options
+
+_WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
+
+
+def _formats(context, parameter, value) -> tuple[str, ...]:
+    from ..golden.text_formats import FORMATS
+
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(FORMATS)}")
+    return names
+
+
+def _widths(context, parameter, values) -> list[tuple[str | None, int]]:
+    """``32`` or ``*/weight=128``."""
+    found = []
+    for value in values:
+        match = _WIDTH.fullmatch(value)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is neither a number of bits nor TENSOR=BITS")
+        found.append((match[1], int(match[2])))
+    return found
+
+
+@click.command("vectors")
+@click.argument("model", metavar="MODEL.h5")
+@click.argument("images", metavar="IMAGES.h5")
+@click.option("-o", "--output", metavar="DIR", required=True, help="The folder to write.")
+@options.first
+@click.option("--count", type=options.POSITIVE, default=1, show_default=True, metavar="N", help="How many images.")
+@click.option(
+    "--layer",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only layers of this name or shell pattern, and the codes that they read.  [repeat]",
+)
+@click.option(
+    "--partial-sums-of", metavar="LAYER", help="Also each cluster's sum of this conv or fc, before its scale."
+)
+@click.option(
+    "--format",
+    "formats",
+    default="npy,readmemh",
+    show_default=True,
+    callback=_formats,
+    metavar="NAMES",
+    help="Some of npy, readmemh, readmemb, coe, mif, c, sv, with commas between.",
+)
+@click.option(
+    "--word-bits",
+    "widths",
+    multiple=True,
+    callback=_widths,
+    metavar="[TENSOR=]BITS",
+    help="Width of a word, 1 to 4096; with a shell pattern of those tensors, as '*/weight=128'.  [repeat]  "
+    "[default: one element]",
+)
+@click.option("--elements-per-word", "elements", type=options.POSITIVE, metavar="K", help="[default: as many as fit]")
+@click.option("--straddle", is_flag=True, help="Elements follow without gaps and may cross from word to word.")
+@click.option(
+    "--order",
+    "orders",
+    multiple=True,
+    metavar="AXES",
+    help="Axes as elements lie, the fastest last, of tensors with these axes: nchw, ohwi, ...  [repeat]  "
+    "[default: nhwc, nhwcg, oihw]",
+)
+@click.option(
+    "--lane-order",
+    type=click.Choice(["low", "high"]),
+    default="low",
+    show_default=True,
+    help="Whether the first element of a word sits in its low or its high bits.",
+)
+@click.option(
+    "--endian",
+    type=click.Choice(["little", "big"]),
+    default="little",
+    show_default=True,
+    help="big: the bytes of each word are turned around.",
+)
+@click.option(
+    "--ternary",
+    type=click.Choice(["twos-complement", "plus-minus", "offset"]),
+    default="twos-complement",
+    show_default=True,
+    help="Codes of -1, 0, 1 in two bits: 11 00 01, 10 00 01 or 00 01 10.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace DIR if it is a pack and holds nothing else.")
+@options.backend
+@options.threads
+@options.json_file
+def command(
+    model,
+    images,
+    output,
+    first,
+    count,
+    patterns,
+    partial_sums_of,
+    formats,
+    widths,
+    elements,
+    straddle,
+    orders,
+    lane_order,
+    endian,
+    ternary,
+    overwrite,
+    backend,
+    threads,
+    json_path,
+) -> None:
+    """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
+
+    DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
+    SHA-256 of its files; DIR/model.h5 is the network.
+    """
+    from ..golden.vectors import Layout, check_target, write_vectors
+
+    inputs = [model, images]
+    console.check_outputs(inputs, json_path)
+    check_target(output, inputs, overwrite)
+    widths_of_all = [bits for pattern, bits in widths if pattern is None]
+    if len(widths_of_all) > 1:
+        raise click.UsageError("--word-bits says twice how wide the words of all tensors are")
+    layout = Layout(
+        word_bits=widths_of_all[0] if widths_of_all else None,
+        word_bits_of=[(pattern, bits) for pattern, bits in widths if pattern is not None],
+        elements=elements,
+        straddle=straddle,
+        orders=orders,
+        first=lane_order,
+        endian=endian,
+        code_map=ternary,
+    )
+    network = read_int_network(model)
+    with open_images(images, labels_required=False) as file:
+        numbers = options.chosen_images(file.count, first, count, images)
+        pixels = file.read(numbers.start, numbers.stop)
+    with console.progress("vectors") as show:
+        manifest = write_vectors(
+            network,
+            pixels,
+            output,
+            formats=formats,
+            layout=layout,
+            layers=patterns or None,
+            partial_sums_of=partial_sums_of,
+            first_image=first,
+            backend=backend,
+            threads=threads,
+            inputs=inputs,
+            overwrite=overwrite,
+            progress=show,
+        )
+    stored = [stored for entry in manifest.entries for stored in entry.files.values()]
+    figures = {
+        "output": output,
+        "model_hash": manifest.model_hash,
+        "first": first,
+        "count": manifest.count,
+        "formats": list(manifest.formats),
+        "tensors": len(manifest.entries),
+        "files": len(stored) + 2,
+        "bytes": sum(file.size for file in [*stored, manifest.model]),
+    }
+    if not console.write_json(json_path, "vectors", figures, inputs):
+        _print(figures, manifest.contract)
+
+
+def _print(figures: dict, contract: int) -> None:
+    last = figures["first"] + figures["count"] - 1
+    console.say(f"model {figures['model_hash']}, contract {contract}")
+    console.say(
+        f"{figures['output']}: {figures['tensors']} tensors of images {figures['first']}..{last} as "
+        f"{', '.join(figures['formats'])}, {figures['files']} files, {figures['bytes']} bytes"
+    )

@@ -1,0 +1,287 @@
+"""Why a layer differs: the layer is recomputed from its own inputs under every suspect, and the dump is compared.
+
+A few hundred values, half of them wrong ones, sort the suspects out; those that reproduce them all are recomputed
+whole.  A cause is *certain* only if one suspect alone reproduces every value, and enough wrong values to mean
+something.  Suspects that nothing in the dump tells apart are all named.  Otherwise the best explanation is given with
+its share of the wrong values: agreement where the dump is right anyway counts for nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+
+import numpy as np
+
+from .evidence import Evidence, Match, Sample, Score, everything, sample_of, screened, with_faults
+from .machine import Case, machine_of, recompute, requantized, taps
+from .structure import Finding, affected, findings, places_in_words, remarks
+from .suspects import SUSPECTS
+
+__all__ = ["ENOUGH", "Diagnosis", "Match", "diagnose"]
+
+ENOUGH = 8  # wrong values that a suspect must reproduce before its name means anything
+_SAMPLE = 256
+_LARGE_SAMPLE = 4096
+_WHOLE_CHECKS = 6
+_PAIR_LEADERS = 5
+_PAIR_SAMPLE = 64
+_PAIR_BUDGET = 3 << 27
+_FITTED = ("constant_offset", "channel_offsets", "not_written")
+_DESCRIPTIONS = (*_FITTED, "stuck_bits", "inverted_bits")
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a layer differs.
+
+    ``cause``: the name of the best explanation, None where nothing explains anything.  ``certain``: it alone
+    reproduces every value.  ``sentence``: that in words.  ``ranked``: the best explanations, best first.  ``remarks``:
+    what else is to be seen in the differences.
+    """
+
+    cause: str | None
+    certain: bool
+    sentence: str
+    ranked: tuple[Match, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.ndarray]) -> Diagnosis:
+    """Why a dump of a layer differs from the contract.
+
+    ``got``: integers (N, ...) of ``stage``, or {stage: integers}; stages are accumulator, total and code, and logits
+    for the result of the last layer.  RangeError for a stage that the layer has not, another shape or other numbers.
+    """
+    evidence = Evidence(case, got if isinstance(got, Mapping) else {stage or "": got})
+    if not evidence.differing:
+        return Diagnosis(None, False, f"all {evidence.size} values agree")
+    return _judged(evidence, _explained(evidence))
+
+
+# ----------------------------------------------------------------------------------------------------------- explaining
+
+
+def _explained(evidence: Evidence) -> list[Match]:
+    """The matches of all that was tried, best first."""
+    sample = sample_of(evidence, _SAMPLE)
+    scores = sorted(screened(sample, [*SUSPECTS.values()]), key=lambda score: score.rank, reverse=True)
+    found = _structural(evidence)
+    found += _whole(evidence, [score for score in scores if score.perfect])
+    if not _named(found):
+        partial = [score for score in scores if score.match.equal == score.match.total]
+        found += _whole(evidence, sorted(partial, key=lambda score: score.match.spoiled)[:_WHOLE_CHECKS], places=True)
+    if not _named(found):
+        found += _whole(evidence, _pairs(evidence, sample, scores)[:_WHOLE_CHECKS])
+    known = {match.name for match in found}
+    found += [score.match for score in scores if score.match.name not in known and score.match.equal]
+    return found
+
+
+def _named(found: Sequence[Match]) -> bool:
+    """Something is exact that says why, not only what."""
+    return any(match.exact and match.name not in _DESCRIPTIONS for match in found)
+
+
+def _structural(evidence: Evidence) -> list[Match]:
+    """Faults of memories and bits that explain the stages that differ, everywhere or in some channels."""
+    places = affected(evidence.anywhere, evidence.anywhere.ndim - 1)
+    count = evidence.anywhere.shape[-1]
+    looks: list[tuple[str | None, np.ndarray]] = [(None, np.arange(count))]
+    if len(places) < count:
+        looks.append((places_in_words(places, count, "channel"), places))
+    for place, channels in looks:
+        names = [{found.name for found in _found(evidence, stage, channels)} for stage in evidence.differing]
+        common = set.intersection(*names)
+        if common:
+            order = [found.name for found in _found(evidence, evidence.differing[0], channels)]
+            return [Match(name, evidence.total, evidence.total, 0, True, place) for name in order if name in common]
+    return []
+
+
+def _found(evidence: Evidence, stage: str, channels: np.ndarray) -> tuple[Finding, ...]:
+    return findings(evidence.golden[stage][..., channels], evidence.got[stage][..., channels])
+
+
+def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) -> list[Match]:
+    """Matches over the whole dump; with ``places``, of suspects that are at work in a part of it."""
+    if not scores:
+        return []
+    large = sample_of(evidence, _LARGE_SAMPLE)
+    matches = []
+    for score in scores:
+        names = score.match.name.split(" + ")
+        machine = with_faults(large.machine, names)
+        closer_look = None if machine is None else large.score(score.match.name, machine)
+        if closer_look is None or (not places and not closer_look.perfect):
+            matches.append(score.match if closer_look is None else closer_look.match)
+            continue
+        values = everything(evidence.case, names, evidence.stages, evidence.differing)
+        same = {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+        match = evidence.match(score.match.name, same)
+        place = _place(evidence, same) if places and not match.exact else None
+        matches.append(match if place is None else replace(match, spoiled=0, equal=evidence.total, place=place))
+    return matches
+
+
+def _place(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
+    """Channels, images, rows or columns that hold all differences, and in which a suspect reproduces everything."""
+    names = {1: "channel"} if evidence.anywhere.ndim == 2 else {3: "channel", 1: "row", 2: "column"}
+    for axis, name in {**names, 0: "image"}.items():
+        places = affected(evidence.anywhere, axis)
+        words = places_in_words(places, evidence.anywhere.shape[axis], name)
+        if words is not None and all(same[stage].take(places, axis).all() for stage in evidence.stages):
+            return words
+    return None
+
+
+def _pairs(evidence: Evidence, sample: Sample, scores: Sequence[Score]) -> list[Score]:
+    """Two suspects that together reproduce the sample: the most promising ones, each with all others."""
+    few = sample.few(2 * _PAIR_SAMPLE)
+    by_rank = [score.match.name for score in scores[:_PAIR_LEADERS]]
+    nearest = sorted(scores, key=lambda score: score.closer, reverse=True)[:_PAIR_LEADERS]
+    leaders = [*dict.fromkeys([*by_rank, *(score.match.name for score in nearest)])]
+    alive = [score.match.name for score in scores]
+    budget = max(1, _PAIR_BUDGET // (len(few.where) * taps(sample.machine)))
+    position = {name: place for place, name in enumerate(SUSPECTS)}
+    pairs = dict.fromkeys(
+        tuple(sorted(pair, key=position.__getitem__)) for pair in product(leaders, alive) if pair[0] != pair[1]
+    )
+    found = []
+    for one, other in islice(pairs, budget):
+        if any(score.perfect for score in screened(few, [SUSPECTS[other]], [one])):
+            found += [score for score in screened(sample, [SUSPECTS[other]], [one]) if score.perfect]
+    return sorted(found, key=lambda score: [position[name] for name in score.match.name.split(" + ")])
+
+
+# -------------------------------------------------------------------------------------------------------------- judging
+
+
+def _judged(evidence: Evidence, found: Sequence[Match]) -> Diagnosis:
+    """A cause out of the matches, no more certain than they allow."""
+    said = tuple(_remarks(evidence))
+    exact = _best_exact(found)
+    ranked = (*exact, *(match for match in found if match not in exact))[: max(_LISTED, len(exact))]
+    if not exact:
+        return _partial(evidence, ranked, said)
+    cause, enough = exact[0], evidence.total >= ENOUGH
+    alone = len(exact) == 1 and " + " not in cause.name
+    certain = alone and enough and cause.name not in _FITTED
+    sentence = f"{_words(evidence, cause)}: this reproduces all {evidence.size} values, {evidence.total} of them wrong"
+    if len(exact) > 1:
+        others = "; ".join(f"{match.name} ({_words(evidence, match)})" for match in exact[1:])
+        sentence += f". So does: {others}. {_telling(evidence, exact)}"
+    elif not alone:
+        sentence += "; other pairs may do so too"
+    elif not enough:
+        sentence += ", too few to be certain"
+    elif not certain:
+        sentence += ", but it says what, not why"
+    return Diagnosis(cause.name, certain, sentence, ranked, said)
+
+
+def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
+    """Those that reproduce everything; descriptions that were read off the dump only where there is no better one."""
+    exact = [match for match in found if match.exact]
+    everywhere = [match for match in exact if match.place is None] or exact
+    causes = [match for match in everywhere if match.name not in _DESCRIPTIONS]
+    singles = [match for match in causes if " + " not in match.name]
+    return tuple(singles or causes or everywhere[:1])
+
+
+def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...]) -> Diagnosis:
+    best = ranked[0] if ranked else None
+    if best is None or 10 * (best.equal - best.spoiled) < best.total:
+        return Diagnosis(None, False, f"no suspect explains the {evidence.total} wrong values", ranked, said)
+    values = everything(evidence.case, best.name.split(" + "), evidence.stages, evidence.differing)
+    same = {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+    best = evidence.match(best.name, same)
+    sentence = (
+        f"best explanation: {_words(evidence, best)}; "
+        f"it reproduces {_percent(best.equal, best.total)} of the {best.total} wrong values"
+    )
+    if best.spoiled:
+        sentence += f" and would change {best.spoiled} right ones"
+    complete = _complete_channels(evidence, same)
+    if complete is not None:
+        sentence += f"; {complete} hold exactly what it would write"
+    return Diagnosis(best.name, False, sentence, (best, *ranked[1:]), said)
+
+
+def _complete_channels(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
+    """The channels with differences in which a suspect reproduces everything, where there are some but not all."""
+    others = tuple(range(evidence.anywhere.ndim - 1))
+    right = np.logical_and.reduce([same[stage].all(axis=others) for stage in evidence.stages])
+    places = np.flatnonzero(evidence.anywhere.any(axis=others) & right)
+    return places_in_words(places, len(right), "channel") if len(places) else None
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share cut to tenths, so that only everything is 100 %.
+
+    >>> _percent(9999, 10000), _percent(3, 3)
+    ('99.9 %', '100.0 %')
+    """
+    tenths = 1000 * part // whole
+    return f"{tenths // 10}.{tenths % 10} %"
+
+
+def _words(evidence: Evidence, match: Match) -> str:
+    """What a match says, and where."""
+    if match.name.split(" + ")[0] in SUSPECTS:
+        sentence = ", and ".join(SUSPECTS[name].sentence for name in match.name.split(" + "))
+    else:
+        channels = np.arange(evidence.anywhere.shape[-1])
+        if match.place is not None:
+            channels = affected(evidence.anywhere, evidence.anywhere.ndim - 1)
+        stage = evidence.differing[0]
+        sentence = next(found.sentence for found in _found(evidence, stage, channels) if found.name == match.name)
+    return sentence if match.place is None else f"in {match.place} alone, {sentence}"
+
+
+def _telling(evidence: Evidence, exact: Sequence[Match]) -> str:
+    """Whether other inputs would tell suspects apart that this dump does not."""
+    names = [match.name for match in exact if match.name in SUSPECTS]
+    if len(names) < 2:
+        return "Nothing here tells them apart"
+    case = _random_case(evidence.case)
+    size = case.count * int(np.prod(case.shape))
+    where = np.random.default_rng(1).integers(0, size, _LARGE_SAMPLE)
+    machines = [machine for name in names if (machine := with_faults(machine_of(case), [name])) is not None]
+    results = [recompute(machine, evidence.stages, where, evidence.differing) for machine in machines]
+    if len(machines) < 2:
+        return "Nothing here tells them apart"
+    differ = max(
+        int(np.count_nonzero(results[0][stage] != other[stage])) for other in results[1:] for stage in evidence.stages
+    )
+    if differ:
+        return f"Random inputs tell them apart: they differ in about {_percent(differ, _LARGE_SAMPLE)} of the values"
+    if all(name.startswith("rounds_half") for name in names):
+        return "Only sums that end in a tie, with a negative or an odd quotient, tell them apart"
+    return "Random inputs do not tell them apart either"
+
+
+def _random_case(case: Case) -> Case:
+    """Two images of random codes, all that the layer's inputs can hold."""
+    network, rng = case.network, np.random.default_rng(2)
+
+    def codes(name: str) -> np.ndarray:
+        shape, fmt = (2, *network.shapes[name]), network.formats[name]
+        return rng.integers(*network.ranges[name], shape, fmt.dtype, endpoint=True)
+
+    pixels = rng.integers(0, 256, (2, *network.input_shape), np.uint8)
+    operands = tuple(codes(name) for name in case.layer.inputs) or (pixels,)
+    return Case(network, case.layer, operands, None if case.layer.residual is None else codes(case.layer.residual))
+
+
+def _remarks(evidence: Evidence) -> Iterator[str]:
+    """Which stages agree, and what the differences look like."""
+    differing, stages = evidence.differing, evidence.stages
+    if "accumulator" in stages and "accumulator" not in differing:
+        yield "the accumulators agree: the fault lies between accumulator and code"
+    if {"accumulator", "code"} <= {*differing}:
+        values = requantized(evidence.machine, evidence.got["accumulator"])
+        right = np.array_equal(values, evidence.got["code"])
+        yield f"the codes are {'right' if right else 'wrong'} for the accumulators of the dump"
+    layer = evidence.case.layer
+    yield from remarks(layer, differing[0], evidence.golden[differing[0]], evidence.got[differing[0]])

@@ -1,0 +1,264 @@
+"""Compare two dumps integer by integer, and tell an error from its echo.
+
+``entire``: what the DUT (the device under test) dumped, against what the golden dumped.  ``single``, where the network
+is known: each layer recomputed alone from the DUT's *own* dumped inputs, against the DUT's outputs.  A layer whose
+``entire`` differs and whose ``single`` agrees only passes on what it was given; a layer whose ``single`` differs is a
+culprit.  Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn.  A layer that
+equals the golden and yet does not follow from the DUT's inputs is a contradiction: those were not what it read.
+
+Nothing is reshaped, broadcast, cut or left out in silence: what cannot be compared is a failure, unless it was excluded
+by name.  Both dumps are read layer by layer and in blocks of images, so memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import RangeError
+from ..network.int_network import IntNetwork
+from .alone import Alone
+from .difference import Array, Difference, Tally
+from .dump import Dump, Values, by_order
+from .machine import STAGES, Case
+from .pairs import BROKEN, Pair, Plan, Rules, bytes_of
+
+CAUSE_IMAGES = 16
+CAUSE_BYTES = 1 << 26
+
+EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
+FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, BROKEN)
+
+Progress = Callable[[int, int, str], None]
+Diagnose = Callable[[Case, None, dict[str, Array]], Any]
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One stage of one layer.  problem: why nothing could be compared.  single: None where it could not be computed."""
+
+    stage: str
+    problem: str | None = None
+    entire: Difference | None = None
+    single: Difference | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything is wrong here."""
+        return self.problem is not None or any(d is not None and d.different for d in (self.entire, self.single))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What ``golden.cause`` says of a culprit; ``names``: all causes that explain every value, or the best one."""
+
+    stage: str
+    cause: str | None
+    certain: bool
+    sentence: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a culprit the cause.
+
+    through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.
+    """
+
+    layer: str
+    verdict: str
+    dut_name: str | None = None
+    why: str | None = None
+    stages: tuple[StageReport, ...] = ()
+    through: tuple[str, ...] = ()
+    cause: Cause | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything is wrong with this layer."""
+        return self.verdict in FAILING
+
+    def first(self, column: str = "entire") -> StageReport | None:
+        """The first stage whose ``entire`` or ``single`` differs."""
+        for stage in self.stages:
+            difference = getattr(stage, column)
+            if difference is not None and difference.different:
+                return stage
+        return None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was found; layers in order of execution as far as it is known.
+
+    problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.
+    """
+
+    golden: str
+    dut: str
+    model_hash: str | None
+    images: int
+    first_image: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    layers: tuple[LayerReport, ...]
+
+    @property
+    def equal(self) -> bool:
+        """True where nothing is wrong at all."""
+        return not self.problems and not any(layer.fails for layer in self.layers)
+
+    @property
+    def compared(self) -> tuple[LayerReport, ...]:
+        """Layers of which at least one stage was compared."""
+        return tuple(layer for layer in self.layers if any(stage.entire for stage in layer.stages))
+
+    @property
+    def first(self) -> tuple[LayerReport, StageReport] | None:
+        """The first layer that differs as dumped, and its first stage that does."""
+        found = ((layer, layer.first("entire")) for layer in self.layers)
+        return next(((layer, stage) for layer, stage in found if stage is not None), None)
+
+    @property
+    def culprits(self) -> tuple[LayerReport, ...]:
+        """Layers that go wrong by themselves."""
+        return tuple(layer for layer in self.layers if layer.verdict == CULPRIT)
+
+
+def compare(
+    golden: Dump,
+    dut: Dump,
+    rules: Rules | None = None,
+    network: IntNetwork | None = None,
+    diagnose: Diagnose | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Everything that two dumps have, against each other; the DUT's layers alone too, where ``network`` is given.
+
+    ``diagnose`` is ``golden.cause.diagnose``; None: no causes.  ``progress(done, total, layer)`` counts megabytes.
+    RangeError for rules that mean nothing, FileError where a dump is damaged.
+    """
+    plan = Plan(golden, dut, rules or Rules(), network)
+    problems = list(plan.problems)
+    alone = (
+        None if network is None or plan.other_model else Alone(network, plan.dut_stages, plan.images, plan.first_image)
+    )
+    reports: list[LayerReport] = []
+    done, whole = 0, sum(pair.megabytes for pair in plan.pairs)
+    for pair in plan.pairs:
+        if progress is not None:
+            progress(done, max(1, whole), pair.layer)
+        reports.append(compare_layer(pair, alone))
+        done += pair.megabytes
+    if diagnose is not None and alone is not None:
+        reports = [_with_cause(report, plan, alone, diagnose) for report in reports]
+    compared = sum(any(stage.entire for stage in report.stages) for report in reports)
+    if not compared:
+        problems.append("0 layers compared: nothing was tested")
+    return Comparison(
+        golden.file,
+        dut.file,
+        next((h for h in (golden.model_hash, dut.model_hash, network and network.hash) if h), None),
+        golden.count,
+        plan.first_image,
+        tuple(problems),
+        plan.notes,
+        tuple(reports),
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- one layer
+
+
+def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None = None) -> LayerReport:
+    """All chosen stages of one layer, block by block; ``images``: only those."""
+    if pair.verdict is not None:
+        return LayerReport(pair.layer, pair.verdict, pair.dut_name, pair.why)
+    entire = {stage: Tally(*pair.ends[stage]) for stage in pair.stages}
+    single = {stage: Tally(*pair.ends[stage]) for stage in pair.stages}
+    recomputed = alone is not None and alone.knows(pair.layer) and bool(pair.stages)
+    through: set[str] = set()
+    count = max((golden.shape[0] for golden, _ in pair.stages.values()), default=0)
+    wanted = range(count) if images is None else images
+    rows = pair.rows(alone.rows if alone is not None and recomputed else None)
+    for start in range(wanted.start, wanted.stop, rows):
+        stop = min(start + rows, wanted.stop)
+        got = {}
+        for stage, (golden, dut) in pair.stages.items():
+            g, d = _alike(golden.read(start, stop), dut.read(start, stop))
+            entire[stage].add(start, g, d)
+            got[stage] = d
+        if alone is not None and recomputed:
+            expected = alone.recompute(pair.layer, start, stop, tuple(got), through)
+            recomputed = expected is not None
+            for stage, array in (expected or {}).items():
+                e, d = _alike(array, got[stage])
+                if e.shape == d.shape:
+                    single[stage].add(start, e, d)
+    stages = tuple(
+        StageReport(stage, problem=pair.problems[stage])
+        if stage in pair.problems
+        else StageReport(stage, None, entire[stage].end(), _known(single[stage]) if recomputed else None)
+        for stage in by_order({**pair.problems, **pair.stages})
+    )
+    why = "; ".join(f"{stage}: {problem}" for stage, problem in pair.problems.items()) or None
+    return LayerReport(pair.layer, _verdict(stages), pair.dut_name, why, stages, tuple(sorted(through)))
+
+
+def _known(tally: Tally) -> Difference | None:
+    """What was seen; None where there was nothing of this shape to compare with."""
+    difference = tally.end()
+    return difference if difference.values else None
+
+
+def _verdict(stages: Sequence[StageReport]) -> str:
+    different = any(stage.entire is not None and stage.entire.different for stage in stages)
+    if any(stage.single is not None and stage.single.different for stage in stages):
+        return CULPRIT if different else CONTRADICTION
+    if different:
+        known = all(stage.single is not None for stage in stages if stage.entire is not None)
+        return ECHO if known else DIFFERENT
+    return BROKEN if any(stage.problem is not None for stage in stages) else EQUAL
+
+
+def _alike(one: Array, other: Array) -> tuple[Array, Array]:
+    """Both as int64 where their types differ; RangeError where a value is beyond it."""
+    if one.dtype == other.dtype:
+        return one, other
+    for array in (one, other):
+        if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+            raise RangeError(f"a dump holds {int(array.max())}, no stage of any layer goes beyond 2**63 - 1")
+    return one.astype(np.int64), other.astype(np.int64)
+
+
+# ---------------------------------------------------------------------------------------------------------- the cause
+
+
+def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnose) -> LayerReport:
+    """A culprit's report with what ``diagnose`` makes of some of its images, all stages that differ or not."""
+    stage = report.first("single")
+    if report.verdict != CULPRIT or stage is None or stage.single is None or stage.single.first is None:
+        return report
+    known = {name: pair[1] for name, pair in plan.pair(report.layer).stages.items() if name in STAGES}
+    if not known:
+        return report
+    images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
+    case = alone.case(report.layer, images)
+    if case is None:
+        return report
+    found = diagnose(case, None, {name: values.read(images.start, images.stop) for name, values in known.items()})
+    names = tuple(match.name for match in found.ranked if match.exact) or ((found.cause,) if found.cause else ())
+    return replace(report, cause=Cause(stage.stage, found.cause, found.certain, found.sentence, names))
+
+
+def _images_of_a_cause(stages: Sequence[Values], first: int) -> range:
+    """Some images with the first that differs among them, and the one before it, which may have left something."""
+    count = stages[0].shape[0]
+    row = max(1, sum(bytes_of(values) for values in stages) // count)
+    most = max(2, min(CAUSE_IMAGES, CAUSE_BYTES // row))
+    start = max(0, min(first - 1, count - most))
+    return range(start, min(count, start + most))

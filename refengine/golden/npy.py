@@ -1,0 +1,54 @@
+"""NumPy's own files (.npy, version 1.0): the integers themselves, unpacked, little-endian, axes as in the contract."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import FileError
+from ..network.hdf5 import MAX_ARRAY_BYTES, PathLike, printable
+
+Array = np.ndarray[Any, Any]
+
+_BAD_FILE = (OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError)
+
+
+def write(out: Any, dtype: str, shape: tuple[int, ...], chunks: Iterable[Array]) -> None:
+    """Integers as an array of that shape; ``chunks`` are its parts in C order."""
+    stored = np.dtype(dtype).newbyteorder("<")
+    header = {"descr": stored.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, header)
+    for chunk in chunks:
+        out.write(np.ascontiguousarray(chunk, stored).tobytes())
+
+
+def read(path: PathLike, dtype: str, shape: tuple[int, ...], start: int, stop: int) -> Array:
+    """Rows start..stop-1 of an array that must be of this type and shape; FileError where it is not."""
+    name, stored, row = printable(os.fspath(path)), np.dtype(dtype).newbyteorder("<"), math.prod(shape[1:])
+    if not 0 <= start <= stop <= shape[0]:
+        raise FileError(f"{name}: has rows 0..{shape[0] - 1}, asked for {start}..{stop - 1}")
+    if (stop - start) * row * stored.itemsize > MAX_ARRAY_BYTES:
+        raise FileError(f"{name}: {stop - start} rows are more than the {MAX_ARRAY_BYTES} bytes that are read at once")
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise FileError(f"{name}: is .npy of version {version[0]}.{version[1]}, needed 1.0")
+            found, fortran, kind = np.lib.format.read_array_header_1_0(file)
+            if (found, fortran, kind) != (shape, False, stored):
+                order = " in Fortran order" if fortran else ""
+                raise FileError(f"{name}: holds {kind} {found}{order}, needed {stored} {shape}")
+            claimed, size = file.tell() + math.prod(shape) * stored.itemsize, os.fstat(file.fileno()).st_size
+            if claimed != size:
+                raise FileError(f"{name}: has {size} bytes, needed {claimed}")
+            file.seek(start * row * stored.itemsize, os.SEEK_CUR)
+            values = np.frombuffer(file.read((stop - start) * row * stored.itemsize), stored)
+        return values.reshape(stop - start, *shape[1:]).astype(np.dtype(dtype))
+    except FileError:
+        raise
+    except _BAD_FILE as error:
+        raise FileError(f"{name}: cannot be read ({printable(error)[:200]})") from error

@@ -1,0 +1,235 @@
+"""Vectors: a folder with everything that a testbench reads: pixels, constants, every stage of every layer, logits.
+
+Each tensor (``golden/tensors.py``) is written in the formats chosen, packed into words (``golden/words.py``) as a
+``Layout`` says, with a manifest that says it all again and the integer network itself.  Elements of an image lie one
+after the other in the layout's order of axes; every image begins with a new word.
+
+``write_vectors`` runs the network once, into a trace inside the unfinished folder, and streams from there into the
+files, so memory stays bounded by a batch.  Files are not synchronised with the disk one by one, which would take longer
+than writing them: after a loss of power the digests of the manifest tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..engine.trace import Trace, choose_layers, open_trace, roundings, write_trace
+from ..errors import FileError, NetworkError, RangeError
+from ..network.batches import Images, image_count
+from ..network.hdf5 import PathLike, printable, shown
+from ..network.int_file import write_int_network
+from ..network.int_network import IntLayer, IntNetwork
+from . import npy
+from .layout import Layout, check_patterns
+from .manifest import MANIFEST, MODEL, Entry, Manifest, Stored, read_manifest, sha256_of, to_json
+from .tensors import IMAGES, PARTS, Tensor, constant, feeders, tensors_of
+from .text_formats import FORMATS, NPY, TEXT_FORMATS, extension
+from .vector_reader import Address, Vectors, open_vectors
+from .whole_folder import check_folder, write_folder
+from .words import pack
+
+__all__ = ["Address", "Layout", "Vectors", "check_pack", "check_target", "open_vectors", "write_vectors"]
+
+_ELEMENTS_AT_ONCE = 1 << 22
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
+
+
+def write_vectors(
+    network: IntNetwork,
+    images: Images,
+    directory: PathLike,
+    *,
+    formats: Sequence[str] = (NPY, "readmemh"),
+    layout: Layout | None = None,
+    layers: Sequence[str] | None = None,
+    partial_sums_of: str | None = None,
+    first_image: int = 0,
+    backend: str = "fast",
+    threads: int = 1,
+    batch: int | None = None,
+    inputs: Iterable[PathLike] = (),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Run uint8 images (N, H, W, C) and write a pack; the folder appears whole or not at all.
+
+    ``layers``: names or shell patterns; of the layers that the chosen ones read, the codes are written too.  Images,
+    logits and the network are always there.  ``progress(done, total)`` counts tensors.  RangeError for an unknown
+    format or a layout that a tensor does not fit, NetworkError for an unknown layer, FileError where ``directory`` is
+    not empty (``overwrite`` replaces a pack, and nothing else) or cannot be written.
+    """
+    layout = Layout() if layout is None else layout
+    chosen_formats = _checked_formats(formats)
+    wanted, partial = _wanted(network, layers, partial_sums_of)
+    tensors = tensors_of(network, image_count(images), wanted, partial)
+    check_patterns(layout, tensors)
+    packings = [(tensor, layout.order(tensor), layout.packing(tensor)) for tensor in tensors]
+    with write_folder(directory, inputs, check_pack if overwrite else None) as folder:
+        write_int_network(network, folder / MODEL)
+        run = folder / "run.h5"
+        write_trace(
+            network, images, run, layers=[*wanted], partial_sums_of=partial, backend=backend, batch=batch,
+            first_image=first_image, threads=threads,
+        )  # fmt: skip
+        entries = []
+        with open_trace(run) as trace:
+            for tensor, order, packing in packings:
+                entries.append(_write_tensor(network, trace, Entry(tensor, order, packing, {}), chosen_formats, folder))
+                if progress is not None:
+                    progress(len(entries), len(packings))
+            manifest = _manifest_of(network, trace, chosen_formats, tuple(entries), _stored(folder, MODEL))
+        run.unlink()
+        (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+    return manifest
+
+
+def check_target(directory: PathLike, inputs: Iterable[PathLike] = (), overwrite: bool = False) -> None:
+    """FileError, before any work is done, if ``write_vectors`` would refuse the folder."""
+    check_folder(directory, inputs, check_pack if overwrite else None)
+
+
+def check_pack(folder: PathLike) -> None:
+    """FileError unless a folder is a pack with nothing in it that is not the pack's, so that it may be replaced."""
+    manifest = read_manifest(folder)
+    own = {MANIFEST, MODEL, *(stored.file for entry in manifest.entries for stored in entry.files.values())}
+    for path in sorted(Path(folder).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_dir() and name not in own:
+            raise FileError(f"{printable(os.fspath(folder))}: holds {shown(name)}, which is not of the pack; kept")
+
+
+def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    for name in formats:
+        if name not in FORMATS:
+            raise RangeError(f"format {name!r} is unknown; available: {', '.join(FORMATS)}")
+    if not formats:
+        raise RangeError(f"no format is chosen; available: {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(formats))
+
+
+def _wanted(
+    network: IntNetwork, patterns: Sequence[str] | None, partial_sums_of: str | None
+) -> tuple[dict[str, Sequence[str]], str | None]:
+    """layer -> parts to write, in order of execution; and the layer of the partial sums by its full name."""
+    partial = None if partial_sums_of is None else network.layer(partial_sums_of).name
+    if partial is not None and "weight" not in network.layer(partial).constants:
+        raise NetworkError(f"layer {partial!r} ({network.layer(partial).op}) has no clusters, and no partial sums")
+    chosen = [layer.name for layer in choose_layers(network, patterns)]
+    chosen += [partial] if partial is not None else []
+    read = {name for name in chosen for name in feeders(network.layer(name))}
+    wanted: dict[str, Sequence[str]] = {}
+    for layer in network.layers:
+        if layer.name in chosen:
+            wanted[layer.name] = PARTS
+        elif layer.name in read:
+            wanted[layer.name] = ("code",)
+    return wanted, partial
+
+
+def _write_tensor(network: IntNetwork, trace: Trace, entry: Entry, formats: Sequence[str], folder: Path) -> Entry:
+    """The tensor in every format; the entry with its files."""
+    tensor, files = entry.tensor, {}
+    for name in formats:
+        path = f"{tensor.name}{extension(name)}"
+        (folder / path).parent.mkdir(exist_ok=True)
+        with open(folder / path, "wb") as file:
+            out = _Measured(file)
+            blocks = _blocks(network, trace, tensor)
+            if name == NPY:
+                npy.write(out, tensor.dtype, tensor.shape, blocks)
+            else:
+                TEXT_FORMATS[name].write(out, entry.memory, _words(blocks, entry))
+        files[name] = Stored(path, out.size, out.digest.hexdigest())
+    return Entry(tensor, entry.order, entry.packing, files)
+
+
+def _blocks(network: IntNetwork, trace: Trace, tensor: Tensor) -> Iterator[Array]:
+    """The tensor, some images at a time; a constant as one block (1, ...)."""
+    if not tensor.has_images:
+        yield constant(network.layer(str(tensor.layer)), tensor.part)[None]
+        return
+    if tensor.layer is None:
+        stored = trace.images if tensor.part == IMAGES else trace.logits
+    else:
+        stored = trace.stage(tensor.layer, tensor.part)
+    size = max(1, _ELEMENTS_AT_ONCE // int(np.prod(tensor.block_shape)))
+    for start in range(0, tensor.shape[0], size):
+        yield stored.read(start, min(start + size, tensor.shape[0]))
+
+
+def _words(blocks: Iterable[Array], entry: Entry) -> Iterator[Array]:
+    """The words of blocks (k, ...), block after block."""
+    axes = entry.permutation
+    for several in blocks:
+        for block in several:
+            try:
+                yield from pack(block.transpose(axes).reshape(-1), entry.packing)
+            except RangeError as error:
+                raise RangeError(f"{entry.tensor.name}: {error}") from None
+
+
+class _Measured:
+    """A file whose size and digest are known when it is written."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        self.digest.update(data)
+        self._file.write(data)
+        return len(data)
+
+
+def _stored(folder: Path, name: str) -> Stored:
+    return Stored(name, (folder / name).stat().st_size, sha256_of(folder / name))
+
+
+def _manifest_of(
+    network: IntNetwork, trace: Trace, formats: tuple[str, ...], entries: tuple[Entry, ...], model: Stored
+) -> Manifest:
+    return Manifest(
+        refengine=__version__,
+        contract=network.contract,
+        network=network.name,
+        model_hash=network.hash,
+        roundings=roundings(network),
+        count=trace.count,
+        first_image=trace.first_image,
+        images_sha256=trace.images_sha256,
+        formats=formats,
+        model=model,
+        layers=tuple(_layer_record(network, layer) for layer in network.layers),
+        entries=entries,
+    )
+
+
+def _layer_record(network: IntNetwork, layer: IntLayer) -> dict[str, Any]:
+    """What a testbench must know of a layer beside its tensors."""
+    step = layer.requantize
+    rounds = None if step is None else {name: getattr(step, name) for name in ("rounding", "activation", "lo", "hi")}
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "inputs": layer.inputs,
+        "residual": layer.residual,
+        "attributes": dict(layer.attributes),
+        "output_shape": network.shapes[layer.name],
+        "format": network.formats[layer.name].name,
+        "exponent": layer.exponent,
+        "weight_format": layer.weight_format,
+        "accumulator_bits": layer.accumulator_bits,
+        "accumulator_policy": layer.accumulator_policy,
+        "requantize": rounds and {**rounds, "seed": step.seed if step is not None else 0},
+    }

@@ -1,0 +1,149 @@
+"""refengine explain: text, JSON and page say what the engine computed."""
+
+import json
+
+import numpy as np
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.cli import explain as module
+from refengine.engine.run import run
+from refengine.golden.explain import explain, figures
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+
+CALL = ("explain", "model.h5", "images.h5")
+
+
+def pixels(number):
+    with open_images("images.h5") as images:
+        return images.read(number, number + 1)
+
+
+def at(network, layer):
+    return ",".join(str(size // 2) for size in network.shapes[layer])
+
+
+def test_every_layer_can_be_explained(files):
+    network, results = read_int_network("model.h5"), {}
+    run(network, pixels(3), "reference", lambda layer, _, result: results.update({layer.name: result.result}))
+    for layer in network.layers:
+        place = at(network, layer.name)
+        outcome = refengine(
+            *CALL, "--layer", layer.name, "--at", place, "--image", "3", "--all", "--backend", "reference"
+        )
+        wanted = int(results[layer.name][(0, *map(int, place.split(",")))])
+        assert (outcome.code, outcome.err) == (0, "")
+        lines = outcome.out.splitlines()
+        assert lines[0].startswith(f"{layer.name} ({layer.op}), place {place} of ")
+        assert lines[1] == f"model {network.hash}"
+        what = "logit" if layer is network.layers[-1] else "code"
+        assert lines[-1].startswith(f"{what} {wanted}, worth ")
+
+
+def test_the_stages_of_a_convolution(files):
+    network = read_int_network("model.h5")
+    found = explain(network, pixels(0)[0], "001_conv", (2, 2, 1), backend="reference")
+    lines = refengine(*CALL, "--layer", "001_conv", "--at", "2,2,1").out.splitlines()
+    stages = dict(
+        line.split()[:2] for line in lines if line.startswith(("accum", "product ", "total", "addend", "clip"))
+    )
+    rounding = found.requantization.rounding
+    assert stages == {
+        "accumulator": str(found.accumulation.accumulator),
+        "product": str(found.requantization.product),
+        "total": str(rounding.total),
+        "addend": str(rounding.addend),
+        "clip": str(found.result),
+    }
+    assert any(f"binary {rounding.kept_bits} | {rounding.discarded_bits} " in line for line in lines)
+    bias = next(line.split() for line in lines if line.split()[:1] == ["bias"])
+    assert bias[1:] == [str(found.accumulation.bias)] * 2
+    assert any(line.split()[-1:] == [str(found.accumulation.sum)] for line in lines)
+
+
+def test_padding_is_marked(files):
+    outcome = refengine(*CALL, "--layer", "001_conv", "--at", "0,0,0").out
+    assert " pad " in outcome
+    assert "15 of padding" in outcome
+    assert "no padding" in refengine(*CALL, "--layer", "001_conv", "--at", "2,2,0").out
+
+
+def test_json_is_the_explanation(files):
+    network = read_int_network("model.h5")
+    report = refengine(*CALL, "--layer", "fc", "--at", "2", "--image", "1", "--json", "-").json
+    found = figures(explain(network, pixels(1)[0], "fc", (2,), 1, "reference"))
+    assert report == {
+        **json.loads(json.dumps(found)),
+        "report": "explain",
+        "refengine": report["refengine"],
+        "contract": 1,
+    }
+
+
+def test_html_and_json_go_with_the_text(files):
+    text = refengine(*CALL, "--layer", "001_conv", "--at", "1,1,1")
+    both = refengine(*CALL, "--layer", "001_conv", "--at", "1,1,1", "--html", "page.html", "--json", "figures.json")
+    assert both.out == text.out + "page.html: the same, drawn\n"
+    assert (files / "page.html").read_text().startswith("<!DOCTYPE html>")
+    assert json.loads((files / "figures.json").read_text())["layer"] == "001_conv"
+
+
+def test_what_is_large_is_cut_to_what_weighs_most(files, monkeypatch):
+    """The largest products, and what the others come to; --all has every one and the running sum."""
+    monkeypatch.setattr(module, "SHOWN", 3)
+    monkeypatch.setattr(module, "_FEW", 5)
+    network = read_int_network("model.h5")
+    found = explain(network, pixels(0)[0], "fc", (0,), backend="reference")
+    call = (*CALL, "--layer", "fc", "--at", "0")
+    cut, whole = refengine(*call).out, refengine(*call, "--all").out
+    taps = [tap for part in found.accumulation.parts for tap in part.taps]
+    assert f"the 3 that weigh most of {len(taps)}; --all prints them all" in cut
+    assert len(whole.splitlines()) - len(cut.splitlines()) >= len(taps) - 4
+    assert "that weigh most" not in whole
+    largest = sorted((abs(tap.product) for tap in taps), reverse=True)[:3]
+    start = next(n for n, line in enumerate(cut.splitlines()) if line.startswith("cluster  place"))
+    rows = cut.splitlines()[start + 1 : start + 4]
+    assert [abs(int(row.split()[-1])) for row in rows] == largest
+
+
+def test_a_stochastic_image_is_known_by_its_number(files):
+    refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "model.h5", "--rounding", "stochastic")
+    network = read_int_network("model.h5")
+    with open_images("images.h5") as images:
+        results = {}
+        whole = images.read(0, images.count)
+    run(network, whole, "reference", lambda layer, _, result: results.update({layer.name: result.result}))
+    report = refengine(*CALL, "--layer", "001_conv", "--at", "3,2,1", "--image", "7", "--json", "-").json
+    assert report["result"] == int(results["001_conv"][7, 3, 2, 1])
+    assert np.array_equal(whole[7], pixels(7)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--layer", "nosuch", "--at", "0,0,0"], "'nosuch'"),
+        (["--layer", "001_conv", "--at", "0,0,99"], "has no place 0,0,99, needed y,x,c in 0,0,0..6,5,3"),
+        (["--layer", "fc", "--at", "0,0,0"], "needed k in 0..4"),
+        (["--layer", "fc", "--at", "0", "--image", "99"], "has images 0..11, asked for 99"),
+        (["--layer", "fc", "--at", "0", "--html", "model.h5"], "is also read from"),
+        (["--layer", "fc", "--at", "0", "--html", "a", "--json", "a"], "would be written twice"),
+        (["--layer", "fc", "--at", "0", "--html", "nowhere/a"], "there is no folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert needle in refusal(*CALL, *options)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+@pytest.mark.parametrize("place", ["1,x,2", "", "1;2;3"])
+def test_what_is_no_place(files, place):
+    outcome = refengine(*CALL, "--layer", "fc", "--at", place)
+    assert outcome.code == 2
+    assert "is no place, needed y,x,c or k" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["model.h5", "images.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL, "--layer", "fc", "--at", "0")

@@ -1,0 +1,52 @@
+"""refengine faults: the table's figures, and its exit code."""
+
+import pytest
+from verbs import refengine, refusal
+
+from refengine.golden import cause
+from refengine.golden.cause import Diagnosis
+
+CALL = ("faults", "model.h5", "images.h5")
+FEW = ("--fault", "bias_twice", "--fault", "kernel_turned", "--fault", "write_bit")
+
+
+def test_faults_are_found_and_named(files):
+    outcome = refengine(*CALL, *FEW, "--layers", "1", "--count", "6")
+    assert outcome.code == 0, outcome.out
+    assert "3 kinds of faults, 3 trials" in outcome.out
+    assert "first element exact: 3 of 3, 100.0%" in outcome.out
+    assert "a wrong cause called certain: 0" in outcome.out
+
+
+def test_json(files):
+    figures = refengine(*CALL, *FEW, "--layers", "2", "--count", "3", "--first", "1", "--json", "-").json
+    assert (figures["report"], figures["first"], figures["count"], figures["kinds"]) == ("faults", 1, 3, 3)
+    assert figures["trials"] == sum(len(fault["trials"]) for fault in figures["faults"])
+    assert figures["detected"] == figures["layer_right"] == figures["element_right"] == figures["trials"]
+    assert [fault["name"] for fault in figures["faults"]] == ["bias_twice", "kernel_turned", "write_bit"]
+    assert figures["faults"][2]["names"] == []
+
+
+def test_a_wrong_cause_called_certain_is_a_failure(files, monkeypatch):
+    monkeypatch.setattr(cause, "diagnose", lambda *_: Diagnosis("rounds_ceil", True, "it rounds"))
+    outcome = refengine(*CALL, *FEW, "--layers", "1")
+    assert outcome.code == 1
+    assert "a wrong cause called certain: 3" in outcome.out
+
+
+def test_what_cannot_happen_is_said(files):
+    outcome = refengine(*CALL, "--fault", "round_half_up")
+    assert "not tried: round_half_up" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        (["--fault", "nosuch"], "fault 'nosuch' is unknown; available: round_floor"),
+        (["--layer", "nosuch"], "'nosuch'"),
+        (["--first", "99"], "has images 0..11"),
+        (["--json", "model.h5"], "is also read from"),
+    ],
+)
+def test_bad_input_is_one_line(files, arguments, needle):
+    assert needle in refusal(*CALL, *arguments)

@@ -1,0 +1,83 @@
+"""refengine ledger: the figures are those of the ledger, and witnesses are files that can be simulated."""
+
+import json
+
+import numpy as np
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.golden.ledger import figures, ledger
+from refengine.golden.terms import accumulates
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+from refengine.ops import OPS
+
+CALL = ("ledger", "model.h5", "images.h5")
+
+
+def test_the_figures_are_those_of_the_ledger(files):
+    network = read_int_network("model.h5")
+    with open_images("images.h5") as images:
+        entries = ledger(network, images.read(2, 7), backend="reference", first_image=2)
+    report = refengine(*CALL, "--first", "2", "--count", "5", "--json", "-", "--threads", "2").json
+    assert (report["report"], report["model_hash"], report["first"], report["count"]) == ("ledger", network.hash, 2, 5)
+    assert report["layers"] == json.loads(json.dumps([figures(entry) for entry in entries]))
+    assert report["witness"] is None
+
+
+def test_the_table_has_every_accumulating_layer(files):
+    network = read_int_network("model.h5")
+    outcome = refengine(*CALL)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0] == f"model {network.hash}, contract 1, images 0..11"
+    names = [layer.name for layer in network.layers if accumulates(layer)]
+    assert [line.split()[0] for line in lines[2:-1]] == names
+
+
+def test_witnesses_are_files_that_can_be_simulated(files):
+    network = read_int_network("model.h5")
+    outcome = refengine(*CALL, "--witness", "worst", "--json", "figures.json")
+    assert outcome.code == 0
+    report = json.loads((files / "figures.json").read_text())
+    layers = [layer for layer in network.layers if accumulates(layer)]
+    assert sorted(path.name for path in (files / "worst").iterdir()) == [f"{layer.name}.npz" for layer in layers]
+    for layer, figure in zip(layers, report["layers"], strict=True):
+        arrays = dict(np.load(files / "worst" / f"{layer.name}.npz"))
+        operands = [arrays[name] for name in sorted(arrays) if name.startswith("input_")]
+        sums = OPS[layer.op].reference(*operands, **layer.arguments)
+        lo, hi = network.bounds[layer.name]
+        for number, (one, bound) in enumerate(zip(figure["witnesses"], (lo.min(), hi.max()), strict=True)):
+            assert int(sums[(number, *one["place"])]) == one["sum"]
+            assert one["attains"]
+            assert one["reached"] == one["bound"] == int(bound)
+    assert outcome.out.count(" attained\n") == 2 * len(layers)
+    assert outcome.out.splitlines()[-1] == f"worst: {len(layers)} files, one for each layer"
+    first = {path.name: path.read_bytes() for path in (files / "worst").iterdir()}
+    assert refengine(*CALL, "--witness", "worst").code == 0
+    assert {path.name: path.read_bytes() for path in (files / "worst").iterdir()} == first
+
+
+def test_chosen_layers(files):
+    report = refengine(*CALL, "--layer", "*_conv", "--layer", "fc", "--count", "1", "--json", "-").json
+    assert {layer["op"] for layer in report["layers"]} == {"conv", "fc"}
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--layer", "nosuch"], "'nosuch'"),
+        (["--first", "99"], "has images 0..11, asked for 99"),
+        (["--json", "model.h5"], "is also read from"),
+        (["--witness", "model.h5"], "cannot be made"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert needle in refusal(*CALL, *options)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["model.h5", "images.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL)

@@ -1,0 +1,131 @@
+"""refengine vectors: the pack is that of the engine, and every option reaches it."""
+
+import json
+
+import numpy as np
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.engine.run import run
+from refengine.golden.text_formats import FORMATS
+from refengine.golden.words import CODE_MAPS
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+
+CALL = ("vectors", "model.h5", "images.h5")
+
+
+def opened():
+    from refengine.golden.vectors import open_vectors
+
+    return open_vectors("pack")
+
+
+def packing(name):
+    return opened().entry(name).packing
+
+
+def test_a_pack_holds_the_run(files):
+    outcome = refengine(*CALL, "-o", "pack", "--first", "2", "--count", "3")
+    network, vectors = read_int_network("model.h5"), opened()
+    with open_images("images.h5") as images:
+        pixels = images.read(2, 5)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "tensors of images 2..4 as npy, readmemh" in outcome.out.splitlines()[-1]
+    assert (vectors.model_hash, vectors.count, vectors.first_image) == (network.hash, 3, 2)
+    np.testing.assert_array_equal(vectors.whole("images"), pixels)
+    np.testing.assert_array_equal(vectors.whole("logits"), run(network, pixels, "reference"))
+    vectors.check()
+
+
+def test_all_formats_and_json(files):
+    figures = refengine(*CALL, "-o", "pack", "--format", ",".join(FORMATS), "--json", "-").json
+    stored = [path for path in (files / "pack").rglob("*") if path.is_file()]
+    assert (figures["report"], figures["formats"], figures["count"]) == ("vectors", list(FORMATS), 1)
+    assert figures["files"] == len(stored)
+    assert figures["bytes"] == sum(p.stat().st_size for p in stored) - (files / "pack/manifest.json").stat().st_size
+    assert figures["tensors"] == len(json.loads((files / "pack/manifest.json").read_text())["tensors"])
+
+
+def test_words(files):
+    arguments = ["--word-bits", "64", "--word-bits", "*/weight=128", "--word-bits", "images=24"]
+    assert refengine(*CALL, "-o", "pack", *arguments).code == 0
+    assert [packing(name).word_bits for name in ("logits", "001_conv/weight", "images")] == [64, 128, 24]
+    assert refengine(*CALL, "-o", "pack", "--overwrite", "--elements-per-word", "3").code == 0
+    assert (packing("logits").word_bits, packing("logits").elements) == (96, 3)
+
+
+def test_every_option_of_the_layout(files):
+    arguments = ["--word-bits", "16", "--straddle", "--lane-order", "high", "--endian", "big", "--order", "nchw"]
+    assert refengine(*CALL, "-o", "pack", *arguments, "--order", "ohwi", "--format", "coe").code == 0
+    found = packing("logits")
+    assert (found.word_bits, found.straddles, found.first, found.endian) == (16, True, "high", "big")
+    assert [opened().entry(name).order for name in ("images", "001_conv/weight")] == ["nchw", "ohwi"]
+    opened().check()
+
+
+@pytest.mark.parametrize("name", CODE_MAPS)
+def test_ternary_codes(files, name):
+    assert refengine(*CALL, "-o", "pack", "--ternary", name).code == 0
+    maps = {entry.packing.code_map for entry in opened().manifest.entries if entry.tensor.ternary}
+    assert maps == {name}
+    opened().check()
+
+
+def test_chosen_layers(files):
+    assert refengine(*CALL, "-o", "pack", "--layer", "fc", "--partial-sums-of", "001_conv").code == 0
+    vectors = opened()
+    assert "partial_sums" in vectors.stages("001_conv")
+    assert "accumulator" in vectors.stages(vectors.layers[-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["-o", "model.h5"], "is read from, write to another folder"),
+        (["-o", "labels"], "is not a folder"),
+        (["-o", "."], "is read from, write to another folder"),
+        (["-o", "full"], "is not empty, a new or an empty folder was needed"),
+        (["-o", "full", "--overwrite"], "manifest.json: does not exist"),
+        (["-o", "nowhere/pack"], "there is no folder"),
+        (["-o", "pack", "--layer", "nosuch"], "'nosuch'"),
+        (["-o", "pack", "--partial-sums-of", "000_input"], "has no clusters"),
+        (["-o", "pack", "--first", "99"], "has images 0..11, asked for 99"),
+        (["-o", "pack", "--word-bits", "8"], "a word of 8 bits holds no element of 32 bits"),
+        (["-o", "pack", "--word-bits", "nosuch=8"], "no tensor is called 'nosuch'"),
+        (["-o", "pack", "--order", "chwn"], "does not begin with the images"),
+        (["-o", "pack", "--straddle", "--elements-per-word", "2"], "that straddle words cannot be 2 a word"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
+    (files / "full").mkdir()
+    (files / "full" / "notes").write_text("mine")
+    (files / "labels").write_text("mine")
+    before = {path.name for path in files.iterdir()}
+    assert needle in refusal(*CALL, *options)
+    assert {path.name for path in files.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--format", "npy,zip"], "'zip' is none of npy, readmemh, readmemb, coe, mif, c, sv"),
+        (["--word-bits", "wide"], "'wide' is neither a number of bits nor TENSOR=BITS"),
+        (["--word-bits", "8", "--word-bits", "9"], "says twice"),
+    ],
+)
+def test_wrong_use(files, options, needle):
+    outcome = refengine(*CALL, "-o", "pack", *options)
+    assert outcome.code == 2
+    assert needle in outcome.err
+
+
+def test_the_help_names_every_format_and_map():
+    """They stand in the options by hand, so that --help loads little."""
+    text = refengine("vectors", "--help").out
+    assert all(name in text for name in (*FORMATS, *CODE_MAPS))
+
+
+@pytest.mark.parametrize("name", ["model.h5", "images.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL, "-o", "pack")

@@ -1,0 +1,83 @@
+"""The faults: every one can happen somewhere and does what it says, and causes that it names exist."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import STEPS, random_images, seeded, small, with_layer
+
+import refengine.golden.datapath
+import refengine.golden.faults
+from refengine.golden.fault_table import golden_run
+from refengine.golden.faults import FAULTS
+from refengine.golden.structure import STRUCTURES
+from refengine.golden.suspects import SUSPECTS
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Networks with every operator and several roundings."""
+    made = []
+    for seed, rounding in ((340, "half_up"), (3, "half_even"), (9, "half_up"), (17, "floor")):
+        network = seeded(seed, [*STEPS, *STEPS], (rounding,))
+        made.append(golden_run(network, random_images(network, 3, seed)))
+    pools = seeded(5, ["conv", "maxpool", "avgpool", "add", "maxpool", "concat"], ("half_up",))
+    made.append(golden_run(pools, random_images(pools, 3, 5)))
+    bias = {**small().layers[1].constants, "bias": np.array([70000, -70001], np.int32)}
+    wide = with_layer(small(), "001_conv", constants=bias)
+    made.append(golden_run(wide, random_images(wide, 3)))
+    return made
+
+
+def effects(runs, name):
+    """Stages of every layer to which the fault happens and which it changes."""
+    for run in runs:
+        for layer, case in run.cases.items():
+            stages = FAULTS[name].stages(case)
+            if stages is not None:
+                golden = run.stages[layer]
+                assert {*stages} == {*golden}
+                for stage in golden:
+                    assert (stages[stage].shape, stages[stage].dtype) == (golden[stage].shape, golden[stage].dtype)
+                if any(not np.array_equal(stages[stage], golden[stage]) for stage in golden):
+                    yield layer, golden, stages
+
+
+def test_there_are_at_least_forty_kinds():
+    assert len(FAULTS) >= 40
+    assert sum(not fault.names for fault in FAULTS.values()) >= 8
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_does_something_somewhere(runs, name):
+    assert next(effects(runs, name), None) is not None
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_names_of_causes_exist(name):
+    assert {*FAULTS[name].names} <= {*SUSPECTS, *STRUCTURES}
+
+
+@pytest.mark.parametrize("name", ["bias_missing", "weights_negated", "acc_16_wrap", "pad_128", "scale_missing"])
+def test_faults_of_sums_show_in_the_accumulator(runs, name):
+    for _, golden, stages in effects(runs, name):
+        assert "accumulator" in golden
+        assert not np.array_equal(golden["accumulator"], stages["accumulator"])
+
+
+@pytest.mark.parametrize("name", ["round_ceil", "shift_more", "wrap", "relu_missing", "clip_top_low", "residual_late"])
+def test_faults_of_codes_leave_the_sums_alone(runs, name):
+    for _, golden, stages in effects(runs, name):
+        np.testing.assert_array_equal(golden["accumulator"], stages["accumulator"])
+        assert not np.array_equal(golden["code"], stages["code"])
+
+
+def test_no_line_is_shared_with_what_diagnoses():
+    """Datapath and faults import nothing that computes a layer or a suspect of one."""
+    for module in (refengine.golden.datapath, refengine.golden.faults):
+        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+        imports = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
+        assert imports <= {"errors", "numbers.rounding", "datapath", "difference", "machine"}
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert not names & {"round_shift", "recompute", "machine_of", "SUSPECTS"}

@@ -1,0 +1,157 @@
+"""The ledger books what the NumPy definitions compute, and what is seen never leaves a bound."""
+
+import io
+
+import networks
+import numpy as np
+import pytest
+from hypothesis import example, given
+
+from refengine.engine.run import run
+from refengine.errors import RangeError
+from refengine.golden.ledger import Span, figures, kept, ledger, total_bound, witness_figures, witness_file, witnesses
+from refengine.golden.terms import accumulates
+from refengine.numbers.formats import signed_bits
+from refengine.ops import OPS
+
+
+def seen(network, images, first_image=0):
+    """By layer: ends of whole sums and of totals, in plain integers; values, saturations and overflows."""
+    found = {}
+
+    def observe(layer, operands, result):
+        if not accumulates(layer):
+            return
+        sums = OPS[layer.op].reference(*operands, **layer.arguments)
+        totals = None
+        if layer.requantize is not None:
+            step, index = layer.requantize, np.ndindex(*sums.shape)
+            totals = [
+                int(result.accumulator[n]) * int(step.multiplier[n[-1] % len(step.multiplier)])
+                + (
+                    0
+                    if result.residual is None
+                    else int(result.residual[n]) << int(step.residual_shift[n[-1] % len(step.residual_shift)])
+                )
+                for n in index
+            ]
+        found[layer.name] = (
+            (int(sums.min()), int(sums.max())),
+            None if totals is None else (min(totals), max(totals)),
+            (sums.size, *result.saturated, result.overflowed),
+        )
+
+    run(network, images, "reference", observe, first_image)
+    return found
+
+
+@given(networks.int_networks(steps=4))
+@example(networks.every_op())
+def test_it_books_what_the_definitions_compute(network):
+    images = networks.random_images(network, 3)
+    wanted = seen(network, images, 2)
+    entries = ledger(network, images, backend="reference", first_image=2, threads=2)
+    assert [entry.layer for entry in entries] == [*wanted]
+    for entry in entries:
+        total = None if entry.total is None else (entry.total.lo, entry.total.hi)
+        assert ((entry.sums.lo, entry.sums.hi), total, tuple(vars(entry.events).values())) == wanted[entry.layer]
+        assert entry.bound.lo <= entry.sums.lo <= entry.sums.hi <= entry.bound.hi
+        if entry.total is not None:
+            assert entry.total_bound.lo <= entry.total.lo <= entry.total.hi <= entry.total_bound.hi
+        assert entry.headroom_seen == entry.bits - signed_bits(*wanted[entry.layer][0])
+        assert entry.headroom_bound <= entry.headroom_seen
+
+
+def test_neither_threads_nor_backends_change_it():
+    network = networks.every_op("stochastic")
+    images = networks.random_images(network, 5)
+    one = ledger(network, images, backend="reference")
+    for backend, threads in (("fast", 1), ("kernels", 3), ("reference", 4)):
+        assert ledger(network, images, backend=backend, threads=threads) == one
+
+
+def test_chosen_layers_and_progress():
+    network, steps = networks.every_op(), []
+    entries = ledger(
+        network,
+        networks.random_images(network, 3),
+        layers=[network.layers[1], network.layers[5]],
+        backend="reference",
+        progress=lambda *what: steps.append(what),
+    )
+    assert [entry.layer for entry in entries] == [
+        layer.name for layer in (network.layers[1], network.layers[5]) if accumulates(layer)
+    ]
+    assert steps == [(3, 3)]
+
+
+def test_a_narrow_accumulator_is_booked_by_its_whole_sum():
+    """High water is where the sum went, not what the accumulator kept of it."""
+    network = networks.small()
+    weight = np.full((2, 2), 127, np.int8)
+    fc = {**network.layers[2].constants, "weight": weight, "bias": np.array([0, 30000], np.int32)}
+    for policy in ("wrap", "saturate"):
+        narrow = networks.with_layer(network, "002_fc", constants=fc, accumulator_bits=16, accumulator_policy=policy)
+        images = np.zeros((1, 2, 2, 1), np.uint8)
+        images[0, 1, 1] = 255
+        entry = ledger(narrow, images, backend="reference")[-1]
+        assert entry.sums.hi > 2**15
+        assert entry.headroom_seen < 0
+        assert entry.events.overflowed > 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends"), [("error", (-40000, 40000)), ("wrap", (-32768, 32767)), ("saturate", (-32768, 32767))]
+)
+def test_what_an_accumulator_keeps_of_a_range(policy, ends):
+    bits = 32 if policy == "error" else 16
+    layer = type(networks.small().layers[2])("x", "fc", (), 0, accumulator_bits=bits, accumulator_policy=policy)
+    assert tuple(int(end) for end in kept(layer, -40000, 40000)) == ends
+    assert tuple(int(end) for end in kept(layer, -5, 7)) == (-5, 7)
+    if policy == "wrap":
+        assert tuple(int(end) for end in kept(layer, 0, 32768)) == ends
+
+
+def test_the_bound_of_totals_is_attained_by_the_witnesses():
+    network = networks.small()
+    layer = network.layer("conv")
+    step, found = layer.requantize, total_bound(network, layer)
+    content = np.load(io.BytesIO(witness_file(layer, witnesses(network, layer))))
+    assert content["total"].min() >= found.lo
+    assert content["total"].max() <= found.hi
+    lo, hi = network.bounds[layer.name]
+    assert found == Span(int((lo * step.multiplier).min()), int((hi * step.multiplier).max()))
+    assert total_bound(network, network.layer("fc")) is None
+
+
+def test_a_witness_file_can_be_simulated():
+    """The layer run on its inputs gives its accumulators and codes, and the same witnesses give the same bytes."""
+    network = networks.every_op()
+    for layer in filter(accumulates, network.layers):
+        found = witnesses(network, layer)
+        content = witness_file(layer, found)
+        assert witness_file(layer, found) == content
+        arrays = dict(np.load(io.BytesIO(content)))
+        operands = [arrays[f"input_{number}"] for number in range(len(found[0].operands))]
+        sums = OPS[layer.op].reference(*operands, **layer.arguments)
+        for number, one in enumerate(found):
+            assert arrays["place"][number].tolist() == [*one.place]
+            assert int(sums[(number, *one.place)]) == one.sum == arrays["sum"][number]
+            assert (arrays["bound"][number], arrays["reached"][number]) == (one.bound, one.reached)
+        assert ("code" in arrays) == (layer.requantize is not None)
+        assert ("residual" in arrays) == (layer.residual is not None)
+        assert witness_figures(found[0])["place"] == [*found[0].place]
+
+
+def test_figures_are_plain():
+    network = networks.small()
+    entry = ledger(network, networks.random_images(network, 2), backend="reference")[-1]
+    figure = figures(entry)
+    assert figure["sums"] == {"lo": entry.sums.lo, "hi": entry.sums.hi, "bits": entry.sums.bits}
+    assert figure["total"] is None
+    assert figure["values"] == 4
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(RangeError, match="images are"):
+        ledger(networks.small(), np.zeros((1, 3, 3, 1), np.uint8))

@@ -1,0 +1,68 @@
+"""Memory initialization files: read by a small parser written from the vendor's description, and by our own."""
+
+import re
+
+import pytest
+from memories import WIDTHS, assert_damage_is_noticed, assert_refused, random_words, round_trip
+
+from refengine.golden import mif
+from refengine.golden.memory import Memory
+
+RADIX = {"BIN": 2, "OCT": 8, "DEC": 10, "UNS": 10, "HEX": 16}
+
+
+def parsed(text):
+    """(width, words) as Intel's description of the format has them.
+
+    ``--`` and ``% %`` are comments; WIDTH, DEPTH, ADDRESS_RADIX and DATA_RADIX; between CONTENT BEGIN and END lines of
+    ``address : value;`` or ``[first..last] : value;``; capitals do not matter.
+    """
+    text = re.sub(r"--[^\n]*|%[^%]*%", " ", text).upper()
+    head, content = re.split(r"CONTENT\s+BEGIN", text)
+    keys = dict(re.findall(r"(\w+)\s*=\s*(\w+)\s*;", head))
+    body, end = content.split("END;")
+    assert end.strip() == ""
+    words = [None] * int(keys["DEPTH"])
+    for statement in filter(None, map(str.strip, body.split(";"))):
+        place, value = map(str.strip, statement.split(":"))
+        ends = [int(number, RADIX[keys["ADDRESS_RADIX"]]) for number in place.strip("[]").split("..")]
+        for address in range(ends[0], ends[-1] + 1):
+            assert words[address] is None
+            words[address] = int(value, RADIX[keys["DATA_RADIX"]])
+    return int(keys["WIDTH"]), words
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_the_vendors_grammar(bits, count, tmp_path):
+    text = round_trip(mif.write, mif.read, bits, count, tmp_path / "w")
+    assert parsed(text) == (bits, random_words(bits, count))
+
+
+def test_the_text(tmp_path):
+    lines = round_trip(mif.write, mif.read, 12, 17, tmp_path / "w").split("\n")
+    assert lines[:5] == ["WIDTH = 12;", "DEPTH = 17;", "ADDRESS_RADIX = HEX;", "DATA_RADIX = HEX;", "CONTENT BEGIN"]
+    assert lines[-4:] == ["0f : 000;", "10 : fff;", "END;", ""]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needle"),
+    [
+        (b"WIDTH = 12", b"WIDTH = 13", "line 1 holds 'WIDTH = 13;', needed 'WIDTH = 12;'"),
+        (b"DEPTH = 2", b"DEPTH = 3", "line 2 holds"),
+        (b"1 : fff;", b"2 : fff;", "line 7 holds '2 : fff;', needed '1 : ', a number and ';'"),
+        (b"fff;", b"fff", "line 7 holds"),
+        (b"fff;", b"ffg;", "line 7 holds 'ffg', needed hexadecimal digits"),
+        (b"fff;", b"1fff;", "line 7 holds a number of 13 bits, a word has 12"),
+        (b"END;\n", b"", "line 8 the file ends here"),
+        (b"END;\n", b"END;\n\n", "line 9 holds '', needed the end of the file"),
+    ],
+)
+def test_what_is_refused(old, new, needle, tmp_path):
+    text = round_trip(mif.write, mif.read, 12, 2, tmp_path / "w").encode()
+    assert old in text
+    assert_refused(mif.read, Memory("m", 12, 2), tmp_path / "w", text.replace(old, new), needle)
+
+
+def test_damage(tmp_path):
+    assert_damage_is_noticed(mif.write, mif.read, Memory("m", 9, 20), tmp_path / "w")
