@@ -67,7 +67,7 @@ def _not_written(golden: np.ndarray, got: np.ndarray) -> Finding | None:
 def _image_order(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     if len(golden) < 2:
         return None
-    if np.array_equal(got, golden[::-1]):
+    if np.array_equal(got, golden[::-1]) and len(golden) > 2:
         return Finding("images_reversed", STRUCTURES["images_reversed"])
     sources = [by for by in range(1, len(golden)) if np.array_equal(got[0], golden[-by])]
     for by in sources:

@@ -238,6 +238,13 @@ def residual(change: Arrays) -> Fault:
     return fault
 
 
+def residual_unshifted(machine: Machine) -> Machine | None:
+    """The residual at the lowest bit of the total."""
+    if machine.step is None or machine.step.residual_shift is None:
+        return None
+    return machine.stepping(residual_shift=0 * machine.step.residual_shift)
+
+
 def residual_shift(by: int) -> Fault:
     """The residual aligned too far to one side."""
 

@@ -152,6 +152,7 @@ def _residual() -> Iterator[tuple[str, str, Fault]]:
     yield "residual_negated", "the residual is subtracted", codes.residual(lambda values: -values.astype(np.int32))
     yield "residual_doubled", "the residual is aligned one bit too far left", codes.residual_shift(1)
     yield "residual_halved", "the residual is aligned one bit too far right", codes.residual_shift(-1)
+    yield "residual_unshifted", "the residual is added to the lowest bits, not aligned at all", codes.residual_unshifted
     sentence = "the residual is added after the clip, and the sum clipped again"
     yield "residual_after_clip", sentence, codes.coded(codes.after_clip, needs_residual=True)
     yield "residual_before_scale", "the residual is added before the multiplier", codes.summed(codes.before_scale)

@@ -127,6 +127,7 @@ FAULTS = {
     "residual_missing": lambda e: code(e, e.acc * e.m),
     "residual_negated": lambda e: code(e, e.acc * e.m - e.residual * 2**e.r),
     "residual_doubled": lambda e: code(e, e.acc * e.m + 2 * e.residual * 2**e.r),
+    "residual_unshifted": lambda e: code(e, e.acc * e.m + e.residual),
     "residual_halved": lambda e: code(e, e.acc * e.m + e.residual * 2 ** (e.r - 1)),
     "residual_after_clip": lambda e: code(e, code(e, e.acc * e.m) * 2**e.s + e.residual * 2**e.r),
     "residual_before_scale": lambda e: code(e, (e.acc + e.residual) * e.m),

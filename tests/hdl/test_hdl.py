@@ -60,6 +60,7 @@ CAUSES = {
     "BIAS_MISSING": ["bias_missing"],
     "BIAS_NEXT_CHANNEL": ["bias_of_next_channel"],
     "RESIDUAL_MISSING": ["residual_missing"],
+    "RESIDUAL_UNSHIFTED": ["residual_unshifted"],
     "PADDING_128": ["padding_128"],
     "INPUT_OTHER_SIGN": ["first_input_other_sign"],
     "ACCUMULATOR_16": ["accumulator_16_wrap"],
@@ -78,7 +79,6 @@ NO_SUSPECT = {
     "ROUND_HALF_HALVED": "a quarter of a unit is added for a half",
     "MULTIPLIER_SIGNED": "multipliers from 128 on become negative",
     "SUM_ZERO_EXTENDED": "negative cluster sums become large positive ones, how large depends on the width",
-    "RESIDUAL_UNSHIFTED": "the residual is added to the lowest bits; in codes alone it may be named a missing one",
     "STALE_ROW": "the last row of the input is that of another image",
 }
 # hardware that adds the residual after the clip has no sum before the rounding that could be dumped
