@@ -23,6 +23,7 @@ import numpy as np
 from ..kernels.cluster_tile import CROSSED, TOP
 from ..kernels.rungs import Rung
 from ..network.int_network import IntLayer
+from ..numbers.formats import INT8_WEIGHT
 from ..ops.conv import clusters_of, integer_weights
 from .buffers import VECTOR
 
@@ -30,7 +31,6 @@ _BYTES = 4
 _PAIR = 8
 _CHAIN_COST = 1
 _WITHOUT_DOT = 4
-_INT8_TOP = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def chains_of(layer: IntLayer, stored: int, rung: Rung) -> Chains | None:
 def packed_clusters(layer: IntLayer, chains: Chains, rung: Rung, first: int, width: int, count: int) -> np.ndarray:
     """Factors and codes of ``count`` panels from output ``first`` on: int8 (count, chains, 1 + places, width, 4).
 
-    A place of 8 bytes counts as two.  The array begins at a multiple of 64 bytes.
+    A place of 8 bytes counts as two.
     """
     codes = _codes(layer.constants["weight"][first : first + width * count], chains)
     factors = _factors(layer.constants["scale"][first : first + width * count], chains, rung)
@@ -96,14 +96,14 @@ def packed_clusters(layer: IntLayer, chains: Chains, rung: Rung, first: int, wid
     rows = np.zeros((width * count, number, 1 + places, _BYTES), np.int8)
     rows[:outputs, :, 0] = factors.view(np.int8)
     rows[:outputs, :, 1:] = codes
-    return _aligned(rows.reshape(count, width, number, 1 + places, _BYTES).transpose(0, 2, 3, 1, 4))
+    return rows.reshape(count, width, number, 1 + places, _BYTES).transpose(0, 2, 3, 1, 4)
 
 
 def _dense_cost(layer: IntLayer, stored: int, rung: Rung) -> int | None:
     """What the dense tile costs, in dot products a sum; None where nothing is faster: one limb, by an instruction."""
     weight, scale = layer.constants["weight"], layer.constants["scale"]
     peak = np.abs(integer_weights(weight, scale, layer.attributes["cluster"])).max(initial=0)
-    limbs = 1 if peak <= _INT8_TOP else 2
+    limbs = 1 if peak <= INT8_WEIGHT.hi else 2
     if limbs == 1 and not rung.pairs:
         return None
     kernel_h, kernel_w = weight.shape[2:]
@@ -166,12 +166,3 @@ def _factors(scale: np.ndarray, chains: Chains, rung: Rung) -> np.ndarray:
         beyond = np.pad(scale, ((0, 0), (0, 1)))
         return np.stack([low, beyond[:, chains.cluster + 1].astype(np.int16)], axis=-1)
     return np.stack([low, low if rung.pairs else np.zeros_like(low)], axis=-1)
-
-
-def _aligned(array: np.ndarray) -> np.ndarray:
-    """A copy that begins at a multiple of 64 bytes."""
-    place = np.empty(array.size + 64, np.int8)
-    first = -place.ctypes.data % 64
-    copy = place[first : first + array.size].reshape(array.shape)
-    copy[:] = array
-    return copy

@@ -15,7 +15,7 @@ from ..kernels.finish import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
 from ..kernels.plan import ADDENDS, EXACT_HEIGHT, EXACT_ROWS
 from ..kernels.tile import LIMB_BITS
 from ..network.int_network import IntLayer, IntNetwork
-from ..numbers.formats import INT8
+from ..numbers.formats import INT8, INT8_WEIGHT
 from ..numbers.requantize import Requantize
 from ..numbers.rounding import addends
 from .buffers import filled
@@ -23,7 +23,6 @@ from .buffers import filled
 _MULTIPLIER_BITS = 15
 _SHIFTS = range(17, 48)
 _RESIDUAL_SHIFTS = range(16, 31)
-_INT8_TOP = 127
 _LOW_HALF = 1 << (LIMB_BITS - 1)
 
 
@@ -66,7 +65,7 @@ def panels(rows: np.ndarray, first: int, width: int) -> Iterator[Panels]:
     read; channels a multiple of ``width``, bytes of 4.  A weight beyond int8 is 128 * high + low with both in int8.
     """
     fours = rows.reshape(-1, width, rows.shape[1] // 4, 4).transpose(0, 2, 1, 3)
-    limbs = [1 if np.abs(panel).max(initial=0) <= _INT8_TOP else 2 for panel in fours]
+    limbs = [1 if np.abs(panel).max(initial=0) <= INT8_WEIGHT.hi else 2 for panel in fours]
     place = 0
     for count, group in groupby(limbs):
         length = len(list(group))

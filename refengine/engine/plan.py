@@ -75,7 +75,7 @@ class Plan:
         self.network = network
         self.images = images
         self._options = {"threads": threads, "observed": tuple(observed), "counted": counted}
-        self._threads = threads if images * _products(network) >= _WORTH_A_THREAD else 1
+        self._threads = threads if images * network.macs >= _WORTH_A_THREAD else 1
         self._observed = frozenset(network.layer(name).name for name in observed)
         self._counted = counted or bool(observed)
         self._buffers = buffers(network, images, _kept(network, self._observed))
@@ -231,12 +231,6 @@ class Plan:
 
 def _again(network: IntNetwork, images: int, options: dict[str, Any]) -> Plan:
     return Plan(network, images, **options)
-
-
-def _products(network: IntNetwork) -> int:
-    """Products of weights and codes for one image."""
-    weighted = [layer for layer in network.layers if "weight" in layer.constants]
-    return sum(layer.constants["weight"].size * prod(network.shapes[layer.name][:-1]) for layer in weighted)
 
 
 def _kept(network: IntNetwork, observed: frozenset[str]) -> frozenset[str]:

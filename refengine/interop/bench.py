@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +190,7 @@ def compare(
     return Comparison(
         network.name,
         network.input_shape,
-        macs_of(models[0]),
+        models[0].macs,
         processor(),
         _rung(),
         batch,
@@ -239,12 +238,6 @@ def _theirs(name: str, network: FloatNetwork, images: Array, pixels: Array, thre
 def random_images(network: FloatNetwork, count: int, seed: int = 0) -> Array:
     """uint8 images (N, H, W, C) of the network's shape, every pixel drawn by itself."""
     return np.random.default_rng(seed).integers(0, 256, (count, *network.input_shape)).astype(np.uint8)
-
-
-def macs_of(model: IntNetwork) -> int:
-    """Multiply-accumulates of one image: a product for each weight and output pixel."""
-    weighted = [layer for layer in model.layers if "weight" in layer.constants]
-    return sum(layer.constants["weight"].size * prod(model.shapes[layer.name][:-1]) for layer in weighted)
 
 
 # ----------------------------------------------------------------------------------------------------------- measuring

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,12 @@ class IntNetwork:
 
     def _residual_peak(self, layer: IntLayer) -> int:
         return max(abs(end) for end in self.ranges[layer.residual]) if layer.residual is not None else 0
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image: a product for each weight and output pixel."""
+        weighted = [layer for layer in self.layers if "weight" in layer.constants]
+        return sum(layer.constants["weight"].size * prod(self.shapes[layer.name][:-1]) for layer in weighted)
 
     @cached_property
     def hash(self) -> str:
