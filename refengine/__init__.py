@@ -8,9 +8,10 @@ Floors, imports only point down; a name is a path:
     network    float and integer networks, their validation and their files
     quantize   from float to integer
     engine     run, trace
-    golden     vectors, compare, cause, explain: the workflow of who builds the network elsewhere
+    vectors    tensors as files that simulators, synthesis and firmware read, and back
     accuracy   evaluate, cost
     interop    formats and engines of others
+    golden     compare, cause, explain: the workflow of who builds the network elsewhere
     cli        a verb a file
 """
 

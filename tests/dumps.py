@@ -4,7 +4,7 @@ import numpy as np
 from networks import random_images, seeded
 
 from refengine.engine.trace import open_trace, write_trace
-from refengine.golden.vectors import write_vectors
+from refengine.vectors.writer import write_vectors
 
 
 def network_and_images(count=3, seed=7):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refengine.errors import FileError
-from refengine.golden.memory import Memory
+from refengine.vectors.memory import Memory
 
 WIDTHS = (1, 4, 8, 13, 22, 32, 33, 63, 64, 65, 128, 4096)
 

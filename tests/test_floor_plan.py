@@ -20,10 +20,11 @@ FLOORS = {
     "network": 3,
     "quantize": 4,
     "engine": 5,
-    "golden": 6,
+    "vectors": 6,
     "accuracy": 6,
     "interop": 6,
-    "cli": 7,
+    "golden": 7,
+    "cli": 8,
 }
 FOR_ALL = {"refengine", "refengine.errors"}
 ROOT_CONSTANTS = {"CONTRACT", "__version__"}

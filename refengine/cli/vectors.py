@@ -12,7 +12,7 @@ _WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
 
 
 def _formats(context, parameter, value) -> tuple[str, ...]:
-    from ..golden.text_formats import FORMATS
+    from ..vectors.text_formats import FORMATS
 
     names = tuple(name.strip() for name in value.split(","))
     for name in names:
@@ -127,7 +127,7 @@ def command(
     DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
     SHA-256 of its files; DIR/model.h5 is the network.
     """
-    from ..golden.vectors import Layout, check_target, write_vectors
+    from ..vectors.writer import Layout, check_target, write_vectors
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)

@@ -31,8 +31,8 @@ import numpy as np
 from ..engine.trace import STAGES, Trace, open_trace
 from ..errors import FileError, RangeError
 from ..network.hdf5 import DEFLATE_RATIO, MAX_ARRAY_BYTES, MAX_CHILDREN, CheckedDataset, PathLike, printable, shown
-from .manifest import MANIFEST
-from .vector_reader import Address, open_vectors
+from ..vectors.manifest import MANIFEST
+from ..vectors.reader import Address, open_vectors
 
 RESULT = "result"  # the stage of LAYER.npy, which says neither code nor accumulator
 IMAGES = "images"

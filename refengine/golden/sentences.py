@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..network.hdf5 import printable
+from ..vectors.reader import Address
 from .compare import CONTRADICTION, CULPRIT, ECHO, Comparison, LayerReport, StageReport
 from .difference import Difference, Element, as_binary, as_hex, class_name
 from .seeds import SEEDS
 from .self_test import CANNOT_TELL, COPIED, SelfTest
-from .vector_reader import Address
 
 _BINARY_UP_TO = 32
 

@@ -7,16 +7,16 @@ import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.engine.run import run
-from refengine.golden.text_formats import FORMATS
-from refengine.golden.words import CODE_MAPS
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
+from refengine.vectors.text_formats import FORMATS
+from refengine.vectors.words import CODE_MAPS
 
 CALL = ("vectors", "model.h5", "images.h5")
 
 
 def opened():
-    from refengine.golden.vectors import open_vectors
+    from refengine.vectors.writer import open_vectors
 
     return open_vectors("pack")
 

@@ -26,11 +26,11 @@ from refengine.golden.compare import compare
 from refengine.golden.dump import open_dump
 from refengine.golden.pairs import Rules
 from refengine.golden.suspects import SUSPECTS
-from refengine.golden.vectors import Layout, write_vectors
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
 from refengine.quantize.quantize import quantize
 from refengine.quantize.scheme import Scheme
+from refengine.vectors.writer import Layout, write_vectors
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from memories import WIDTHS, as_array, as_integers, random_words
 
 from refengine.errors import FileError
-from refengine.golden.memory import (
+from refengine.vectors.memory import (
     BINARY,
     HEXADECIMAL,
     Lines,
@@ -104,7 +104,7 @@ def test_what_is_no_number(tmp_path, token, radix, needle):
 
 
 def test_words_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr("refengine.golden.memory._BYTES_AT_ONCE", 4)
+    monkeypatch.setattr("refengine.vectors.memory._BYTES_AT_ONCE", 4)
     with lines_of(tmp_path, b"") as lines:
         assert as_integers(gathered(range(7), Memory("m", 13, 7), lines)) == [*range(7)]
         with pytest.raises(FileError, match="words: holds 7 words, needed 8"):

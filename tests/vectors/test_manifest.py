@@ -6,8 +6,8 @@ import networks
 import pytest
 
 from refengine.errors import FileError
-from refengine.golden.manifest import MANIFEST, read_manifest, to_json
-from refengine.golden.vectors import Layout, write_vectors
+from refengine.vectors.manifest import MANIFEST, read_manifest, to_json
+from refengine.vectors.writer import Layout, write_vectors
 
 
 @pytest.fixture(scope="module")

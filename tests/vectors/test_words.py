@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from word_oracle import code_of, oracle
 
 from refengine.errors import RangeError
-from refengine.golden.words import CODE_MAPS, ENDIANS, FIRSTS, Packing, fitted, pack, place, unpack, word_count
+from refengine.vectors.words import CODE_MAPS, ENDIANS, FIRSTS, Packing, fitted, pack, place, unpack, word_count
 
 
 def as_integers(words):
@@ -99,7 +99,7 @@ def test_parts_fit_together(monkeypatch, straddle, first):
     """Long blocks are packed in parts; the seams do not show."""
     packing = fitted(7, True, 13 if straddle else 24, straddle=straddle, first=first)
     values = np.random.default_rng(1).integers(-64, 64, 5000)
-    monkeypatch.setattr("refengine.golden.words._BITS_AT_ONCE", 1000)
+    monkeypatch.setattr("refengine.vectors.words._BITS_AT_ONCE", 1000)
     assert len(list(pack(values, packing))) > 10
     assert as_integers(packed(values, packing)) == oracle(values.tolist(), packing)
     assert unpack(packed(values, packing), 5000, packing).tolist() == values.tolist()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from refengine.engine.run import run
 from refengine.engine.trace import open_trace, write_trace
 from refengine.errors import FileError, NetworkError, RangeError
-from refengine.golden.tensors import CONSTANTS
-from refengine.golden.text_formats import FORMATS
-from refengine.golden.vectors import Layout, check_pack, check_target, open_vectors, write_vectors
 from refengine.network.images import open_images, write_images
+from refengine.vectors.tensors import CONSTANTS
+from refengine.vectors.text_formats import FORMATS
+from refengine.vectors.writer import Layout, check_pack, check_target, open_vectors, write_vectors
 
 LAYOUTS = {
     "plain": Layout(),

@@ -3,7 +3,7 @@
 import pytest
 from memories import round_trip
 
-from refengine.golden.text_formats import FORMATS, TEXT_FORMATS, extension
+from refengine.vectors.text_formats import FORMATS, TEXT_FORMATS, extension
 
 
 def test_extensions_differ():

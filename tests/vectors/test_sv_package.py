@@ -5,8 +5,8 @@ import re
 import pytest
 from memories import WIDTHS, assert_damage_is_noticed, assert_refused, random_words, round_trip
 
-from refengine.golden import sv_package
-from refengine.golden.memory import Memory
+from refengine.vectors import sv_package
+from refengine.vectors.memory import Memory
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

@@ -16,7 +16,7 @@ class Layout:
     """How elements become words; what is not given follows from each tensor.
 
     word_bits: of all tensors, or of those that a shell pattern means, later patterns first.  elements: of a word, None:
-    as many as fit.  straddle, first, endian: as in ``golden/words.py``.  orders: axes in the order in which elements
+    as many as fit.  straddle, first, endian: as in ``vectors/words.py``.  orders: axes in the order in which elements
     lie, each for the tensors with these axes, the fastest last.  code_map: of ternary codes.
     """
 

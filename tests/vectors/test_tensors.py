@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from refengine.engine.run import run
-from refengine.golden.tensors import CONSTANTS, PARTS, constant, feeders, tensors_of
 from refengine.network.int_network import CONSTANTS as OF_LAYERS
+from refengine.vectors.tensors import CONSTANTS, PARTS, constant, feeders, tensors_of
 
 
 def everything(network, count=2, partial=None):

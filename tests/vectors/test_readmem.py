@@ -3,8 +3,8 @@
 import pytest
 from memories import WIDTHS, as_integers, assert_damage_is_noticed, assert_refused, random_words, round_trip
 
-from refengine.golden import readmem
-from refengine.golden.memory import Memory
+from refengine.vectors import readmem
+from refengine.vectors.memory import Memory
 
 BOTH = [(readmem.write_hex, readmem.read_hex), (readmem.write_binary, readmem.read_binary)]
 FOUR = Memory("m", 8, 4)

@@ -5,8 +5,8 @@ import re
 import pytest
 from memories import WIDTHS, assert_damage_is_noticed, assert_refused, random_words, round_trip
 
-from refengine.golden import mif
-from refengine.golden.memory import Memory
+from refengine.vectors import mif
+from refengine.vectors.memory import Memory
 
 RADIX = {"BIN": 2, "OCT": 8, "DEC": 10, "UNS": 10, "HEX": 16}
 

@@ -13,8 +13,8 @@ import pytest
 from word_oracle import oracle
 
 from refengine.engine.run import run
-from refengine.golden.memory import identifier
-from refengine.golden.vectors import Layout, open_vectors, write_vectors
+from refengine.vectors.memory import identifier
+from refengine.vectors.writer import Layout, open_vectors, write_vectors
 
 LAYOUTS = {
     "one": Layout(),

@@ -5,8 +5,8 @@ import re
 import pytest
 from memories import WIDTHS, assert_damage_is_noticed, assert_refused, random_words, round_trip
 
-from refengine.golden import coe
-from refengine.golden.memory import Memory
+from refengine.vectors import coe
+from refengine.vectors.memory import Memory
 
 
 def parsed(text):

@@ -3,8 +3,8 @@
 import pytest
 
 from refengine.errors import RangeError
-from refengine.golden.layout import Layout, check_patterns
-from refengine.golden.tensors import Tensor
+from refengine.vectors.layout import Layout, check_patterns
+from refengine.vectors.tensors import Tensor
 
 WEIGHT = Tensor("003_layer1.conv", "weight", (4, 2, 3, 3), "oihw", "int8", 2, True, ternary=True)
 CODE = Tensor("003_layer1.conv", "code", (2, 5, 5, 4), "nhwc", "uint8", 8, False)

@@ -1,6 +1,6 @@
 """Memory: the words that a text format writes and reads, their digits, and the lines they stand on.
 
-Words are arrays as in ``golden/words.py``: uint8 (n, bytes of a word), byte 0 the lowest.
+Words are arrays as in ``vectors/words.py``: uint8 (n, bytes of a word), byte 0 the lowest.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from refengine.errors import FileError, RangeError
-from refengine.golden.text_formats import FORMATS, TEXT_FORMATS
-from refengine.golden.vectors import Layout, open_vectors, write_vectors
+from refengine.vectors.text_formats import FORMATS, TEXT_FORMATS
+from refengine.vectors.writer import Layout, open_vectors, write_vectors
 
 NETWORK = networks.every_op(seed=9)
 IMAGES = networks.random_images(NETWORK, 4)

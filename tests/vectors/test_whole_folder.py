@@ -5,7 +5,7 @@ import os
 import pytest
 
 from refengine.errors import FileError
-from refengine.golden.whole_folder import check_folder, write_folder
+from refengine.vectors.whole_folder import check_folder, write_folder
 
 
 def ours(folder):

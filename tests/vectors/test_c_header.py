@@ -3,8 +3,8 @@
 import pytest
 from memories import WIDTHS, assert_damage_is_noticed, assert_refused, round_trip, written
 
-from refengine.golden import c_header
-from refengine.golden.memory import Memory
+from refengine.vectors import c_header
+from refengine.vectors.memory import Memory
 
 
 @pytest.mark.parametrize("numbers", [False, True])

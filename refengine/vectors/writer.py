@@ -1,6 +1,6 @@
 """Vectors: a folder with everything that a testbench reads: pixels, constants, every stage of every layer, logits.
 
-Each tensor (``golden/tensors.py``) is written in the formats chosen, packed into words (``golden/words.py``) as a
+Each tensor (``vectors/tensors.py``) is written in the formats chosen, packed into words (``vectors/words.py``) as a
 ``Layout`` says, with a manifest that says it all again and the integer network itself.  Elements of an image lie one
 after the other in the layout's order of axes; every image begins with a new word.
 
@@ -29,9 +29,9 @@ from ..network.int_network import IntLayer, IntNetwork
 from . import npy
 from .layout import Layout, check_patterns
 from .manifest import MANIFEST, MODEL, Entry, Manifest, Stored, read_manifest, sha256_of, to_json
+from .reader import Address, Vectors, open_vectors
 from .tensors import IMAGES, PARTS, Tensor, constant, feeders, tensors_of
 from .text_formats import FORMATS, NPY, TEXT_FORMATS, extension
-from .vector_reader import Address, Vectors, open_vectors
 from .whole_folder import check_folder, write_folder
 from .words import pack
 

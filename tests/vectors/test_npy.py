@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refengine.errors import FileError
-from refengine.golden import npy
+from refengine.vectors import npy
 
 ARRAY = np.random.default_rng(3).integers(-128, 128, (5, 3, 2)).astype(np.int32)
 
