@@ -5,11 +5,12 @@ same code serves Hypothesis, which shrinks the choices, and plain seeds.  A few 
 shifts are chosen by what they give, so that codes neither vanish nor all saturate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
 
+from refengine.errors import RefengineError
 from refengine.network.int_network import IntLayer, IntNetwork
 from refengine.numbers.accumulator import confine
 from refengine.numbers.formats import INT8, UINT8, WEIGHT_FORMATS, signed_bits
@@ -245,6 +246,37 @@ def int_networks(draw, steps=5, roundings=ROUNDINGS):
     ops = draw(st.lists(st.sampled_from(_COMMON), max_size=steps))
     ops += draw(st.sampled_from([[], ["global_avgpool"], ["flatten"], ["fc"]]))
     return grow(lambda options: draw(st.sampled_from(options)), rng, ops, roundings)
+
+
+@st.composite
+def dynamic_networks(draw, steps=5, roundings=ROUNDINGS):
+    """The same with dynamic exponents in every layer that can have them, and whose readers have room for its values."""
+    network = draw(int_networks(steps, roundings))
+    for layer in network.layers:
+        network = made_dynamic(network, layer.name, draw(st.sampled_from([7, 3, 1, 0])), draw(st.integers(0, 7)))
+    return network
+
+
+def made_dynamic(network, name, dynamic, finer=0):
+    """The network with that layer dynamic, its codes 2**finer times finer; as it was where that cannot be."""
+    step = network.layer(name).requantize
+    if step is None or not dynamic:
+        return network
+    finer = min(finer, *(int(s.min()) for s in (step.shift, step.residual_shift) if s is not None))
+    left = None if step.residual_shift is None else step.residual_shift - finer
+    try:
+        changed = replace(step, shift=step.shift - finer, residual_shift=left, dynamic=dynamic)
+        return with_layer(network, name, requantize=changed)
+    except RefengineError:
+        return network
+
+
+def dynamic(seed=340, rounding="half_up"):
+    """Every operator, with as many dynamic exponents as there can be."""
+    network = every_op(rounding, seed)
+    for layer in network.layers:
+        network = made_dynamic(network, layer.name, 5, 3)
+    return network
 
 
 def seeded(seed, ops, roundings=ROUNDINGS):

@@ -127,6 +127,21 @@ def requantize(acc, multiplier, shift, rounding, lo, hi, residual=0, residual_sh
     return min(max(round_shift(total, shift, rounding, bits), lo), hi)
 
 
+def coarser(totals, shifts, lo, hi, dynamic):
+    """What one image adds to its exponent (D2): the smallest that gives its widest total room in a code, or the most.
+
+    totals and shifts: of all elements of the image.  A negative total is as wide as its complement, or cut off by ReLU.
+    """
+    widest = 0
+    for total, shift in zip(totals, shifts, strict=True):
+        floored = math.floor(Fraction(total, 2**shift))
+        widest = max(widest, floored if floored >= 0 else -1 - floored if lo < 0 else 0)
+    more = 0
+    while more < dynamic and widest >= 2**more * (hi + 1):
+        more += 1
+    return more
+
+
 def confine(value, bits, policy):
     """What an accumulator of ``bits`` bits keeps of a sum (A3, A4)."""
     lo, hi = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1

@@ -48,6 +48,7 @@ def assert_same(name, got, wanted):
         (result.result, expected.result),
         (result.accumulator, expected.accumulator),
         (result.residual, expected.residual),
+        (result.coarser, expected.coarser),
     ]
     for mine, other in pairs:
         assert (mine is None) == (other is None), name

@@ -68,16 +68,14 @@ class ResNet20(nn.Module):
         self.initialise()
 
     def initialise(self):
-        """He initialisation; the last batch norm of a block starts at 0, so that the block starts as its shortcut.
+        """He initialisation; every batch norm starts at 1.
 
-        The price: channels that a shortcut fills with zeros start at relu(0 + 0), where no gradient reaches them, and
-        stay asleep.  Start every batch norm at 1 to wake them.
+        A block whose last batch norm started at 0 would never wake the channels that its shortcut fills with zeros:
+        relu(0 + 0) passes no gradient.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, Block):
-                nn.init.zeros_(module.bn2.weight)
 
     def blocks(self):
         """Every block with its name, in execution order."""

@@ -5,14 +5,14 @@ Everything is counted in integers, batch by batch, so neither the batch size nor
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..engine.events import Events
-from ..engine.predict import Predictor, images_a_batch, predictor
+from ..engine.predict import Predictor, backend_for, images_a_batch, predictor
 from ..engine.run import check_images
 from ..engine.trace import roundings
 from ..errors import RangeError
@@ -25,8 +25,8 @@ from .cost import network_cost
 
 Progress = Callable[[int, int], None]
 
-_TOP = 5
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+TOP = 5
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Evaluation:
 
     ``correct_top5`` and its kin are None where a network has fewer than six classes, since any guess would be right.
     ``float_correct`` and ``agreeing`` (images of which both networks say the same class) are None without a float
-    network.  ``layers``: events of every layer that accumulates.
+    network.  ``layers``: events of every layer that accumulates.  ``ranks`` int64 (N): how many classes come before
+    each image's label, so that outcomes can be compared image by image.
     """
 
     network: str
@@ -63,6 +64,7 @@ class Evaluation:
     multiplications_replaced: float
     layers: Mapping[str, Events] = field(default_factory=dict)
     seconds: float = 0.0
+    ranks: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def top1(self) -> float:
@@ -112,10 +114,11 @@ class Evaluation:
         return None if part is None else part / self.count
 
     def as_json(self) -> dict[str, Any]:
-        """Every field and every fraction, in types that JSON knows."""
+        """Every field but the ranks, and every fraction, in types that JSON knows."""
         shares = ("top1", "top5", "float_top1", "float_top5", "agreement", "saturated", "overflowed")
+        fields = {name: value for name, value in asdict(self).items() if name != "ranks"}
         return {
-            **asdict(self),
+            **fields,
             **{name: getattr(self, name) for name in shares},
             "rounding": list(self.rounding),
             "interval95": list(self.interval),
@@ -132,37 +135,46 @@ def evaluate(
     threads: int = 1,
     limit: int | None = None,
     progress: Progress | None = None,
+    elsewhere: "Counting | None" = None,
 ) -> Evaluation:
     """Run labelled images through ``network``, and through ``float_network`` if there is one.
 
     images: an opened file, or uint8 (N, H, W, C) with labels int (N).  Only the first ``limit`` are taken.  A float
     network of another height and width is made for the images', as ``quantize`` does.  ``progress(done, total)`` is
-    called after each batch.  RangeError for images without labels, labels that are no class, images that the network
-    cannot read, or none at all.
+    called after each batch.  ``elsewhere`` counts batches of (number of the first image, images, labels) in place of
+    this process, and gives the counters in the same order.  RangeError for images without labels, labels that are no
+    class, images that the network cannot read, or none at all.
     """
     pixels, labels = _with_labels(images)
     count = image_count(pixels) if limit is None else min(limit, image_count(pixels))
-    _check_labels(labels, image_count(pixels), network.classes)
-    if float_network is not None and tuple(float_network.input_shape[:2]) != tuple(network.input_shape[:2]):
-        float_network = with_input_shape(float_network, network.input_shape[:2])
-    if float_network is not None and float_network.classes != network.classes:
-        raise RangeError(f"the float network has {float_network.classes} classes, the other {network.classes}")
+    check_labels(labels, image_count(pixels), network.classes)
+    float_network = None if float_network is None else fitted(float_network, network)
     start = time.perf_counter()
     size = images_a_batch(count, threads, batch_size(network) if batch is None else batch)
     predict = predictor(network, backend, size, counted=True)
 
-    def work(numbered: tuple[int, np.ndarray]) -> _Counts:
-        first, part = numbered
-        wanted = labels[first : first + len(part)]
-        return _count_batch(network, float_network, part, wanted, first, predict)
+    def work(batch: Batch) -> Counts:
+        return count_batch(network, float_network, batch, predict)
 
-    sums = _Counts()
-    batches = image_batches(pixels, size, count)
-    for counts in map_batches(work, batches, threads):
+    sums = Counts()
+    numbered = image_batches(pixels, size, count)
+    batches = ((first, part, labels[first : first + len(part)]) for first, part in numbered)
+    for counts in map_batches(work, batches, threads) if elsewhere is None else elsewhere(batches):
         sums += counts
         if progress is not None:
             progress(sums.count, count)
-    return _evaluation(network, float_network is not None, backend, sums, time.perf_counter() - start)
+    return _evaluation(
+        network, float_network is not None, backend_for(network, backend), sums, time.perf_counter() - start
+    )
+
+
+def fitted(float_network: FloatNetwork, network: IntNetwork) -> FloatNetwork:
+    """The float network for images of the other's height and width; RangeError where their classes differ."""
+    if float_network.classes != network.classes:
+        raise RangeError(f"the float network has {float_network.classes} classes, the other {network.classes}")
+    if tuple(float_network.input_shape[:2]) == tuple(network.input_shape[:2]):
+        return float_network
+    return with_input_shape(float_network, network.input_shape[:2])
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -171,9 +183,9 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     >>> [round(end, 4) for end in wilson(9, 10)]
     [0.5958, 0.9821]
     """
-    z2, share = _Z95 * _Z95, successes / trials
+    z2, share = Z95 * Z95, successes / trials
     middle = (successes + z2 / 2) / (trials + z2)
-    half = _Z95 * math.sqrt(successes * (trials - successes) / trials + z2 / 4) / (trials + z2)
+    half = Z95 * math.sqrt(successes * (trials - successes) / trials + z2 / 4) / (trials + z2)
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
@@ -191,45 +203,53 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """The counters of one batch; they add up."""
+class Counts:
+    """The counters of one batch, and the ranks of its labels; they add up, those of the first images first."""
 
     count: int = 0
     hits: Hits = Hits()
     float_hits: Hits = Hits()
     agreeing: int = 0
     layers: Mapping[str, Events] = field(default_factory=dict)
+    ranks: tuple[np.ndarray, ...] = ()
 
-    def __add__(self, other: "_Counts") -> "_Counts":
+    def __add__(self, other: "Counts") -> "Counts":
         layers = {name: self.layers.get(name, Events()) + events for name, events in other.layers.items()}
-        return _Counts(
+        return Counts(
             self.count + other.count,
             self.hits + other.hits,
             self.float_hits + other.float_hits,
             self.agreeing + other.agreeing,
             layers,
+            self.ranks + other.ranks,
         )
 
 
-def _count_batch(network, float_network, pixels, labels, first, predict: Predictor) -> _Counts:
+Batch = tuple[int, np.ndarray, np.ndarray]
+Counting = Callable[[Iterable[Batch]], Iterator[Counts]]
+
+
+def count_batch(network: IntNetwork, float_network: FloatNetwork | None, batch: Batch, predict: Predictor) -> Counts:
+    """Run one batch: number of the first image, uint8 images (N, H, W, C), labels int (N)."""
+    first, pixels, labels = batch
     check_images(network, pixels)
     prediction = predict(pixels, first, None)
-    logits = prediction.logits
-    counts = _Counts(len(pixels), _hits(logits, labels), layers=prediction.events)
+    places = ranks(prediction.logits, labels)
+    counts = Counts(len(pixels), hits(places), layers=prediction.events, ranks=(places,))
     if float_network is None:
         return counts
     real = forward(float_network, pixels)
-    agreeing = int(np.count_nonzero(logits.argmax(axis=1) == real.argmax(axis=1)))
-    return replace(counts, float_hits=_hits(real, labels), agreeing=agreeing)
+    agreeing = int(np.count_nonzero(prediction.logits.argmax(axis=1) == real.argmax(axis=1)))
+    return replace(counts, float_hits=hits(ranks(real, labels)), agreeing=agreeing)
 
 
-def _hits(logits: np.ndarray, labels: np.ndarray) -> Hits:
-    places = ranks(logits, labels)
-    return Hits(int(np.count_nonzero(places == 0)), int(np.count_nonzero(places < _TOP)))
+def hits(places: np.ndarray) -> Hits:
+    """How many of the ``ranks`` are 0, and how many below 5."""
+    return Hits(int(np.count_nonzero(places == 0)), int(np.count_nonzero(places < TOP)))
 
 
-def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: _Counts, seconds: float) -> Evaluation:
-    ranked = network.classes > _TOP
+def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: Counts, seconds: float) -> Evaluation:
+    ranked = network.classes > TOP
     return Evaluation(
         network=network.name,
         model_hash=network.hash,
@@ -245,6 +265,7 @@ def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: _Counts
         multiplications_replaced=network_cost(network).multiplications_replaced,
         layers=sums.layers,
         seconds=seconds,
+        ranks=np.concatenate(sums.ranks),
     )
 
 
@@ -258,7 +279,8 @@ def _with_labels(images: LabelledImages | tuple[np.ndarray, np.ndarray]) -> tupl
     return images, images.labels
 
 
-def _check_labels(labels: np.ndarray, count: int, classes: int) -> None:
+def check_labels(labels: np.ndarray, count: int, classes: int) -> None:
+    """RangeError unless there is a class number for each of ``count`` images."""
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != count:
         raise RangeError(f"labels are {labels.dtype} {labels.shape}, needed one integer for each of {count} images")
     if count and (labels.min() < 0 or labels.max() >= classes):

@@ -1,8 +1,13 @@
 """``refengine evaluate``: how many labelled images an integer network gets right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from ..accuracy.evaluate import Evaluation, evaluate, wilson
+from ..accuracy.dask_jobs import counting
+from ..accuracy.evaluate import Counting, Evaluation, evaluate, wilson
+from ..interop.dask_cluster import connected
 from ..network.float_file import read_float_network
 from ..network.images import open_images
 from ..network.int_file import read_int_network
@@ -23,8 +28,9 @@ from . import console, options
 @options.batch
 @options.backend
 @options.threads
+@options.dask
 @options.json_file
-def command(model, images, float_path, limit, threshold, batch, backend, threads, json_path) -> None:
+def command(model, images, float_path, limit, threshold, batch, backend, threads, dask, json_path) -> None:
     """Count how many labelled images an integer network gets right, and what was clipped on the way.
 
     Counts come with Wilson's 95 % interval: what the share could be, had other images of the kind been drawn.
@@ -32,17 +38,20 @@ def command(model, images, float_path, limit, threshold, batch, backend, threads
     inputs = [model, images, *([] if float_path is None else [float_path])]
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
+    options.say_backend(network, backend)
     float_network = None if float_path is None else read_float_network(float_path)
-    with open_images(images) as file, console.progress("evaluate") as show:
+    elsewhere = _elsewhere(dask, model, float_path, backend)
+    with open_images(images) as file, elsewhere as counted, console.progress("evaluate") as show:
         outcome = evaluate(
             network,
             file,
             float_network=float_network,
             backend=backend,
             batch=batch,
-            threads=threads,
+            threads=1 if dask else threads,
             limit=limit,
             progress=show,
+            elsewhere=counted,
         )
     figures = {**outcome.as_json(), "threshold": threshold}
     if not console.write_json(json_path, "evaluate", figures, inputs):
@@ -50,6 +59,17 @@ def command(model, images, float_path, limit, threshold, batch, backend, threads
     if threshold is not None and outcome.correct * 100 < threshold * outcome.count:
         console.complain(f"top-1 is {_percent(outcome.top1)}, below the threshold of {threshold:g} %")
         click.get_current_context().exit(1)
+
+
+@contextmanager
+def _elsewhere(dask: str | None, model: str, float_path: str | None, backend: str) -> Iterator[Counting | None]:
+    """Who counts the images: a cluster, or (None) this process."""
+    if dask is None:
+        yield None
+        return
+    with connected(dask) as client:
+        options.say_who_works(client, dask)
+        yield counting(client, model, float_path, backend)
 
 
 def print_evaluation(outcome: Evaluation) -> None:

@@ -279,7 +279,7 @@ def _print_steps(found: Explanation) -> None:
 
 
 def _requantize_rows(step: Requantization) -> list[list[object]]:
-    from ..golden.explain import worth
+    from ..golden.explain import choice_words, worth
 
     rounding, unit = step.rounding, 1 << step.rounding.shift
     rows: list[list[object]] = [["product", step.product, f"accumulator * multiplier {step.multiplier}"]]
@@ -288,6 +288,8 @@ def _requantize_rows(step: Requantization) -> list[list[object]]:
         origin = f"code {residual.code} of {residual.source} at {_place(residual.place)}"
         rows.append(["residual", residual.aligned, f"{origin}, << {residual.shift}"])
     bits = rounding.kept_bits + (f" | {rounding.discarded_bits}" if rounding.discarded_bits else "")
+    if step.choice is not None:
+        rows.append(["exponent", f"+{step.choice.coarser}", choice_words(step.choice)])
     share = worth(rounding.discarded, -rounding.shift)
     return [
         *rows,

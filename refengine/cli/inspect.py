@@ -4,13 +4,14 @@ A reader makes the figures, which ``--json`` writes as they are; a printer makes
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
 from ..engine.trace import FORMAT as TRACE
-from ..engine.trace import open_trace, roundings
+from ..engine.trace import Trace, TraceLayer, open_trace, roundings
 from ..network.float_file import FORMAT as FLOAT_NETWORK
 from ..network.float_file import read_float_network
 from ..network.hdf5 import open_checked
@@ -18,8 +19,11 @@ from ..network.images import FORMAT as IMAGES
 from ..network.images import open_images
 from ..network.int_file import FORMAT as INT_NETWORK
 from ..network.int_file import read_int_network
+from ..vectors.manifest import FORMAT as PACK
+from ..vectors.manifest import MANIFEST, Entry, read_manifest
+from ..vectors.tensors import AXES
 from . import console, options
-from .layers import FLOAT_HEADS, HEADS, float_layers, float_row, int_layers, int_row, times
+from .layers import FLOAT_HEADS, HEADS, ends, float_layers, float_row, int_layers, int_row, times
 
 Figures = dict[str, Any]
 
@@ -28,18 +32,22 @@ Figures = dict[str, Any]
 @click.argument("file", metavar="FILE")
 @options.json_file
 def command(file, json_path) -> None:
-    """Say what a file is and what is in it: a network of floats or integers, labelled images, or a trace.
+    """Say what a file is and what is in it: a network of floats or integers, labelled images, a trace, a vector pack.
 
     For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
     its accumulator needs at most, and its requantization.
     """
     console.check_outputs([file], json_path)
-    with open_checked(file, {name: {1} for name in _KINDS}) as root:
-        kind = root.text("format")
+    kind = PACK if (Path(file) / MANIFEST).exists() else _kind_of(file)
     read, show = _KINDS[kind]
     figures = {"file": file, "format": kind, **read(file)}
     if not console.write_json(json_path, "inspect", figures, [file]):
         show(figures)
+
+
+def _kind_of(file: str) -> str:
+    with open_checked(file, {name: {1} for name in _KINDS if name != PACK}) as root:
+        return root.text("format")
 
 
 # ----------------------------------------------------------------------------------------------------------- networks
@@ -142,6 +150,7 @@ def _trace(file: str) -> Figures:
                 "op": layer.op,
                 "format": layer.format,
                 "exponent": layer.exponent,
+                "exponents": _exponents(trace, layer),
                 "stages": {stage: list(trace.stage(layer.name, stage).shape[1:]) for stage in layer.stages},
             }
             for layer in map(trace.layer, trace.layers)
@@ -160,6 +169,14 @@ def _trace(file: str) -> Figures:
         }
 
 
+def _exponents(trace: Trace, layer: TraceLayer) -> list[int]:
+    """The lowest and the highest exponent of the layer's codes, which may be dynamic."""
+    if "exponent" not in layer.stages:
+        return [layer.exponent] * 2
+    chosen = trace.stage(layer.name, "exponent").whole()
+    return [int(chosen.min()), int(chosen.max())]
+
+
 def _show_trace(figures: Figures) -> None:
     last = figures["first_image"] + figures["count"] - 1
     console.say(f"{figures['file']}: trace of images {figures['first_image']}..{last} through {figures['network']!r}")
@@ -170,7 +187,87 @@ def _show_trace(figures: Figures) -> None:
 
 def _trace_row(layer: Figures) -> list[object]:
     stages = ", ".join(f"{stage} {times(shape)}" for stage, shape in layer["stages"].items())
-    return [layer["name"], layer["op"], layer["format"], layer["exponent"], stages]
+    return [layer["name"], layer["op"], layer["format"], ends(layer["exponents"]), stages]
+
+
+# ------------------------------------------------------------------------------------------------------- vector packs
+
+
+def _pack(folder: str) -> Figures:
+    manifest = read_manifest(folder)
+    stored = [file for entry in manifest.entries for file in entry.files.values()]
+    return {
+        "network": manifest.network,
+        "model_hash": manifest.model_hash,
+        "contract": manifest.contract,
+        "rounding": list(manifest.roundings),
+        "made_by": manifest.refengine,
+        "count": manifest.count,
+        "first_image": manifest.first_image,
+        "images_sha256": manifest.images_sha256,
+        "formats": list(manifest.formats),
+        "files": len(stored) + 2,
+        "bytes": sum(file.size for file in [*stored, manifest.model]),
+        "layers": [{name: layer.get(name) for name in ("name", "op", "output_shape")} for layer in manifest.layers],
+        "tensors": [_tensor(entry) for entry in manifest.entries],
+    }
+
+
+def _tensor(entry: Entry) -> Figures:
+    tensor, packing = entry.tensor, entry.packing
+    return {
+        "name": tensor.name,
+        "layer": tensor.layer,
+        "part": tensor.part,
+        "shape": list(tensor.shape),
+        "order": entry.order,
+        "bits": tensor.bits,
+        "signed": tensor.signed,
+        "word_bits": packing.word_bits,
+        "elements_per_word": packing.elements or None,
+        "words": entry.blocks * entry.block_words,
+    }
+
+
+def _show_pack(figures: Figures) -> None:
+    from ..vectors.size import amount
+
+    last = figures["first_image"] + figures["count"] - 1
+    console.say(
+        f"{figures['file']}: vector pack of images {figures['first_image']}..{last} through {figures['network']!r}, "
+        f"as {', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
+    )
+    _show_origin(figures)
+    console.say(f"images sha256 {figures['images_sha256']}")
+    layers = {layer["name"]: layer for layer in figures["layers"]}
+    tensors = figures["tensors"]
+    rows = [_pack_row(None, [tensor for tensor in tensors if tensor["layer"] is None])]
+    for name, layer in layers.items():
+        held = [tensor for tensor in tensors if tensor["layer"] == name]
+        if held:
+            rows.append(_pack_row(layer, held))
+    console.show_table(console.table(("layer", "op", "output", "constants", "of each image"), rows))
+    console.say(
+        "bits of each integer, 'in' those of a word where it is wider, and the order of the axes where it is another"
+    )
+
+
+def _pack_row(layer: Figures | None, tensors: Sequence[Figures]) -> list[object]:
+    def words(of_images: bool) -> str:
+        return ", ".join(_in_words(one) for one in tensors if one["order"].startswith("n") == of_images)
+
+    if layer is None:
+        return [None, None, None, words(False), words(True)]
+    shape = layer["output_shape"]
+    return [layer["name"], layer["op"], times(shape) if isinstance(shape, list) else None, words(False), words(True)]
+
+
+def _in_words(tensor: Figures) -> str:
+    """``weight 2 in 8 ohwi``: the bits, those of a word, and the order."""
+    said = f"{tensor['part']} {tensor['bits']}"
+    if tensor["word_bits"] != tensor["bits"]:
+        said += f" in {tensor['word_bits']}"
+    return said if tensor["order"] in AXES else f"{said} {tensor['order']}"
 
 
 _KINDS = {
@@ -178,4 +275,5 @@ _KINDS = {
     FLOAT_NETWORK: (_float_network, _show_float_network),
     IMAGES: (_labelled_images, _show_labelled_images),
     TRACE: (_trace, _show_trace),
+    PACK: (_pack, _show_pack),
 }

@@ -22,6 +22,7 @@ def int_layers(network: IntNetwork) -> list[dict[str, Any]]:
             "output_shape": list(network.shapes[layer.name]),
             "format": network.formats[layer.name].name,
             "exponent": layer.exponent,
+            "dynamic": network.dynamic[layer.name],
             "attributes": dict(layer.attributes),
             "weights": _weights(layer),
             "accumulator": _accumulator(network, layer),
@@ -80,10 +81,11 @@ def _range(values: np.ndarray) -> list[int]:
 def int_row(layer: dict[str, Any]) -> list[object]:
     """A line of the table ``HEADS``."""
     weights, accumulator, step = layer["weights"], layer["accumulator"], layer["requantize"]
-    row = [layer["name"], layer["op"], times(layer["output_shape"]), layer["format"], layer["exponent"]]
+    exponents = ends([layer["exponent"], layer["exponent"] + layer["dynamic"]])
+    row = [layer["name"], layer["op"], times(layer["output_shape"]), layer["format"], exponents]
     row += [None] * 3 if weights is None else _weight_cells(weights)
     row.append(None if accumulator is None else _bits(accumulator))
-    return row + ([None] * 2 if step is None else [_ends(step["multiplier"]), _ends(step["shift"])])
+    return row + ([None] * 2 if step is None else [ends(step["multiplier"]), ends(step["shift"])])
 
 
 def _weight_cells(weights: dict[str, Any]) -> list[object]:
@@ -100,8 +102,9 @@ def _bits(accumulator: dict[str, Any]) -> str:
     return str(needed) if bits == 32 else f"{needed} in {bits} {policy}"
 
 
-def _ends(ends: list[int]) -> str:
-    return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]}..{ends[1]}"
+def ends(pair: list[int]) -> str:
+    """A range, as short as it can be said."""
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}..{pair[1]}"
 
 
 def times(shape: list[int]) -> str:

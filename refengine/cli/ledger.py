@@ -39,20 +39,24 @@ def command(model, images, first, count, patterns, folder, backend, threads, jso
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     layers = choose_layers(network, patterns or None)
-    with open_images(images, labels_required=False) as file:
+    with open_images(images, labels_required=False) as file, console.progress("ledger") as show:
         numbers = options.chosen_images(file.count, first, count, images)
-        pixels = file.read(numbers.start, numbers.stop)
-    with console.progress("ledger") as show:
         entries = ledger(
             network,
-            pixels,
+            file,
             layers=layers,
             backend=backend,
             threads=threads,
             progress=show,
             first_image=first,
+            only=numbers,
         )
-    figures = {"model_hash": network.hash, "first": first, "count": len(pixels), "layers": [of(one) for one in entries]}
+    figures = {
+        "model_hash": network.hash,
+        "first": first,
+        "count": len(numbers),
+        "layers": [of(one) for one in entries],
+    }
     if folder is not None:
         found = [(layer, witnesses(network, layer)) for layer in layers if accumulates(layer)]
         _write(folder, found, inputs)
@@ -60,7 +64,7 @@ def command(model, images, first, count, patterns, folder, backend, threads, jso
             figure["witnesses"] = [witness_figures(one) for one in ends]
     figures["witness"] = folder
     if not console.write_json(json_path, "ledger", figures, inputs):
-        console.say(f"model {network.hash}, contract {network.contract}, images {first}..{first + len(pixels) - 1}")
+        console.say(f"model {network.hash}, contract {network.contract}, images {first}..{numbers.stop - 1}")
         _print(figures)
 
 

@@ -16,17 +16,23 @@ from . import signals
 
 VERBS = {
     "demo": "Quantize the network that ships with refengine and run it in integers.",
+    "convert": "Bring a network from ONNX, or images, in the layouts that the other verbs read.",
     "quantize": "Turn a float network into an integer one.",
     "inspect": "Say what a file is and what is in it.",
     "run": "Run images through an integer network and print its logits.",
     "trace": "Write every integer of a run, or a digest of each layer.",
     "vectors": "Write everything that a testbench reads, as its memories want it.",
+    "export": "Write an integer network as ONNX, in integer operators alone.",
     "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
+    "crosscheck": "Run a network by programs of others and compare every integer.",
     "explain": "Show how one output integer comes about.",
     "ledger": "Book how wide each layer's sums became, and how wide they can become.",
     "lint": "Look for what is suspicious in an integer network.",
     "faults": "Seed faults into the layers of a network and see them found and named.",
     "evaluate": "Count how many labelled images a network gets right.",
+    "cost": "Count what a network takes: multiplications, additions, bytes and energy.",
+    "sweep": "Quantize and evaluate by every scheme of a grid.",
+    "report": "Show what a sweep found, as one page.",
     "arith": "Count how often other designs' arithmetic would differ on a network.",
     "bench": "Measure refengine's speed beside production int8 engines.",
 }

@@ -1,11 +1,14 @@
 """Options that more than one verb has."""
 
 import os
+from typing import Any
 
 import click
 
-from ..engine.predict import BACKENDS
+from ..engine.predict import BACKENDS, backend_for
 from ..errors import RangeError
+from ..network.int_network import IntNetwork
+from . import console
 
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
@@ -37,6 +40,27 @@ json_file = click.option(
 first = click.option(
     "--first", type=NATURAL, default=0, show_default=True, metavar="K", help="Number of the first image."
 )
+
+
+dask = click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Share the work out on a Dask cluster, as tcp://host:8786; changes no number.",
+)
+
+
+def say_who_works(client: Any, address: str) -> None:
+    """One line on stderr: how many workers a cluster has."""
+    workers = client.nthreads()
+    waiting = "" if workers else ", waiting for one"
+    console.complain(f"{address}: {len(workers)} workers, {sum(workers.values())} threads{waiting}")
+
+
+def say_backend(network: IntNetwork, asked: str) -> None:
+    """One line on stderr where another backend computes than was asked for."""
+    used = backend_for(network, asked)
+    if used != asked:
+        console.complain(f"dynamic exponents: the backend is {used}, {asked} knows static ones alone")
 
 
 def chosen_images(count: int, first: int, wanted: int | None, file: str) -> range:

@@ -14,9 +14,8 @@ from ..numbers.accumulator import POLICIES
 from ..numbers.arith import arithmetic_named
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
-from ..quantize.clusters import METHODS
 from ..quantize.quantize import quantize
-from ..quantize.scheme import EXPONENTS, SCALE_EXPONENTS, Scheme
+from ..quantize.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
 from . import console, options
 from .layers import int_layers
 
@@ -34,7 +33,7 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @click.option("-o", "--output", required=True, metavar="OUT.h5", help="Where to write the integer network.")
 @_scheme_option("--weights", WEIGHT_FORMATS, help="Weight format of the middle layers.")
 @_scheme_option("--cluster", metavar="N", help="Filters (input channels of one output) that share a scale.")
-@_scheme_option("--method", METHODS, help="How ternary codes are chosen.")
+@_scheme_option("--method", METHODS, help="How codes and scales are chosen: on the calibration images, or by the weights alone.")
 @_scheme_option("--first", WEIGHT_FORMATS, help="Weight format of the first layer with weights.")
 @_scheme_option("--last", WEIGHT_FORMATS, help="Weight format of the last layer with weights.")
 @click.option(
@@ -49,7 +48,8 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @_scheme_option(
     "--exponents",
     EXPONENTS,
-    help="Output exponents: reach every calibrated value (max), or lose least in the mean square (mse).",
+    help="Output exponents: reach every calibrated value (max), lose least in the mean square (mse), "
+    "or be chosen for each image (dynamic).",
 )
 @click.option(
     "--reestimate/--no-reestimate",

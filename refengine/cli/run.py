@@ -36,6 +36,7 @@ def command(model, images, first, count, output, backend, threads, json_path) ->
     if output is not None and not output.endswith((".npy", ".h5")):
         raise FileError(f"{output}: logits are written as .npy or .h5")
     network = read_int_network(model)
+    options.say_backend(network, backend)
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)
         labels = None if file.labels is None else file.labels[numbers.start : numbers.stop].tolist()

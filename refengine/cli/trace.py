@@ -39,6 +39,7 @@ def command(
     inputs = [model, images]
     console.check_outputs(inputs, json_path, output)
     network = read_int_network(model)
+    options.say_backend(network, backend)
     layers = choose_layers(network, patterns or None)
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)

@@ -4,6 +4,7 @@ import re
 
 import click
 
+from ..errors import RangeError
 from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
@@ -148,6 +149,10 @@ def command(
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)
+        if len(numbers) < count:
+            raise RangeError(
+                f"{images}: has {file.count} images, needed {count} from {first} on: at most {len(numbers)}"
+            )
         pixels = file.read(numbers.start, numbers.stop)
     with console.progress("vectors") as show:
         manifest = write_vectors(
@@ -181,9 +186,11 @@ def command(
 
 
 def _print(figures: dict, contract: int) -> None:
+    from ..vectors.size import amount
+
     last = figures["first"] + figures["count"] - 1
     console.say(f"model {figures['model_hash']}, contract {contract}")
     console.say(
         f"{figures['output']}: {figures['tensors']} tensors of images {figures['first']}..{last} as "
-        f"{', '.join(figures['formats'])}, {figures['files']} files, {figures['bytes']} bytes"
+        f"{', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
     )

@@ -4,8 +4,8 @@
     stage digest = SHA-256 of its image digests, in the order of the run
     layer digest = SHA-256 of the lines "<stage> <dtype> <shape of one image> <images> <stage digest>"
 
-Stages are ``accumulator`` (int32, after the accumulator's policy) where a layer accumulates and ``code`` where it ends
-in codes.  Neither batch size nor threads nor the backend enter.
+Stages are ``accumulator`` (int32, after the accumulator's policy) where a layer accumulates, ``exponent`` (int32) where
+it is dynamic, and ``code`` where it ends in codes.  Neither batch size nor threads nor the backend enter.
 """
 
 import hashlib
@@ -64,9 +64,11 @@ def digests(
 
 
 def stages_of(layer: IntLayer, result: Result) -> Iterator[tuple[str, np.ndarray]]:
-    """The named integers of one layer: its accumulators where it has them, its codes where it ends in codes."""
+    """The named integers of one layer: its accumulators, each image's exponent and its codes, where it has them."""
     if result.accumulator is not None:
         yield "accumulator", result.accumulator
+    if result.coarser is not None:
+        yield "exponent", (layer.exponent + result.coarser[:, None]).astype(np.int32)
     if result.accumulator is None or layer.requantize is not None:
         yield "code", result.result
 

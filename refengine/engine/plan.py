@@ -72,6 +72,7 @@ class Plan:
     ) -> None:
         if min(images, threads) < 1:
             raise RangeError(f"a plan is for at least 1 image and 1 thread, found {images} and {threads}")
+        network.require_static("the fast plan")
         self.network = network
         self.images = images
         self._options = {"threads": threads, "observed": tuple(observed), "counted": counted}

@@ -38,14 +38,24 @@ def predictor(
     """A function of uint8 images (N, H, W, C), N <= ``batch``, the first one's number in the run, and an observer.
 
     The observer, or None, sees the layers named by ``observed``, in order.  ``fast`` compiles the network into plans,
-    one for each thread that calls at the same time, in each of which ``threads`` share the work; the others are
-    ``engine.run``.  All give the same bits and the same counts.  RangeError for an unknown backend.
+    one for each thread that calls at the same time, in each of which ``threads`` share the work; the others, and what
+    computes dynamic exponents (``backend_for``), are ``engine.run``.  All give the same bits and the same counts.
+    RangeError for an unknown backend.
     """
-    if backend not in BACKENDS:
-        raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(BACKENDS)}")
+    backend = backend_for(network, backend)
     if backend == "fast":
         return _planned(network, batch, threads, observed, counted)
     return _by_run(network, backend, frozenset(observed), counted)
+
+
+def backend_for(network: IntNetwork, backend: str) -> str:
+    """The backend that computes, for reports: ``kernels`` in place of ``fast`` where an exponent is dynamic.
+
+    RangeError for an unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(BACKENDS)}")
+    return "kernels" if backend == "fast" and any(network.dynamic.values()) else backend
 
 
 def images_a_batch(images: int, threads: int, most: int) -> int:

@@ -4,27 +4,33 @@ For each layer: accumulate, confine to the accumulator, requantize with the resi
 ``reference`` (the NumPy definitions) or ``kernels`` (Numba); both give the same bits.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import RangeError, RefengineError
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.accumulator import confine
+from ..numbers.requantize import values
 from ..ops import OPS, requantize
 from ..ops.requantize import NO_DRAWS, Draws
 
 BACKENDS = ("reference", "kernels")
+
+_REQUANTIZE = {
+    "reference": (requantize.coarser_reference, requantize.rescale_reference),
+    "kernels": (requantize.coarser_kernels, requantize.rescale_kernels),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """What one layer computed for a batch.
 
-    result: the tensor that later layers read, codes or (last layer) int32 logits.  accumulator int32, None where codes
-    pass through.  residual: the codes that were added.  saturated: values clipped to the format, low and high.
-    overflowed: sums that did not fit into a narrow accumulator.
+    result: codes or (last layer) int32 logits.  accumulator int32, None where codes pass through.  residual: what was
+    added.  saturated: values clipped to the format, low and high.  overflowed: sums that did not fit into a narrow
+    accumulator.  coarser int64 (N): what each image adds to the layer's exponent, None where exponents are static.
     """
 
     result: np.ndarray
@@ -32,13 +38,19 @@ class Result:
     residual: np.ndarray | None = None
     saturated: tuple[int, int] = (0, 0)
     overflowed: int = 0
+    coarser: np.ndarray | None = None
+
+    @property
+    def values(self) -> np.ndarray:
+        """What later layers compute with: the codes, each worth 2**exponent of the layer again (contract D4)."""
+        return values(self.result, self.coarser)
 
 
 Observer = Callable[[IntLayer, Sequence[np.ndarray], Result], None]
 
 
 def run_layer(layer: IntLayer, operands, residual=None, backend="kernels", draws=NO_DRAWS) -> Result:
-    """One layer on the codes it reads (contract A, Q)."""
+    """One layer on the integers it reads (contract A, Q, D4)."""
     op = OPS[layer.op]
     value = getattr(op, backend)(*operands, **layer.arguments)
     if not op.ACCUMULATES:
@@ -48,9 +60,10 @@ def run_layer(layer: IntLayer, operands, residual=None, backend="kernels", draws
         accumulator, overflowed = confine(value, layer.accumulator_bits, layer.accumulator_policy)
     if layer.requantize is None:
         return Result(accumulator, accumulator, overflowed=overflowed)
-    rescale = requantize.rescale_reference if backend == "reference" else requantize.rescale_kernels
-    codes, saturated = rescale(accumulator, layer.requantize, residual, draws)
-    return Result(codes, accumulator, residual, saturated, overflowed)
+    choose, rescale = _REQUANTIZE[backend]
+    coarser = choose(accumulator, layer.requantize, residual)
+    codes, saturated = rescale(accumulator, layer.requantize, residual, draws, coarser)
+    return Result(codes, accumulator, residual, saturated, overflowed, coarser)
 
 
 def run(
@@ -69,21 +82,29 @@ def run(
     if backend not in BACKENDS:
         raise RangeError(f"backend {backend!r} is unknown; available: {', '.join(BACKENDS)}")
     last_reader = {name: layer.name for layer in network.layers for name in _reads(layer)}
-    tensors: dict[str, np.ndarray] = {}
+    results: dict[str, Result] = {}
     for position, layer in enumerate(network.layers):
-        operands = [tensors[name] for name in layer.inputs] or [images]
-        residual = None if layer.residual is None else tensors[layer.residual]
+        operands = _operands(layer, results) or [images]
+        residual = None if layer.residual is None else results[layer.residual].values
         try:
             result = run_layer(layer, operands, residual, backend, Draws(position, first_image))
         except RefengineError as error:
             raise type(error)(f"layer {layer.name!r} ({layer.op}): {error}") from error
+        if not OPS[layer.op].ACCUMULATES:
+            result = replace(result, coarser=results[layer.inputs[0]].coarser)
         if observe is not None:
             observe(layer, operands, result)
-        tensors[layer.name] = result.result
+        results[layer.name] = replace(result, accumulator=None, residual=None)
         for name in _reads(layer):
             if last_reader[name] == layer.name:
-                tensors.pop(name, None)
-    return tensors[network.layers[-1].name].reshape(len(images), -1).astype(np.int32)
+                results.pop(name, None)
+    return results[network.layers[-1].name].result.reshape(len(images), -1).astype(np.int32)
+
+
+def _operands(layer: IntLayer, results: Mapping[str, Result]) -> list[np.ndarray]:
+    """What a layer reads: values where it computes with them, codes where it passes them on (contract D4, D5)."""
+    read = [results[name] for name in layer.inputs]
+    return [one.values if OPS[layer.op].ACCUMULATES else one.result for one in read]
 
 
 def check_images(network: IntNetwork, images: np.ndarray) -> None:

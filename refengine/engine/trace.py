@@ -6,6 +6,7 @@ are the first axis of every dataset.  The stages of a layer, in the order in whi
     partial_sums   int32 (N, OH, OW, O, G) or (N, O, G): the sum of each cluster, before its scale (one layer, on wish)
     accumulator    int32: the sum with scales and bias, after the accumulator's policy
     total          int64: what is rounded, acc * multiplier + (residual << residual_shift)
+    exponent       int32 (N, 1): what each image's codes are worth, where exponents are dynamic
     code           the codes that later layers read
 """
 
@@ -39,7 +40,7 @@ from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total
 from ..ops import OPS, conv
 from .digest import stages_of
-from .predict import Predictor, images_a_batch, predictor
+from .predict import Predictor, backend_for, images_a_batch, predictor
 from .run import Result, check_images
 
 FORMAT, VERSION = "refengine-trace", 1
@@ -48,9 +49,10 @@ STAGES = {
     "partial_sums": "sum of each cluster before its scale",
     "accumulator": "sum with scales and bias, as its accumulator holds it",
     "total": "accumulator * multiplier + (residual << residual_shift), before rounding",
+    "exponent": "a code of the image is worth 2**exponent",
     "code": "rounded and clipped: what later layers read",
 }
-_DTYPES = {"partial_sums": np.int32, "accumulator": np.int32, "total": np.int64}
+_DTYPES = {"partial_sums": np.int32, "accumulator": np.int32, "total": np.int64, "exponent": np.int32}
 _CHUNK_BYTES = 1 << 18
 _MAX_COUNT = 1 << 40
 
@@ -143,7 +145,7 @@ class _Writer:
         self._file = file
         self._network = network
         self._partial = partial
-        self._backend = backend
+        self._backend = backend = backend_for(network, backend)
         self._first_image = first_image
         self._pixels = hashlib.sha256()
         self._datasets: dict[str, h5py.Dataset] = {}

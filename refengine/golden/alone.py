@@ -6,22 +6,25 @@ or to the images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..engine.run import Result, run_layer
 from ..engine.trace import partial_sums
+from ..errors import FileError
 from ..network.batches import batch_size
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.requantize import total
 from ..ops.requantize import Draws
 from .difference import Array
 from .dump import Values
-from .machine import Case
+from .machine import Case, machine_of, recompute
 from .pairs import result_stage
 
 _OTHERS = 8
+_PLACES = 512
 
 
 class Alone:
@@ -33,17 +36,20 @@ class Alone:
         dut_stages: Mapping[str, Mapping[str, Values]],
         images: Values | None,
         first_image: int,
+        golden_stages: Mapping[str, Mapping[str, Values]] | None = None,
     ) -> None:
         self.network = network
         self.first_image = first_image
         self._positions = {layer.name: position for position, layer in enumerate(network.layers)}
         self._dut = {name: self._codes_of(name, dut_stages.get(name, {})) for name in self._positions}
+        golden = golden_stages or {}
+        self._golden = {name: self._codes_of(name, golden.get(name, {})) for name in self._positions}
         fits = images is not None and images.shape[1:] == tuple(network.input_shape)
         self._images = images if fits else None
         self._rows = batch_size(network)
 
     def _codes_of(self, name: str, stages: Mapping[str, Values]) -> Values | None:
-        """The DUT's codes of a layer, if they are of the network's shape."""
+        """The codes that a dump has of a layer, if they are of the network's shape."""
         layer = self.network.layer(name)
         values = stages.get(result_stage(layer))
         if values is None or values.shape[1:] != self.network.shapes[name]:
@@ -92,32 +98,52 @@ class Alone:
             return None
         return tuple(operand for operand in operands if operand is not None), residual
 
-    def case(self, name: str, images: range) -> Case | None:
-        """A layer with the codes it read, for a diagnosis; None where these are not known."""
+    def sources(self, name: str, through: Collection[str]) -> tuple[str, ...]:
+        """The dumped layers that a layer is recomputed from, where those in ``through`` were recomputed too."""
+        seen, waiting = {name}, [name]
+        while waiting:
+            layer = self.network.layer(waiting.pop())
+            needed = {*layer.inputs, *([layer.residual] if layer.residual is not None else [])} - seen
+            seen |= needed
+            waiting += [source for source in needed if source in through]
+        found = seen - {name, *through}
+        return tuple(sorted(found, key=self._positions.__getitem__))
+
+    def case(self, name: str, images: range, got: Mapping[str, Array] | None = None) -> Case | None:
+        """A layer with the codes it read, for a diagnosis; None where these are not known.
+
+        ``got``: what the DUT made of them; the layers whose codes it may have taken for the residual are sorted by it.
+        """
         layer = self.network.layer(name)
         inputs = self.inputs(layer, images.start, images.stop)
         if inputs is None:
             return None
-        others = {} if layer.residual is None else self._like(layer.residual, images)
-        return Case(self.network, layer, *inputs, self.first_image + images.start, others)
+        case = Case(self.network, layer, *inputs, self.first_image + images.start)
+        if layer.residual is None:
+            return case
+        return replace(case, others=likeliest_first(case, self._like(layer.residual, images), got or {}))
 
     def _like(self, name: str, images: range) -> dict[str, Array]:
-        """Codes of some layers that could be mistaken for this one's: dumped, of its shape, and before it or near."""
+        """Codes of some layers of one shape, as the DUT dumped them or else the golden, the nearest ones."""
         shape = self.network.shapes[name]
         alike = [other for other in self._dut if other != name and self.network.shapes[other] == shape]
         alike.sort(key=lambda other: abs(self._positions[other] - self._positions[name]))
-        read = {other: self._dumped(other, images.start, images.stop) for other in alike[:_OTHERS]}
-        return {other: codes for other, codes in read.items() if codes is not None}
+        found = {}
+        for other in alike[:_OTHERS]:
+            codes = self._dumped(other, images.start, images.stop)
+            if codes is None:
+                codes = self._fitting(other, _read(self._golden[other], images.start, images.stop))
+            if codes is not None:
+                found[other] = codes
+        return found
 
     def _run(self, layer: IntLayer, operands: Sequence[Array], residual: Array | None, start: int) -> Result:
         draws = Draws(self._positions[layer.name], self.first_image + start)
         return run_layer(layer, operands, residual, "kernels", draws)
 
     def _pixels(self, start: int, stop: int) -> Array | None:
-        if self._images is None or self._images.shape[0] < stop:
-            return None
-        pixels = self._images.read(start, stop)
-        return pixels if pixels.dtype == np.uint8 else None
+        pixels = _read(self._images, start, stop)
+        return pixels if pixels is not None and pixels.dtype == np.uint8 else None
 
     def _codes(
         self, name: str, start: int, stop: int, held: dict[str, Array | None], through: set[str]
@@ -130,11 +156,11 @@ class Alone:
 
     def _dumped(self, name: str, start: int, stop: int) -> Array | None:
         """The DUT's codes in the type that operators read; None where it has none, or none that fit that type."""
-        values, fmt = self._dut[name], self.network.formats[name]
-        if values is None or values.shape[0] < stop:
-            return None
-        codes = values.read(start, stop)
-        if codes.dtype != fmt.dtype and (int(codes.min()) < fmt.lo or int(codes.max()) > fmt.hi):
+        return self._fitting(name, _read(self._dut[name], start, stop))
+
+    def _fitting(self, name: str, codes: Array | None) -> Array | None:
+        fmt = self.network.formats[name]
+        if codes is None or (codes.dtype != fmt.dtype and (int(codes.min()) < fmt.lo or int(codes.max()) > fmt.hi)):
             return None
         return np.ascontiguousarray(codes, fmt.dtype)
 
@@ -167,3 +193,28 @@ class Alone:
                 held[layer.name] = self._run(layer, present, residual, start).result
             through.add(layer.name)
         return held[name]
+
+
+def likeliest_first(case: Case, others: Mapping[str, Array], got: Mapping[str, Array]) -> dict[str, Array]:
+    """Codes of other layers, sorted by how many of some values a layer would write as ``got`` with them as residual."""
+    stage = next((stage for stage in ("code", "total") if stage in got), None)
+    if stage is None:
+        return dict(others)
+    machine, values = machine_of(case), got[stage].reshape(-1)
+    where = np.unique(np.arange(_PLACES) * len(values) // _PLACES)
+
+    def equal(name: str) -> int:
+        written = recompute(replace(machine, residual=others[name]), (stage,), where)[stage]
+        return int(np.count_nonzero(written == values[where]))
+
+    return {name: others[name] for name in sorted(others, key=equal, reverse=True)}
+
+
+def _read(values: Values | None, start: int, stop: int) -> Array | None:
+    """Images of an array; None where it is not there, too short, or damaged."""
+    if values is None or values.shape[0] < stop:
+        return None
+    try:
+        return values.read(start, stop)
+    except FileError:
+        return None

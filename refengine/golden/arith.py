@@ -98,6 +98,7 @@ def divergence(
     ``progress(done, total)`` is called after each batch.  RangeError for an unknown name, images that the network
     cannot read, or another number of labels; NetworkError for a layer that does not exist.
     """
+    network.require_static("arith")
     rules = rules_of(network, names)
     if labels is not None and len(labels) != image_count(images):
         raise RangeError(f"there are {len(labels)} labels for {image_count(images)} images, needed one for each")

@@ -1,9 +1,10 @@
 """Why a layer differs: the layer is recomputed from its own inputs under every suspect, and the dump is compared.
 
 A few hundred values, half of them wrong ones, sort the suspects out; those that reproduce them all are recomputed
-whole.  A cause is *certain* only if one suspect alone reproduces every value, and enough wrong values to mean
-something.  Suspects that nothing in the dump tells apart are all named.  Otherwise the best explanation is given with
-its share of the wrong values: agreement where the dump is right anyway counts for nothing.
+whole.  A cause is *certain* only if it alone reproduces every value, right ones too, if there are enough wrong ones,
+and if these come from enough different sums to mean something.  Of several that reproduce everything none is certain:
+all are named, and what would tell them apart.  Otherwise the best explanation is given with its share of the wrong
+values: agreement where the dump is right anyway counts for nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,21 +14,22 @@ from itertools import islice, product
 import numpy as np
 
 from .evidence import Evidence, Match, Sample, Score, everything, sample_of, screened, with_faults
-from .machine import Case, machine_of, recompute, requantized, taps
+from .machine import Case, machine_of, recompute, requantized, stages_of_case, taps
 from .structure import Finding, affected, findings, places_in_words, remarks
-from .suspects import SUSPECTS
+from .suspects import candidates, is_suspect, named
 
 __all__ = ["ENOUGH", "Diagnosis", "Match", "diagnose"]
 
-ENOUGH = 8  # wrong values that a suspect must reproduce before its name means anything
+ENOUGH = 8  # wrong values, and different sums behind them, that a suspect must reproduce before its name means anything
 _SAMPLE = 256
 _LARGE_SAMPLE = 4096
 _WHOLE_CHECKS = 6
 _PAIR_LEADERS = 5
 _PAIR_SAMPLE = 64
 _PAIR_BUDGET = 3 << 27
-_FITTED = ("constant_offset", "channel_offsets", "not_written")
-_DESCRIPTIONS = (*_FITTED, "stuck_bits", "inverted_bits")
+_READ_OFF = ("constant_offset", "channel_offsets", "not_written")  # whatever differs a little can be described so
+_BITS = ("stuck_bits", "inverted_bits")
+_DESCRIPTIONS = (*_READ_OFF, "all_zero", "constant")
 _LISTED = 10
 
 
@@ -65,12 +67,12 @@ def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.nd
 def _explained(evidence: Evidence) -> list[Match]:
     """The matches of all that was tried, best first."""
     sample = sample_of(evidence, _SAMPLE)
-    scores = sorted(screened(sample, [*SUSPECTS.values()]), key=lambda score: score.rank, reverse=True)
+    scores = sorted(screened(sample, [*candidates(sample)]), key=lambda score: score.rank, reverse=True)
     found = _structural(evidence)
     found += _whole(evidence, [score for score in scores if score.perfect])
     if not _named(found):
-        partial = [score for score in scores if score.match.equal == score.match.total]
-        found += _whole(evidence, sorted(partial, key=lambda score: score.match.spoiled)[:_WHOLE_CHECKS], places=True)
+        partial = [score for score in scores if score.match.equal == score.match.total and not score.perfect]
+        found += _whole(evidence, sorted(partial, key=lambda score: score.match.spoiled), places=True)
     if not _named(found):
         found += _whole(evidence, _pairs(evidence, sample, scores)[:_WHOLE_CHECKS])
     known = {match.name for match in found}
@@ -113,7 +115,7 @@ def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) ->
         names = score.match.name.split(" + ")
         machine = with_faults(large.machine, names)
         closer_look = None if machine is None else large.score(score.match.name, machine)
-        if closer_look is None or (not places and not closer_look.perfect):
+        if closer_look is None or not (closer_look.perfect or (places and closer_look.explains)):
             matches.append(score.match if closer_look is None else closer_look.match)
             continue
         values = everything(evidence.case, names, evidence.stages, evidence.differing)
@@ -142,15 +144,16 @@ def _pairs(evidence: Evidence, sample: Sample, scores: Sequence[Score]) -> list[
     nearest = sorted(scores, key=lambda score: score.closer, reverse=True)[:_PAIR_LEADERS]
     leaders = [*dict.fromkeys([*by_rank, *(score.match.name for score in nearest)])]
     alive = [score.match.name for score in scores]
+    suspects = {suspect.name: suspect for suspect in candidates(sample)}
     budget = max(1, _PAIR_BUDGET // (len(few.where) * taps(sample.machine)))
-    position = {name: place for place, name in enumerate(SUSPECTS)}
+    position = {name: place for place, name in enumerate(suspects)}
     pairs = dict.fromkeys(
         tuple(sorted(pair, key=position.__getitem__)) for pair in product(leaders, alive) if pair[0] != pair[1]
     )
     found = []
     for one, other in islice(pairs, budget):
-        if any(score.perfect for score in screened(few, [SUSPECTS[other]], [one])):
-            found += [score for score in screened(sample, [SUSPECTS[other]], [one]) if score.perfect]
+        if any(score.perfect for score in screened(few, [suspects[other]], [one])):
+            found += [score for score in screened(sample, [suspects[other]], [one]) if score.perfect]
     return sorted(found, key=lambda score: [position[name] for name in score.match.name.split(" + ")])
 
 
@@ -164,28 +167,45 @@ def _judged(evidence: Evidence, found: Sequence[Match]) -> Diagnosis:
     ranked = (*exact, *(match for match in found if match not in exact))[: max(_LISTED, len(exact))]
     if not exact:
         return _partial(evidence, ranked, said)
-    cause, enough = exact[0], evidence.total >= ENOUGH
-    alone = len(exact) == 1 and " + " not in cause.name
-    certain = alone and enough and cause.name not in _FITTED
-    sentence = f"{_words(evidence, cause)}: this reproduces all {evidence.size} values, {evidence.total} of them wrong"
+    cause = exact[0]
+    sentence = _reproduced(evidence, exact)
     if len(exact) > 1:
-        others = "; ".join(f"{match.name} ({_words(evidence, match)})" for match in exact[1:])
-        sentence += f". So does: {others}. {_telling(evidence, exact)}"
-    elif not alone:
-        sentence += "; other pairs may do so too"
-    elif not enough:
-        sentence += ", too few to be certain"
-    elif not certain:
-        sentence += ", but it says what, not why"
-    return Diagnosis(cause.name, certain, sentence, ranked, said)
+        return Diagnosis(cause.name, False, f"{sentence}. {_telling(evidence, exact)}", ranked, said)
+    doubt = _doubt(evidence, cause)
+    return Diagnosis(cause.name, doubt is None, sentence if doubt is None else f"{sentence}{doubt}", ranked, said)
+
+
+def _reproduced(evidence: Evidence, exact: Sequence[Match]) -> str:
+    """The causes in words, one or several, and how much they reproduce."""
+    words = [_words(evidence, match) for match in exact]
+    share = f"all {evidence.size} values, {evidence.total} of them wrong"
+    if len(words) == 1:
+        return f"{words[0]}: this reproduces {share}"
+    return f"{'; or '.join(words)}: each reproduces {share}, and this dump cannot tell them apart"
+
+
+def _doubt(evidence: Evidence, cause: Match) -> str | None:
+    """Why a cause that alone reproduces everything is not certain; None where it is."""
+    if " + " in cause.name:
+        return "; other pairs may do so too"
+    if cause.name in _DESCRIPTIONS:
+        return ", but it says what, not why"
+    if evidence.total < ENOUGH:
+        return ", too few to be certain"
+    if evidence.different_sums < ENOUGH:
+        return f", but these come from {evidence.different_sums} different sums, too few to be certain"
+    if cause.place is not None and "image" in cause.place:
+        return ", but what an image leaves right proves nothing of the others"
+    return None
 
 
 def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
-    """Those that reproduce everything; descriptions that were read off the dump only where there is no better one."""
+    """Those that reproduce everything; what was read off the dump only where there is nothing better."""
     exact = [match for match in found if match.exact]
     everywhere = [match for match in exact if match.place is None] or exact
-    causes = [match for match in everywhere if match.name not in _DESCRIPTIONS]
+    causes = [match for match in everywhere if match.name not in _READ_OFF]
     singles = [match for match in causes if " + " not in match.name]
+    singles.sort(key=lambda match: match.name in _BITS)
     return tuple(singles or causes or everywhere[:1])
 
 
@@ -228,8 +248,8 @@ def _percent(part: int, whole: int) -> str:
 
 def _words(evidence: Evidence, match: Match) -> str:
     """What a match says, and where."""
-    if match.name.split(" + ")[0] in SUSPECTS:
-        sentence = ", and ".join(SUSPECTS[name].sentence for name in match.name.split(" + "))
+    if is_suspect(match.name.split(" + ")[0]):
+        sentence = ", and ".join(named(name).sentence for name in match.name.split(" + "))
     else:
         channels = np.arange(evidence.anywhere.shape[-1])
         if match.place is not None:
@@ -240,36 +260,44 @@ def _words(evidence: Evidence, match: Match) -> str:
 
 
 def _telling(evidence: Evidence, exact: Sequence[Match]) -> str:
-    """Whether other inputs would tell suspects apart that this dump does not."""
-    names = [match.name for match in exact if match.name in SUSPECTS]
-    if len(names) < 2:
-        return "Nothing here tells them apart"
-    case = _random_case(evidence.case)
-    size = case.count * int(np.prod(case.shape))
-    where = np.random.default_rng(1).integers(0, size, _LARGE_SAMPLE)
-    machines = [machine for name in names if (machine := with_faults(machine_of(case), [name])) is not None]
-    results = [recompute(machine, evidence.stages, where, evidence.differing) for machine in machines]
-    if len(machines) < 2:
-        return "Nothing here tells them apart"
-    differ = max(
-        int(np.count_nonzero(results[0][stage] != other[stage])) for other in results[1:] for stage in evidence.stages
-    )
+    """What would tell suspects apart that this dump does not: a stage that it lacks, or other images."""
+    names = [match.name for match in exact if is_suspect(match.name)]
+    case, stages = evidence.case, stages_of_case(evidence.case)
+    told = [stage for stage in stages if stage not in evidence.stages and _differing(case, names, [stage])]
+    if told:
+        return f"The stage {' or '.join(told)} of the same images would"
+    differ = _differing(_random_case(case), names, evidence.stages)
+    if differ is None:
+        return "Nothing here does"
     if differ:
-        return f"Random inputs tell them apart: they differ in about {_percent(differ, _LARGE_SAMPLE)} of the values"
+        return f"Other images would: of random ones {_percent(differ, _LARGE_SAMPLE)} of the values differ"
     if all(name.startswith("rounds_half") for name in names):
-        return "Only sums that end in a tie, with a negative or an odd quotient, tell them apart"
-    return "Random inputs do not tell them apart either"
+        return "Only sums that end in a tie, with a negative or an odd quotient, would"
+    return "Random images would not either"
+
+
+def _differing(case: Case, names: Sequence[str], stages: Sequence[str]) -> int | None:
+    """At how many of some places a case's values under the first of the suspects are not those under another one.
+
+    None where there are no two of them that can happen to it.
+    """
+    machines = [machine for name in names if (machine := with_faults(machine_of(case), [name])) is not None]
+    if len(machines) < 2:
+        return None
+    where = np.random.default_rng(1).integers(0, case.count * int(np.prod(case.shape)), _LARGE_SAMPLE)
+    first, *others = (recompute(machine, stages, where, stages_of_case(case)[-1:]) for machine in machines)
+    return max(int(np.count_nonzero(first[stage] != other[stage])) for other in others for stage in stages)
 
 
 def _random_case(case: Case) -> Case:
-    """Two images of random codes, all that the layer's inputs can hold."""
+    """Three images of random codes, all that the layer's inputs can hold."""
     network, rng = case.network, np.random.default_rng(2)
 
     def codes(name: str) -> np.ndarray:
-        shape, fmt = (2, *network.shapes[name]), network.formats[name]
+        shape, fmt = (3, *network.shapes[name]), network.formats[name]
         return rng.integers(*network.ranges[name], shape, fmt.dtype, endpoint=True)
 
-    pixels = rng.integers(0, 256, (2, *network.input_shape), np.uint8)
+    pixels = rng.integers(0, 256, (3, *network.input_shape), np.uint8)
     operands = tuple(codes(name) for name in case.layer.inputs) or (pixels,)
     return Case(network, case.layer, operands, None if case.layer.residual is None else codes(case.layer.residual))
 

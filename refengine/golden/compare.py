@@ -6,31 +6,33 @@ is known: each layer recomputed alone from the DUT's *own* dumped inputs, agains
 culprit.  Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn.  A layer that
 equals the golden and yet does not follow from the DUT's inputs is a contradiction: those were not what it read.
 
-Nothing is reshaped, broadcast, cut or left out in silence: what cannot be compared is a failure, unless it was excluded
-by name.  Both dumps are read layer by layer and in blocks of images, so memory does not grow with the number of images.
+Nothing is broadcast, cut or left out in silence: what cannot be compared is a failure, unless it was excluded by name.
+Both dumps are read layer by layer and in blocks of images, so memory does not grow with the number of images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import RangeError
+from ..errors import FileError, RangeError
 from ..network.int_network import IntNetwork
 from .alone import Alone
 from .difference import Array, Difference, Tally
 from .dump import Dump, Values, by_order
+from .layout import Explanation, explained
 from .machine import STAGES, Case
-from .pairs import BROKEN, Pair, Plan, Rules, bytes_of
+from .pairs import BROKEN, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
 
 CAUSE_IMAGES = 16
 CAUSE_BYTES = 1 << 26
+DIAGNOSED = 8  # culprits; where more go wrong by themselves, it is not one mistake in each
 
 EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
-FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, BROKEN)
+FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN)
 
 Progress = Callable[[int, int, str], None]
 Diagnose = Callable[[Case, None, dict[str, Array]], Any]
@@ -41,7 +43,7 @@ class StageReport:
     """One stage of one layer.  problem: why nothing could be compared.  single: None where it could not be computed."""
 
     stage: str
-    problem: str | None = None
+    problem: Problem | None = None
     entire: Difference | None = None
     single: Difference | None = None
 
@@ -66,7 +68,8 @@ class Cause:
 class LayerReport:
     """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a culprit the cause.
 
-    through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.
+    through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.  hint: what may be meant
+    where the layer is unknown.  blamed: of a contradiction, the inputs that differ from the golden.
     """
 
     layer: str
@@ -76,6 +79,8 @@ class LayerReport:
     stages: tuple[StageReport, ...] = ()
     through: tuple[str, ...] = ()
     cause: Cause | None = None
+    hint: str | None = None
+    blamed: tuple[str, ...] = ()
 
     @property
     def fails(self) -> bool:
@@ -95,7 +100,9 @@ class LayerReport:
 class Comparison:
     """All that was found; layers in order of execution as far as it is known.
 
-    problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.
+    problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.  unjudged: stages
+    that a side dumped of no layer.  explanation: how the dump lies, where that explains most of it.  network: whether
+    layers could be recomputed.
     """
 
     golden: str
@@ -106,6 +113,9 @@ class Comparison:
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     layers: tuple[LayerReport, ...]
+    unjudged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    explanation: Explanation | None = None
+    network: bool = False
 
     @property
     def equal(self) -> bool:
@@ -139,14 +149,18 @@ def compare(
 ) -> Comparison:
     """Everything that two dumps have, against each other; the DUT's layers alone too, where ``network`` is given.
 
-    ``diagnose`` is ``golden.cause.diagnose``; None: no causes.  ``progress(done, total, layer)`` counts megabytes.
-    RangeError for rules that mean nothing, FileError where a dump is damaged.
+    ``diagnose`` is ``golden.cause.diagnose``, asked of the first ``DIAGNOSED`` culprits unless the whole dump lies
+    otherwise; None: no causes.  ``progress(done, total, layer)`` counts megabytes.  RangeError for rules that mean
+    nothing.
     """
     plan = Plan(golden, dut, rules or Rules(), network)
     problems = list(plan.problems)
-    alone = (
-        None if network is None or plan.other_model else Alone(network, plan.dut_stages, plan.images, plan.first_image)
-    )
+    alone = None
+    notes = plan.notes
+    if network is not None and any(network.dynamic.values()):
+        notes += ("exponents are dynamic, chosen for each image: layers are not recomputed alone, no cause is named",)
+    elif network is not None and not plan.other_model:
+        alone = Alone(network, plan.dut_stages, plan.images, plan.first_image, plan.golden_stages)
     reports: list[LayerReport] = []
     done, whole = 0, sum(pair.megabytes for pair in plan.pairs)
     for pair in plan.pairs:
@@ -154,10 +168,15 @@ def compare(
             progress(done, max(1, whole), pair.layer)
         reports.append(compare_layer(pair, alone))
         done += pair.megabytes
-    if diagnose is not None and alone is not None:
-        reports = [_with_cause(report, plan, alone, diagnose) for report in reports]
-    compared = sum(any(stage.entire for stage in report.stages) for report in reports)
-    if not compared:
+    explanation = explained(plan) if any(report.fails for report in reports) else None
+    if alone is not None:
+        reports = [_with_blame(report, alone, reports) for report in reports]
+    if diagnose is not None and alone is not None and explanation is None:
+        first = {report.layer for report in [report for report in reports if report.verdict == CULPRIT][:DIAGNOSED]}
+        reports = [
+            _with_cause(report, plan, alone, diagnose) if report.layer in first else report for report in reports
+        ]
+    if not any(stage.entire for report in reports for stage in report.stages):
         problems.append("0 layers compared: nothing was tested")
     return Comparison(
         golden.file,
@@ -166,8 +185,11 @@ def compare(
         golden.count,
         plan.first_image,
         tuple(problems),
-        plan.notes,
+        notes,
         tuple(reports),
+        plan.unjudged,
+        explanation,
+        alone is not None,
     )
 
 
@@ -177,21 +199,26 @@ def compare(
 def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None = None) -> LayerReport:
     """All chosen stages of one layer, block by block; ``images``: only those."""
     if pair.verdict is not None:
-        return LayerReport(pair.layer, pair.verdict, pair.dut_name, pair.why)
-    entire = {stage: Tally(*pair.ends[stage]) for stage in pair.stages}
-    single = {stage: Tally(*pair.ends[stage]) for stage in pair.stages}
-    recomputed = alone is not None and alone.knows(pair.layer) and bool(pair.stages)
+        return LayerReport(pair.layer, pair.verdict, pair.dut_name, pair.why, hint=pair.hint)
+    stages, problems = dict(pair.stages), dict(pair.problems)
+    entire = {stage: Tally(*pair.ends[stage]) for stage in stages}
+    single = {stage: Tally(*pair.ends[stage]) for stage in stages}
+    recomputed = alone is not None and alone.knows(pair.layer) and bool(stages)
     through: set[str] = set()
-    count = max((golden.shape[0] for golden, _ in pair.stages.values()), default=0)
+    count = max((golden.shape[0] for golden, _ in stages.values()), default=0)
     wanted = range(count) if images is None else images
     rows = pair.rows(alone.rows if alone is not None and recomputed else None)
     for start in range(wanted.start, wanted.stop, rows):
         stop = min(start + rows, wanted.stop)
         got = {}
-        for stage, (golden, dut) in pair.stages.items():
-            g, d = _alike(golden.read(start, stop), dut.read(start, stop))
-            entire[stage].add(start, g, d)
-            got[stage] = d
+        for stage, (golden, dut) in [*stages.items()]:
+            read = _read(golden, dut, start, stop)
+            if isinstance(read, Problem):
+                problems[stage] = read
+                del stages[stage]
+                continue
+            entire[stage].add(start, *read)
+            got[stage] = read[1]
         if alone is not None and recomputed:
             expected = alone.recompute(pair.layer, start, stop, tuple(got), through)
             recomputed = expected is not None
@@ -199,14 +226,24 @@ def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None =
                 e, d = _alike(array, got[stage])
                 if e.shape == d.shape:
                     single[stage].add(start, e, d)
-    stages = tuple(
-        StageReport(stage, problem=pair.problems[stage])
-        if stage in pair.problems
+    reports = tuple(
+        StageReport(stage, problems[stage])
+        if stage in problems
         else StageReport(stage, None, entire[stage].end(), _known(single[stage]) if recomputed else None)
         for stage in by_order({**pair.problems, **pair.stages})
     )
-    why = "; ".join(f"{stage}: {problem}" for stage, problem in pair.problems.items()) or None
-    return LayerReport(pair.layer, _verdict(stages), pair.dut_name, why, stages, tuple(sorted(through)))
+    why = "; ".join(f"{stage}: {problem.why}" for stage, problem in problems.items()) or None
+    return LayerReport(pair.layer, _verdict(reports), pair.dut_name, why, reports, tuple(sorted(through)))
+
+
+def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Array] | Problem:
+    """The same images of both sides, or why one of them cannot be read or compared."""
+    try:
+        return _alike(golden.read(start, stop), dut.read(start, stop))
+    except FileError as error:
+        return Problem(DAMAGED, str(error))
+    except RangeError as error:
+        return Problem(BROKEN, str(error))
 
 
 def _known(tally: Tally) -> Difference | None:
@@ -222,7 +259,7 @@ def _verdict(stages: Sequence[StageReport]) -> str:
     if different:
         known = all(stage.single is not None for stage in stages if stage.entire is not None)
         return ECHO if known else DIFFERENT
-    return BROKEN if any(stage.problem is not None for stage in stages) else EQUAL
+    return next((stage.problem.verdict for stage in stages if stage.problem is not None), EQUAL)
 
 
 def _alike(one: Array, other: Array) -> tuple[Array, Array]:
@@ -231,11 +268,19 @@ def _alike(one: Array, other: Array) -> tuple[Array, Array]:
         return one, other
     for array in (one, other):
         if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
-            raise RangeError(f"a dump holds {int(array.max())}, no stage of any layer goes beyond 2**63 - 1")
+            raise RangeError(f"holds {int(array.max())}, no stage of any layer goes beyond 2**63 - 1")
     return one.astype(np.int64), other.astype(np.int64)
 
 
 # ---------------------------------------------------------------------------------------------------------- the cause
+
+
+def _with_blame(report: LayerReport, alone: Alone, reports: Sequence[LayerReport]) -> LayerReport:
+    """A contradiction's report with the inputs that are not the golden's."""
+    if report.verdict != CONTRADICTION:
+        return report
+    wrong = {other.layer for other in reports if other.first("entire") is not None}
+    return replace(report, blamed=tuple(name for name in alone.sources(report.layer, report.through) if name in wrong))
 
 
 def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnose) -> LayerReport:
@@ -243,14 +288,16 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
     stage = report.first("single")
     if report.verdict != CULPRIT or stage is None or stage.single is None or stage.single.first is None:
         return report
-    known = {name: pair[1] for name, pair in plan.pair(report.layer).stages.items() if name in STAGES}
+    read = {stage.stage for stage in report.stages if stage.entire is not None} & {*STAGES}
+    known = {name: pair[1] for name, pair in plan.pair(report.layer).stages.items() if name in read}
     if not known:
         return report
     images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
-    case = alone.case(report.layer, images)
+    got = {name: values.read(images.start, images.stop) for name, values in known.items()}
+    case = alone.case(report.layer, images, got)
     if case is None:
         return report
-    found = diagnose(case, None, {name: values.read(images.start, images.stop) for name, values in known.items()})
+    found = diagnose(case, None, got)
     names = tuple(match.name for match in found.ranked if match.exact) or ((found.cause,) if found.cause else ())
     return replace(report, cause=Cause(stage.stage, found.cause, found.certain, found.sentence, names))
 

@@ -1,46 +1,51 @@
 """Dumps: the integers of a run, whoever wrote them, behind one lazy door.
 
-A dump is an HDF5 trace, a vector pack, a folder of .npy files, or one .npz of the same arrays.  Images are the first
-axis of every array.  In a folder (and, without ``.npy``, in an .npz) a name says what an array is:
+A dump is an HDF5 trace, a vector pack, or arrays with names: a folder of .npy files, one .npz, or any HDF5 file.
+Images are the first axis of every array.  A name (in .npz and HDF5 without ``.npy``) says what an array is:
 
     LAYER.STAGE.npy, LAYER/STAGE.npy   one stage of one layer; stages are those of a trace
     LAYER.npy                          the layer's result: its codes, or the accumulators of a layer that gives logits
     images.npy                         uint8 (N, H, W, C): what went in, if it is there
 
-Nothing is believed unchecked and nothing is read before it is asked for: arrays are read in blocks of images, and
-whatever cannot be used is a FileError of one line.  Pickled objects are never loaded.
+Nothing is believed unchecked and nothing is read before it is asked for: arrays are read in blocks of images.  A dump
+that is none is a FileError of one line; a single array that cannot be used is ``Damaged``, and the others are there.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
-import struct
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..engine.trace import STAGES, Trace, open_trace
-from ..errors import FileError, RangeError
-from ..network.hdf5 import DEFLATE_RATIO, MAX_ARRAY_BYTES, MAX_CHILDREN, CheckedDataset, PathLike, printable, shown
+from ..engine.trace import STAGES, open_trace
+from ..errors import FileError
+from ..network.hdf5 import (
+    DEFLATE_RATIO,
+    MAX_CHILDREN,
+    CheckedDataset,
+    CheckedGroup,
+    PathLike,
+    open_checked,
+    printable,
+    shown,
+)
 from ..vectors.manifest import MANIFEST
 from ..vectors.reader import Address, open_vectors
+from .npy_arrays import Reopened, guarded, npy_array
 
 RESULT = "result"  # the stage of LAYER.npy, which says neither code nor accumulator
 IMAGES = "images"
 _OPEN_DATASETS = 8
-TRACE, FOLDER, ARCHIVE, VECTORS, MEMORY = "trace", "folder", "npz", "vectors", "memory"
-
-_BAD_ARRAY = (OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError)
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error)
+_MOST_GROUPS = 3  # layers/LAYER/STAGE
+TRACE, FOLDER, ARCHIVE, HDF5, VECTORS, MEMORY = "trace", "folder", "npz", "hdf5", "vectors", "memory"
 
 Array = np.ndarray[Any, Any]
 
@@ -72,9 +77,10 @@ class Values(Protocol):
 class Dump:
     """The integers of a run: ``arrays[layer][stage]``, layers in order of execution as far as that is known.
 
-    file: the name that messages print.  kind: trace, folder, npz, vectors or memory.  count: images.  first_image,
-    model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network that travels
-    with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its own.
+    file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors or memory.  count: images.
+    first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
+    that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
+    own.  notes: what could not be used although no layer needs it.
     """
 
     file: str
@@ -90,6 +96,7 @@ class Dump:
     path: Path | None = None
     files: Mapping[tuple[str, str], Path] | None = None
     address: Callable[..., Address] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -136,7 +143,7 @@ def open_dump(path: PathLike) -> Iterator[Dump]:
         elif _is_archive(place):
             yield _archive(place, name, stack)
         else:
-            yield _trace(place, name, stack)
+            yield _hdf5(place, name, stack)
 
 
 def in_memory(arrays: Mapping[str, Mapping[str, Array]], **known: Any) -> Dump:
@@ -170,6 +177,28 @@ class Held:
         return self.array[start:stop]
 
 
+@dataclass(frozen=True, eq=False)
+class Damaged:
+    """An array that cannot be used: ``why`` names its file, and reading it raises that FileError."""
+
+    why: str
+    shape: tuple[int, ...] = (0,)
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.uint8))
+    chunk_rows: int = 1
+
+    def read(self, start: int, stop: int) -> Array:
+        """FileError."""
+        raise FileError(self.why)
+
+
+def _checked(opened: Callable[[], Values]) -> Values:
+    """What ``opened`` gives, or what is wrong with it."""
+    try:
+        return opened()
+    except FileError as error:
+        return Damaged(str(error))
+
+
 def by_order(stages: Mapping[str, Any]) -> dict[str, Any]:
     """The same stages in the order in which hardware computes them, the nameless result last.
 
@@ -182,10 +211,14 @@ def by_order(stages: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- traces and packs
 
 
-def _trace(path: Path, name: str, stack: ExitStack) -> Dump:
+def _hdf5(path: Path, name: str, stack: ExitStack) -> Dump:
+    """A trace, or arrays with names where the file does not say what it is."""
+    root = stack.enter_context(open_checked(path, None))
+    if not root.has_attribute("format"):
+        return _plain_hdf5(path, name, root)
     trace = stack.enter_context(open_trace(path))
-    shelf = _Shelf(trace)
-    arrays: dict[str, dict[str, Values]] = {
+    shelf = _Shelf(trace.stage)
+    arrays = {
         layer: {stage: shelf.values(layer, stage) for stage in trace.layer(layer).stages} for layer in trace.layers
     }
     known = (trace.count, trace.first_image, trace.model_hash, trace.images_sha256, trace.images)
@@ -193,41 +226,44 @@ def _trace(path: Path, name: str, stack: ExitStack) -> Dump:
 
 
 class _Shelf:
-    """The datasets of a trace, few of them open at a time, because HDF5 keeps some megabytes for each that is."""
+    """The datasets of a file, few of them open at a time, because HDF5 keeps some megabytes for each that is."""
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-        self._open: OrderedDict[tuple[str, str], CheckedDataset] = OrderedDict()
+    def __init__(self, find: Callable[..., CheckedDataset]) -> None:
+        self._find = find
+        self._open: OrderedDict[tuple[Any, ...], CheckedDataset] = OrderedDict()
 
-    def values(self, layer: str, stage: str) -> _OnShelf:
-        """One stage, its header checked and nothing kept open."""
-        dataset = self._trace.stage(layer, stage)
-        return _OnShelf(self, layer, stage, dataset.shape, dataset.dtype, dataset.chunk_rows)
+    def values(self, *place: Any) -> Values:
+        """One array, its header checked and nothing kept open."""
 
-    def dataset(self, layer: str, stage: str) -> CheckedDataset:
+        def opened() -> Values:
+            dataset = self._find(*place)
+            return _OnShelf(self, place, dataset.shape, dataset.dtype, dataset.chunk_rows)
+
+        return _checked(opened)
+
+    def dataset(self, place: tuple[Any, ...]) -> CheckedDataset:
         """An open dataset; those that were not used for longest are closed."""
-        if (layer, stage) not in self._open:
-            self._open[layer, stage] = self._trace.stage(layer, stage)
-        self._open.move_to_end((layer, stage))
+        if place not in self._open:
+            self._open[place] = self._find(*place)
+        self._open.move_to_end(place)
         while len(self._open) > _OPEN_DATASETS:
             self._open.popitem(last=False)
-        return self._open[layer, stage]
+        return self._open[place]
 
 
 @dataclass(frozen=True, eq=False)
 class _OnShelf:
-    """One stage of one layer of a trace."""
+    """One array of an HDF5 file."""
 
     shelf: _Shelf
-    layer: str
-    stage: str
+    place: tuple[Any, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_rows: int
 
     def read(self, start: int, stop: int) -> Array:
         """Images start..stop-1."""
-        return self.shelf.dataset(self.layer, self.stage).read(start, stop)
+        return self.shelf.dataset(self.place).read(start, stop)
 
 
 def _vectors(path: Path, name: str, stack: ExitStack) -> Dump:
@@ -239,77 +275,28 @@ def _vectors(path: Path, name: str, stack: ExitStack) -> Dump:
     return Dump(name, VECTORS, arrays, *known, path=path, address=pack.address_of)
 
 
-# -------------------------------------------------------------------------------------------------------- NumPy's files
+# --------------------------------------------------------------------------------------------------- arrays with names
 
 
-@dataclass(frozen=True, eq=False)
-class _Stored:
-    """An array in NumPy's format, behind a file object that can seek; rows are read as they are asked for."""
+def _plain_hdf5(path: Path, name: str, root: CheckedGroup) -> Dump:
+    """Datasets called LAYER, LAYER.STAGE or LAYER/STAGE, in a group ``layers`` or not."""
 
-    file: Any
-    place: str
-    offset: int
-    shape: tuple[int, ...]
-    stored: np.dtype[Any]
-    chunk_rows: int = 1
+    def find(group: CheckedGroup, member: str) -> CheckedDataset:
+        dataset = group.dataset(member, None)
+        if not dataset.shape or 0 in dataset.shape:
+            raise group.error(f"has shape {dataset.shape}, needed (images, ...), none of them 0", member)
+        return dataset
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """In native byte order."""
-        return self.stored.newbyteorder("=")
+    def members(group: CheckedGroup, prefix: str, depth: int) -> Iterator[tuple[str, Values]]:
+        for member in group.names():
+            if depth > 1 and group.is_group(member):
+                yield from members(group.group(member), f"{prefix}{member}/", depth - 1)
+            else:
+                yield f"{prefix}{member}", shelf.values(group, member)
 
-    def read(self, start: int, stop: int) -> Array:
-        """Images start..stop-1; FileError where they do not exist or are damaged."""
-        if not 0 <= start <= stop <= self.shape[0]:
-            raise FileError(f"{self.place}: has images 0..{self.shape[0] - 1}, asked for {start}..{stop - 1}")
-        row = math.prod(self.shape[1:]) * self.stored.itemsize
-        if (stop - start) * row > MAX_ARRAY_BYTES:
-            raise FileError(f"{self.place}: {stop - start} images are more than {MAX_ARRAY_BYTES} bytes")
-        with _guard(self.place):
-            self.file.seek(self.offset + start * row)
-            data = self.file.read((stop - start) * row)
-        if len(data) != (stop - start) * row:
-            raise FileError(f"{self.place}: is truncated, image {start + len(data) // max(1, row)} is not there")
-        array = np.frombuffer(data, self.stored).reshape(stop - start, *self.shape[1:])
-        return array.astype(self.dtype, copy=False)
-
-
-@contextmanager
-def _guard(place: str) -> Iterator[None]:
-    """Turn whatever NumPy or zipfile raise into one FileError."""
-    try:
-        yield
-    except (FileError, RangeError):
-        raise
-    except (*_BAD_ARRAY, *_BAD_ZIP) as error:
-        lines = str(error).splitlines()
-        reason = printable(lines[0])[:200] if lines else type(error).__name__
-        raise FileError(f"{place}: cannot be read ({reason})") from error
-
-
-def _stored(file: Any, place: str, size: int) -> _Stored:
-    """The header of an array in NumPy's format, checked; ``size``: bytes of header and data together."""
-    with _guard(place):
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise FileError(
-                f"{place}: is .npy of version {version[0]}.{version[1]}, arrays of integers have 1.0 or 2.0"
-            )
-        offset = file.tell()
-    if dtype.kind not in "iu":
-        raise FileError(f"{place}: holds {printable(dtype)}, needed integers")
-    if len(shape) < 2 or min(shape) < 1:
-        raise FileError(f"{place}: has shape {shape}, needed (images, ...), none of them 0")
-    if fortran:
-        raise FileError(f"{place}: is stored in Fortran order, save it with np.ascontiguousarray")
-    claimed = math.prod(shape) * dtype.itemsize
-    if claimed != size - offset:
-        raise FileError(f"{place}: claims {claimed} bytes of numbers and has {size - offset}")
-    return _Stored(file, place, offset, tuple(shape), dtype)
+    shelf = _Shelf(find)
+    found = {key.removeprefix("layers/"): values for key, values in members(root, "", _MOST_GROUPS)}
+    return _by_name(path, name, HDF5, found, {})
 
 
 def _folder(path: Path, name: str, stack: ExitStack) -> Dump:
@@ -321,51 +308,23 @@ def _folder(path: Path, name: str, stack: ExitStack) -> Dump:
             else:
                 yield entry.name, entry
 
-    found: dict[str, _Stored] = {}
-    files: dict[str, Path] = {}
-    for member, file in members():
-        if not member.endswith(".npy"):
-            continue
-        place = f"{name}/{printable(member)}"
-        with _guard(place):
+    def opened(file: Path, place: str) -> Values:
+        with guarded(place):
             size = file.stat().st_size
             if not file.is_file():
                 raise FileError(f"{place}: is not a regular file")
-            opened = stack.enter_context(_Reopened(file))
-        key = member.removesuffix(".npy")
-        found[key], files[key] = _stored(opened, place, size), file
-    return _by_name(path, name, FOLDER, found, files)
+        return npy_array(stack.enter_context(Reopened(file)), place, size)
 
-
-class _Reopened(io.RawIOBase):
-    """A file that is open only while it is read, so that a folder may hold more files than a process may open."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._position = path, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._position = offset if whence == 0 else self._position + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        with open(self._path, "rb") as file:
-            file.seek(self._position)
-            data = file.read(size)
-        self._position += len(data)
-        return data
+    files = {member.removesuffix(".npy"): (member, file) for member, file in members() if member.endswith(".npy")}
+    found = {
+        key: _checked(partial(opened, file, f"{name}/{printable(member)}")) for key, (member, file) in files.items()
+    }
+    usable = {key: file for key, (_, file) in files.items() if not isinstance(found[key], Damaged)}
+    return _by_name(path, name, FOLDER, found, usable)
 
 
 def _entries(path: Path, name: str) -> list[Path]:
-    with _guard(name):
+    with guarded(name):
         entries = sorted(path.iterdir())
     if len(entries) > MAX_CHILDREN:
         raise FileError(f"{name}: has {len(entries)} entries, at most {MAX_CHILDREN} are read")
@@ -377,40 +336,44 @@ def _is_archive(path: Path) -> bool:
         with open(path, "rb") as file:
             return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
     except OSError:
-        return False  # the reader of traces says what is wrong with it
+        return False  # the reader of HDF5 says what is wrong with it
 
 
 def _archive(path: Path, name: str, stack: ExitStack) -> Dump:
-    with _guard(name):
+    with guarded(name):
         archive = stack.enter_context(zipfile.ZipFile(path))
         members = archive.infolist()
     if len(members) > MAX_CHILDREN:
         raise FileError(f"{name}: has {len(members)} arrays, at most {MAX_CHILDREN} are read")
-    found: dict[str, _Stored] = {}
-    for member in sorted(members, key=lambda info: info.filename):
-        place = f"{name}: {printable(member.filename)}"
+
+    def opened(member: zipfile.ZipInfo, place: str) -> Values:
         if member.file_size > DEFLATE_RATIO * max(1, member.compress_size):
             raise FileError(f"{place}: claims {member.file_size} bytes in {member.compress_size} packed bytes")
-        key = member.filename.removesuffix(".npy")
+        with guarded(place):
+            file = stack.enter_context(archive.open(member))
+        return npy_array(file, place, member.file_size)
+
+    found: dict[str, Values] = {}
+    for member in sorted(members, key=lambda info: info.filename):
+        key, place = member.filename.removesuffix(".npy"), f"{name}: {printable(member.filename)}"
         if key in found:
             raise FileError(f"{place}: is there twice")
-        with _guard(place):
-            opened = stack.enter_context(archive.open(member))
-        found[key] = _stored(opened, place, member.file_size)
+        found[key] = _checked(partial(opened, member, place))
     return _by_name(path, name, ARCHIVE, found, {})
 
 
-def _by_name(path: Path, name: str, kind: str, found: Mapping[str, _Stored], files: Mapping[str, Path]) -> Dump:
+def _by_name(path: Path, name: str, kind: str, found: Mapping[str, Values], files: Mapping[str, Path]) -> Dump:
     """Sort arrays by what their names say."""
     arrays: dict[str, dict[str, Values]] = {}
     images: Values | None = None
+    notes: tuple[str, ...] = ()
     origins: dict[tuple[str, str], Path] = {}
     for key, array in found.items():
         layer, stage = layer_and_stage(key)
         if not layer or not layer.isprintable():
             raise FileError(f"{name}: has an array called {shown(key)}, names must be printable text")
         if key == IMAGES:
-            images = array
+            images, notes = (None, (f"{array.why}, not used",)) if isinstance(array, Damaged) else (array, ())
             continue
         if stage in arrays.setdefault(layer, {}):
             raise FileError(f"{name}: has two arrays for stage {stage} of layer {shown(layer)}")
@@ -420,10 +383,9 @@ def _by_name(path: Path, name: str, kind: str, found: Mapping[str, _Stored], fil
     if not arrays:
         wanted = "a trace, a vector pack, or arrays called LAYER.npy or LAYER.STAGE.npy"
         raise FileError(f"{name}: holds no layer; needed {wanted}")
-    layers = sorted(arrays)
-    ordered = {layer: by_order(arrays[layer]) for layer in layers}
+    ordered = {layer: by_order(arrays[layer]) for layer in sorted(arrays)}
     count = max(values.shape[0] for stages in ordered.values() for values in stages.values())
-    return Dump(name, kind, ordered, count, images=images, ordered=False, path=path, files=origins)
+    return Dump(name, kind, ordered, count, images=images, ordered=False, path=path, files=origins, notes=notes)
 
 
 def layer_and_stage(name: str) -> tuple[str, str]:

@@ -6,13 +6,15 @@ hundred can be recomputed under two hundred suspects in the time that one whole 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import RangeError
-from .machine import STAGES, Case, Machine, machine_of, recompute, stages_of_case
+from .machine import STAGES, Case, Machine, accumulators, machine_of, recompute, stages_of_case
 from .structure import affected
-from .suspects import SUSPECTS, Suspect
+from .suspect_numbers import Clues
+from .suspects import Suspect, named
 
 _SCREENED_ELEMENTS = 1 << 20
 
@@ -53,6 +55,17 @@ class Evidence:
         self.total = sum(int(np.count_nonzero(wrong)) for wrong in self.wrong.values())
         self.size = sum(values.size for values in self.got.values())
 
+    @cached_property
+    def different_sums(self) -> int:
+        """How many different sums, less their biases, the wrong values come from.
+
+        Values of one sum are one observation: where all products are 0, a multiplier of 1 is a bias behind it.
+        """
+        sums = accumulators(self.machine, None)
+        if "bias" in self.machine.constants:
+            sums = sums - self.machine.constants["bias"]
+        return len(np.unique(sums[self.anywhere]))
+
     def match(self, name: str, same: Mapping[str, np.ndarray], whole: bool = True, place: str | None = None) -> Match:
         """The score of values that are ``same`` as the dump's, everywhere."""
         equal = sum(int(np.count_nonzero(same[stage] & self.wrong[stage])) for stage in self.stages)
@@ -82,6 +95,9 @@ def everything(
     """What the layer with these faults writes, a few images at a time."""
     size = int(np.prod(case.shape)) * len(stages)
     block = max(1, (_SCREENED_ELEMENTS << 2) // max(size, 1))
+    faulty = with_faults(machine_of(case), names)
+    if faulty is not None and faulty.remembers:
+        block = case.count
     parts = []
     for first in range(0, case.count, block):
         machine = with_faults(machine_of(case.images(first, min(first + block, case.count))), names)
@@ -93,7 +109,7 @@ def everything(
 
 def with_faults(machine: Machine | None, names: Sequence[str]) -> Machine | None:
     for name in names:
-        machine = None if machine is None else SUSPECTS[name](machine)
+        machine = None if machine is None else named(name)(machine)
     return machine
 
 
@@ -101,13 +117,9 @@ def with_faults(machine: Machine | None, names: Sequence[str]) -> Machine | None
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class Sample(Clues):
     """Wrong values and right ones of a few images; ``closer`` counts where a suspect comes nearer than the contract."""
 
-    machine: Machine
-    where: np.ndarray
-    got: Mapping[str, np.ndarray]
-    golden: Mapping[str, np.ndarray]
     differing: tuple[str, ...]
 
     def values(self, machine: Machine) -> Mapping[str, np.ndarray]:
@@ -139,8 +151,12 @@ class Score:
     closer: int
 
     @property
+    def explains(self) -> bool:
+        return self.match.equal == self.match.total
+
+    @property
     def perfect(self) -> bool:
-        return self.match.equal == self.match.total and not self.match.spoiled
+        return self.explains and not self.match.spoiled
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -148,11 +164,14 @@ class Score:
 
 
 def sample_of(evidence: Evidence, most: int) -> Sample:
-    """At most ``most`` wrong and ``most`` right values, from the first images that have wrong ones."""
+    """At most ``most`` wrong and ``most`` right values, from the first images that have wrong ones and the one before.
+
+    The image before may have left something in the hardware, which only a suspect that sees it can name.
+    """
     case = evidence.case
-    first = int(affected(evidence.anywhere, 0)[0])
+    first = max(0, int(affected(evidence.anywhere, 0)[0]) - 1)
     size = max(int(np.prod(case.shape)), *(codes[0].size for codes in case.operands))
-    stop = min(case.count, first + max(1, _SCREENED_ELEMENTS // max(size, 1)))
+    stop = min(case.count, first + max(2, _SCREENED_ELEMENTS // max(size, 1)))
     anywhere = evidence.anywhere[first:stop].reshape(-1)
     chosen = np.random.default_rng(0)
     where = np.concatenate([

@@ -3,7 +3,7 @@
     running sum = bias + factor * (sum of weight * code) + ...          one step a cluster, in order
     accumulator = the sum as its accumulator holds it                   (contract A)
     total       = accumulator * multiplier + (residual << its shift)    (contract Q1)
-    rounded     = (total + addend) >> shift                             (contract Q2, R)
+    rounded     = (total + addend) >> shift                             (contract Q2, R; D where exponents are dynamic)
     code        = rounded, clipped to lo..hi                            (contract Q3, Q4)
 
 Everything is computed again in plain Python integers from the codes of one place, which neither the engine's kernels
@@ -13,7 +13,7 @@ nor its NumPy definitions see, and is then held against what the engine gave the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Context
 from typing import Any
 
@@ -133,12 +133,29 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """How an image came to its exponent (contract D2): ``coarser = min(max(bits - room, 0), dynamic)``.
+
+    ``widest``: the largest of the image's totals, each rounded down at its channel's shift; it needs ``bits`` bits,
+    a code has ``room`` for so many.
+    """
+
+    place: Place
+    widest: int
+    bits: int
+    room: int
+    dynamic: int
+    coarser: int
+
+
+@dataclass(frozen=True)
 class Requantization:
-    """From the accumulator to the code: product, residual, rounding, clip."""
+    """From the accumulator to the code: product, residual, rounding, clip; ``choice`` where exponents are dynamic."""
 
     multiplier: int
     product: int
     residual: Residual | None
+    choice: Choice | None
     rounding: Rounding
     clip: Clip
 
@@ -217,7 +234,15 @@ def explain_result(
 
     RefengineError where accumulator or result are not those that the explanation comes to.
     """
-    explanation = explain_codes(network, layer, place, operands, result.residual, image)
+    choice = choice_of(layer, result)
+    coarser = 0 if result.coarser is None else int(result.coarser[0])
+    if choice is not None and choice.coarser != coarser:
+        raise RefengineError(
+            f"layer {layer.name!r} ({layer.op}): image {image} added {coarser} to its exponent, "
+            f"its totals come to {choice.coarser}"
+        )
+    explanation = explain_codes(network, layer, place, operands, result.residual, image, choice)
+    explanation = replace(explanation, exponent=explanation.exponent + coarser)
     stages = [("result", explanation.result, result.result)]
     if explanation.accumulation is not None and result.accumulator is not None:
         stages.insert(0, ("accumulator", explanation.accumulation.accumulator, result.accumulator))
@@ -238,8 +263,12 @@ def explain_codes(
     operands: Sequence[np.ndarray],
     residual: np.ndarray | None,
     image: int = 0,
+    choice: Choice | None = None,
 ) -> Explanation:
-    """The same from codes alone: operands and residual (1, ...), nothing to compare with."""
+    """The same from codes alone: operands and residual (1, ...), nothing to compare with.
+
+    ``choice`` is that of the whole image, for a layer whose exponent is dynamic.
+    """
     parts = terms(network, layer, place)
     position = [each.name for each in network.layers].index(layer.name)
     accumulation = requantization = passing = None
@@ -248,7 +277,7 @@ def explain_codes(
         value = accumulation.accumulator
         if layer.requantize is not None:
             stream = (position, image, _element(network.shapes[layer.name], place))
-            requantization = _requantized(layer, layer.requantize, place, value, residual, stream)
+            requantization = _requantized(layer, layer.requantize, place, value, residual, stream, choice)
             rounded, clip = requantization.rounding.rounded, requantization.clip
             value = min(max(rounded, clip.lo), clip.hi)
     else:
@@ -284,9 +313,51 @@ def _operands(network: IntNetwork, layer: IntLayer) -> tuple[Operand, ...]:
     if not layer.inputs:
         return (Operand(IMAGE, shapes[0], "uint8", 0),)
     return tuple(
-        Operand(name, shape, network.formats[name].name, network.layer(name).exponent)
+        Operand(name, shape, _format_read(network, layer, name), network.layer(name).exponent)
         for name, shape in zip(layer.inputs, shapes, strict=True)
     )
+
+
+def _format_read(network: IntNetwork, layer: IntLayer, name: str) -> str:
+    """What codes are; shifted left where the layer computes with those of dynamic exponents (contract D4)."""
+    fmt = network.formats[name].name
+    return f"{fmt} << 0..{network.dynamic[name]}" if network.dynamic[name] and accumulates(layer) else fmt
+
+
+def choice_of(layer: IntLayer, result: Result) -> Choice | None:
+    """How the one image of a result came to its exponent, None where that is static (contract D2)."""
+    step, sums = layer.requantize, result.accumulator
+    if step is None or not step.dynamic or sums is None:
+        return None
+    widest, found = -1, (0,) * (sums.ndim - 1)
+    for place in np.ndindex(*sums.shape[1:]):
+        floored = _total(step, place, int(sums[(0, *place)]), result.residual) >> _of(step.shift, place)
+        magnitude = floored if floored >= 0 else ~floored if step.lo < 0 else 0
+        if magnitude > widest:
+            widest, found = magnitude, place
+    bits, room = widest.bit_length(), step.hi.bit_length()
+    return Choice(found, widest, bits, room, step.dynamic, min(max(bits - room, 0), step.dynamic))
+
+
+def choice_words(choice: Choice) -> str:
+    """One line: what the image looked at, and what it came to.
+
+    >>> choice_words(Choice((0, 3, 1), 700, 10, 8, 3, 2))
+    'the largest total of the image, 700 at 0,3,1 rounded down, needs 10 bits; a code has 8; within 0..3'
+    """
+    place = ",".join(map(str, choice.place))
+    return (
+        f"the largest total of the image, {choice.widest} at {place} rounded down, needs {choice.bits} bits; "
+        f"a code has {choice.room}; within 0..{choice.dynamic}"
+    )
+
+
+def _total(step: Requantize, place: Place, accumulator: int, residual: np.ndarray | None) -> int:
+    """What is rounded at a place (contract Q1)."""
+    product = accumulator * _of(step.multiplier, place)
+    if residual is None or step.residual_shift is None:
+        return product
+    return product + (int(residual[(0, *place)]) << _of(step.residual_shift, place))
 
 
 def _element(shape: Sequence[int], place: Place) -> int:
@@ -343,7 +414,13 @@ def _passed(layer: IntLayer, part: Part, operands: Sequence[np.ndarray]) -> Pass
 
 
 def _requantized(
-    layer: IntLayer, step: Requantize, place: Place, accumulator: int, residual: np.ndarray | None, stream
+    layer: IntLayer,
+    step: Requantize,
+    place: Place,
+    accumulator: int,
+    residual: np.ndarray | None,
+    stream: tuple[int, int, int],
+    choice: Choice | None,
 ) -> Requantization:
     multiplier, shift = _of(step.multiplier, place), _of(step.shift, place)
     added = None
@@ -353,8 +430,8 @@ def _requantized(
         added = Residual(layer.residual, place, code, left, code << left)
         total += added.aligned
     bits = None if step.rounding != STOCHASTIC else _draw(step.seed, *stream)
-    rounding = rounded(total, shift, step.rounding, bits)
-    return Requantization(multiplier, product, added, rounding, clipped(rounding.rounded, step))
+    rounding = rounded(total, shift + (0 if choice is None else choice.coarser), step.rounding, bits)
+    return Requantization(multiplier, product, added, choice, rounding, clipped(rounding.rounded, step))
 
 
 def _of(values: np.ndarray, place: Place) -> int:

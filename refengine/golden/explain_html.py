@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from string import Template
 
-from .explain import Accumulation, Contribution, Explanation, Passing, Requantization, Term, worth
+from .explain import Accumulation, Contribution, Explanation, Passing, Requantization, Term, choice_words, worth
 
 _STYLE = """
 :root { --ink: #1c2127; --soft: #66707b; --line: #d5dade; --paper: #fff; --plus: #cfe6d4; --minus: #f3d3cf;
@@ -199,6 +199,8 @@ def _requantization(step: Requantization) -> str:
         place = ",".join(map(str, step.residual.place))
         origin = f"code {step.residual.code} of {escape(step.residual.source)} at {place}"
         rows.append(("residual", str(step.residual.aligned), f"{origin}, &lt;&lt; {step.residual.shift}"))
+    if step.choice is not None:
+        rows.append(("exponent", f"+{step.choice.coarser}", escape(choice_words(step.choice))))
     share = worth(rounding.discarded, -rounding.shift)
     rows += [
         ("total", str(rounding.total), "product + residual" if step.residual else "the product"),

@@ -25,6 +25,7 @@ from .difference import Array
 from .dump import Dump, Held, in_memory
 from .faults import FAULTS, Fault
 from .machine import STAGES, Case
+from .suspects import kind
 
 Progress = Callable[[int, int, str], None]
 
@@ -96,6 +97,7 @@ def fault_table(
     images uint8 (N, H, W, C).  Which layers a fault meets is drawn by a hash of both names, the same every time.
     RangeError where a layer rounds by drawing lots.
     """
+    network.require_static("faults")
     golden = golden_run(network, images, first_image)
     known = [layer.name for layer in network.layers] if layers is None else [*layers]
     chosen = [*FAULTS.values()] if faults is None else [*faults]
@@ -225,7 +227,7 @@ def _named(found: Comparison, layer: str, fault: Fault) -> tuple[str, bool, str 
     cause = next((culprit.cause for culprit in found.culprits if culprit.layer == layer), None)
     if cause is None or cause.cause is None:
         return NONE, False, None, "" if cause is None else cause.sentence
-    right = not {*cause.names, cause.cause}.isdisjoint(fault.names)
+    right = not {kind(name) for name in (*cause.names, cause.cause)}.isdisjoint(fault.names)
     return RIGHT if right else WRONG, cause.certain, cause.cause, cause.sentence
 
 

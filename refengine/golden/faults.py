@@ -58,6 +58,14 @@ def _offset_twice(d: Datapath) -> bool:
     return True
 
 
+def _offset_halved(d: Datapath) -> bool:
+    """The rounding bit is one place too low, and the fraction is cut."""
+    if not _rounds(d):
+        return False
+    d.divide = lambda t, s: (t + ((np.int64(1) << s) >> 2)) // (np.int64(1) << s)
+    return True
+
+
 def _product_rounded(d: Datapath) -> bool:
     """Two roundings: of the product, and of its sum with the residual, which then has the output's unit."""
     if d.residual is None:
@@ -204,11 +212,30 @@ def _clusters(change: Callable[[Array, Array, Array], Array]) -> Break:
     return break_it
 
 
-def _not_cleared(d: Datapath) -> bool:
-    """Accumulators begin an image with what the first sum of the image before left in its place."""
-    hold = d.hold
-    d.hold = lambda acc: hold(acc + np.concatenate([np.zeros_like(acc[:1]), acc[:-1]]))
-    return d.weight is not None and len(d.x[0]) > 1
+def _not_cleared(axis: int) -> Break:
+    """Accumulators begin with what the sum before left in them: over images (0), pixels (1) or channels (2)."""
+
+    def break_it(d: Datapath) -> bool:
+        hold, images, channels = d.hold, len(d.x[0]), d.shape[-1]
+        several = (images, int(np.prod(d.shape[:-1])), channels)[axis] > 1
+
+        def keep(acc: Array) -> Array:
+            runs = np.cumsum(acc.reshape(images, -1, channels), axis=axis)
+            return hold(held(runs, 32, False)).reshape(acc.shape)
+
+        d.hold = keep
+        return d.weight is not None and several
+
+    return break_it
+
+
+def _biased_channel(d: Datapath) -> bool:
+    """One channel's bias is one too large: one word of a memory."""
+    if d.bias is None:
+        return False
+    d.bias = d.bias.copy()
+    d.bias[len(d.bias) // 2] += 1 << 12
+    return True
 
 
 def _low_bits_lost(d: Datapath) -> bool:
@@ -264,6 +291,15 @@ def _scales(change: Callable[[Array], Array], clusters: int = 1) -> Break:
     return break_it
 
 
+def _one_weight_negated(d: Datapath) -> bool:
+    """The first weight that is not 0 has the other sign, one of several: a bit of a memory."""
+    if d.weight is None or np.count_nonzero(d.weight) < 2:
+        return False
+    d.weight = d.weight.copy()
+    d.weight.reshape(-1)[np.flatnonzero(d.weight)[0]] *= -1
+    return True
+
+
 def _last_cluster_dropped(scale: Array) -> Array:
     return np.concatenate([scale[:, :-1], 0 * scale[:, -1:]], axis=1)
 
@@ -307,6 +343,18 @@ def _first_row_zero(codes: Array) -> Array:
 def _row_repeated(codes: Array) -> Array:
     """A line buffer that was not advanced: row 1 reads row 0."""
     codes[:, 1] = codes[:, 0]
+    return codes
+
+
+def _last_row_stale(codes: Array) -> Array:
+    """A tile buffer whose last row is still that of the image before."""
+    codes[1:, -1] = codes[:-1, -1].copy()
+    return codes
+
+
+def _pixel_stuck(codes: Array) -> Array:
+    """One place of the input memory always reads 7."""
+    codes[:, codes.shape[1] // 2, codes.shape[2] // 2] = 7
     return codes
 
 
@@ -463,6 +511,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
     ("round_half_even", "ties are rounded to even", _mode("half_even"), ("rounds_half_even",)),
     ("round_half_zero", "ties go toward zero", _mode("half_toward_zero"), ("rounds_half_toward_zero",)),
     ("round_twice_offset", "the rounding offset is added twice", _offset_twice, ("rounding_offset_twice",)),
+    ("round_half_offset", "half of the rounding offset is added", _offset_halved, ("rounding_offset_halved",)),
     ("round_product", "rounded before the residual, and after it", _product_rounded, ("product_rounded_first",)),
     ("residual_late", "the residual is added after the clip", _residual_after_clip, ("residual_after_clip",)),
     ("wrap", "codes wrap instead of saturating", _wraps, ("wraps",)),
@@ -472,7 +521,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
         _low_byte,
         ("wraps_unclipped", "relu_missing_unclipped", "wraps"),
     ),
-    ("clip_127", "UINT8 codes saturate at 127", _signed_top, ()),
+    ("clip_127", "UINT8 codes saturate at 127", _signed_top, ("upper_end_127",)),
     ("clip_top_low", "the clip ends one below the top", _ends_moved(0, -1), ("upper_end_low",)),
     ("clip_bottom_high", "the clip begins one above the bottom", _ends_moved(1, 0), ("lower_end_high",)),
     ("clip_then_round", "the rounding bit is added after the clip", _clip_then_round, ("clips_before_rounding",)),
@@ -496,7 +545,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
         "multiplier_signed",
         "8-bit multipliers are taken for signed ones",
         _wire("multiplier", lambda m: np.where(m > 127, m - 256, m)),
-        (),
+        ("multiplier_signed",),
     ),
     (
         "shift_0",
@@ -515,6 +564,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
     ("bias_negated", "the bias is subtracted", _wire("bias", np.negative), ("bias_negated",)),
     ("bias_next", "the bias of the next channel", _wire("bias", lambda b: np.roll(b, -1)), ("bias_of_next_channel",)),
     ("bias_16", "16 bits of the bias", _wire("bias", lambda b: held(b, 16, False)), ("bias_16_bits",)),
+    ("bias_word", "one word of the biases is wrong", _biased_channel, ()),
     ("bias_unscaled", "the bias is added behind the multiplier", _bias_unscaled, ()),
     ("acc_16_wrap", "an accumulator of 16 bits wraps", _narrow(16, False), ("accumulator_16_wrap",)),
     ("acc_16_saturate", "an accumulator of 16 bits saturates", _narrow(16, True), ("accumulator_16_saturate",)),
@@ -537,7 +587,15 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
         _clusters(lambda acc, sums, by: acc + held(sums, 8, True) * by),
         ("partial_8_saturate",),
     ),
-    ("acc_not_cleared", "accumulators keep the image before", _not_cleared, ()),
+    (
+        "partial_unsigned",
+        "cluster sums of 12 bits lose their sign",
+        _clusters(lambda acc, sums, by: acc + sums % 4096 * by),
+        ("sum_zero_extended",),
+    ),
+    ("acc_not_cleared", "accumulators keep the image before", _not_cleared(0), ("accumulator_kept_images",)),
+    ("acc_kept_pixels", "accumulators keep the pixel before", _not_cleared(1), ("accumulator_kept_pixels",)),
+    ("acc_kept_channels", "accumulators keep the channel before", _not_cleared(2), ("accumulator_kept_channels",)),
     ("acc_low_bits", "the lowest 4 bits of the sum are lost", _low_bits_lost, ("stuck_bits",)),
     (
         "kernel_turned",
@@ -562,7 +620,8 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
         ("weights_of_next_output",),
     ),
     ("channel_dropped", "the last input channel is left out", _weights(_without(1)), ()),
-    ("tap_dropped", "the last tap of the kernel is left out", _weights(_without(2), kernel=2), ()),
+    ("tap_dropped", "the last tap of the kernel is left out", _weights(_without(2), kernel=2), ("tap_dropped",)),
+    ("weight_word", "one weight has the wrong sign", _one_weight_negated, ()),
     (
         "weight_words",
         "words of 4 weights come out reversed",
@@ -604,10 +663,17 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
         _operand(0, _image_only(_first_row_zero)),
         ("input_first_row_missing",),
     ),
-    ("line_buffer", "row 1 of the input is row 0", _operand(0, _image_only(_row_repeated)), ()),
+    ("line_buffer", "row 1 of the input is row 0", _operand(0, _image_only(_row_repeated)), ("input_row_repeated",)),
+    (
+        "stale_row",
+        "the last row of the input is that of the image before",
+        _operand(0, _image_only(_last_row_stale)),
+        ("input_row_of_image_before",),
+    ),
+    ("input_pixel", "one pixel of the input is stuck", _operand(0, _image_only(_pixel_stuck)), ()),
     ("pad_edge", "padding repeats the edge", _padded("edge"), ("padding_edge",)),
     ("pad_128", "padding is 128", _padded(128), ("padding_128",)),
-    ("pad_7", "padding is 7", _padded(7), ()),
+    ("pad_7", "padding is 7", _padded(7), ("padding_constant",)),
     ("pads_after", "all padding comes after the image", _pads_after, ("pads_after", "windows_down", "windows_right")),
     ("window_right", "windows are a column late", _late(0, 1), ("windows_right",)),
     ("stride_phase", "strided windows begin at pixel 1", _stride_phase, ("stride_phase",)),

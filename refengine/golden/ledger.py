@@ -8,7 +8,7 @@ every image and every order of summation; what was seen holds for the images tha
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,11 @@ import numpy as np
 from ..engine.events import Events
 from ..engine.predict import images_a_batch, predictor
 from ..engine.run import Result, check_images
-from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
+from ..errors import RangeError
+from ..network.batches import Images, batch_size, image_count, map_batches
+from ..network.images import LabelledImages
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.total_bounds import total_ends
 from ..numbers.formats import signed_bits
 from ..numbers.requantize import total
 from ..ops import OPS
@@ -90,14 +93,20 @@ def ledger(
     threads: int = 1,
     progress: Progress | None = None,
     first_image: int = 0,
+    only: range | None = None,
 ) -> tuple[Entry, ...]:
     """Run uint8 images (N, H, W, C) and book every accumulating layer among ``layers`` (None: all).
 
-    Neither batches nor threads nor the backend change a number.  RangeError for images that the network cannot read.
+    ``only``: the numbers of the images to run, which are read a batch at a time where they lie in a file;
+    ``first_image``: the number of the first one in the run.  Neither batches nor threads nor the backend change a
+    number.  RangeError for images that the network cannot read, or for none.
     """
     chosen = [layer for layer in (network.layers if layers is None else layers) if accumulates(layer)]
     seen = {layer.name: _Seen() for layer in chosen}
-    size = images_a_batch(image_count(images), threads, batch_size(network))
+    numbers = range(image_count(images)) if only is None else only
+    if not len(numbers):
+        raise RangeError("0 images are to be run, needed at least 1")
+    size = images_a_batch(len(numbers), threads, batch_size(network))
     predict = predictor(network, backend, size, observed=[*seen], counted=True)
 
     def work(numbered: tuple[int, np.ndarray]) -> tuple[int, dict[str, _Seen]]:
@@ -113,7 +122,7 @@ def ledger(
         return len(numbered[1]), found
 
     done = 0
-    for count, found in map_batches(work, image_batches(images, size), threads):
+    for count, found in map_batches(work, _batches(images, numbers, size), threads):
         for name, one in found.items():
             before = seen[name]
             seen[name] = _Seen(
@@ -121,8 +130,16 @@ def ledger(
             )
         done += count
         if progress is not None:
-            progress(done, image_count(images))
+            progress(done, len(numbers))
     return tuple(_entry(network, layer, seen[layer.name]) for layer in chosen)
+
+
+def _batches(images: Images, numbers: range, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(how many come before it, images) for ``size`` images at a time."""
+    for start in range(numbers.start, numbers.stop, size):
+        stop = min(start + size, numbers.stop)
+        pixels = images.read(start, stop) if isinstance(images, LabelledImages) else images[start:stop]
+        yield start - numbers.start, pixels
 
 
 def _joined(a: Span | None, b: Span | None) -> Span | None:
@@ -153,25 +170,8 @@ def _entry(network: IntNetwork, layer: IntLayer, seen: _Seen) -> Entry:
 
 def total_bound(network: IntNetwork, layer: IntLayer) -> Span | None:
     """Lowest and highest total before rounding (contract Q1), from the sums' bound and the residual's range."""
-    step = layer.requantize
-    if step is None:
-        return None
-    lo, hi = kept(layer, *network.bounds[layer.name])
-    low, high = lo * step.multiplier, hi * step.multiplier
-    if layer.residual is not None and step.residual_shift is not None:
-        ends = network.ranges[layer.residual]
-        low, high = low + (ends[0] << step.residual_shift), high + (ends[1] << step.residual_shift)
-    return Span(int(low.min()), int(high.max()))
-
-
-def kept(layer: IntLayer, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What an accumulator can hold of sums in ``lo..hi``, int64 a channel (contract A3, A4)."""
-    top = np.int64(1) << (layer.accumulator_bits - 1)
-    lo, hi = np.asarray(lo, np.int64), np.asarray(hi, np.int64)
-    if layer.accumulator_policy == "wrap":
-        leaves = (lo < -top) | (hi >= top)
-        return np.where(leaves, -top, lo), np.where(leaves, top - 1, hi)
-    return np.minimum(np.maximum(lo, -top), top - 1), np.minimum(np.maximum(hi, -top), top - 1)
+    ends = total_ends(network, layer)
+    return None if ends is None else Span(*ends)
 
 
 def figures(entry: Entry) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class Finding:
 
 def lint(network: IntNetwork) -> tuple[Finding, ...]:
     """Every finding, layer by layer, in the order of the table of rules."""
+    network.require_static("lint")
     reached = reach(network)
     findings = []
     for layer in network.layers:

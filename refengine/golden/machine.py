@@ -139,7 +139,9 @@ class Machine:
     scale (O, I/group), one for each input channel, and bias (O).  ``origin``: rows and columns by which every window is
     moved; ``fill``: what lies outside the image, a number, one a channel, or ``EDGE``.  ``add(acc, partial, scale)``
     takes in one cluster's sum after the other, None where their order cannot matter.  ``narrow``: width and policy of
-    the accumulator.  ``order`` permutes a result (N, ...), image by image; ``shown`` changes its written values.
+    the accumulator.  ``kept``: ``channel``, ``pixel`` or ``image``, over which it goes on adding without being cleared.
+    ``remembers``: something of one image comes into the next.  ``order`` permutes a result (N, ...), image by image;
+    ``shown`` changes its written values.
     """
 
     case: Case
@@ -155,6 +157,8 @@ class Machine:
     origin: tuple[int, int] = (0, 0)
     fill: Any = 0
     add: Add | None = None
+    kept: str | None = None
+    remembers: bool = False
     pool: Pool = plain_pool
     total: Callable[[Parts], np.ndarray] = plain_total
     codes: Callable[[Parts, np.ndarray], np.ndarray] = plain_codes
@@ -246,16 +250,25 @@ def _computed(machine: Machine, stages: Sequence[str], where: np.ndarray | None)
     acc = accumulators(machine, where)
     if not OPS[machine.case.layer.op].ACCUMULATES:
         return dict.fromkeys(stages, acc)
-    found = {"accumulator": acc}
-    if machine.step is not None and {"total", "code"} & {*stages}:
-        parts = _parts(machine, machine.step, acc, where)
-        total = machine.total(parts)
-        found |= {"total": total, "code": np.asarray(machine.codes(parts, total), np.int64)}
+    if {"total", "code"}.isdisjoint(stages):
+        return {"accumulator": acc}
+    found = stages_at(machine, acc, where)
     return {stage: found[stage] for stage in stages}
+
+
+def stages_at(machine: Machine, acc: np.ndarray, where: np.ndarray | None) -> dict[str, np.ndarray]:
+    """All stages of given accumulators, at the flat positions ``where`` or everywhere: {stage: int64}."""
+    if machine.step is None:
+        return {"accumulator": acc}
+    parts = _parts(machine, machine.step, acc, where)
+    total = machine.total(parts)
+    return {"accumulator": acc, "total": total, "code": np.asarray(machine.codes(parts, total), np.int64)}
 
 
 def accumulators(machine: Machine, where: np.ndarray | None) -> np.ndarray:
     """The sums, as the accumulator holds them: int64 (S,) or (N, ...)."""
+    if machine.kept is not None:
+        return _kept(machine, where)
     if machine.op == "conv":
         acc = _conv(machine) if where is None else _in_blocks(_conv_at, machine, where)
     elif machine.op in POOLS:
@@ -271,12 +284,21 @@ def accumulators(machine: Machine, where: np.ndarray | None) -> np.ndarray:
     return acc.astype(np.int64)
 
 
+def _kept(machine: Machine, where: np.ndarray | None) -> np.ndarray:
+    """Sums of an accumulator that is not cleared: each contains those before it."""
+    sums = accumulators(replace(machine, kept=None), None)
+    runs = sums.reshape(len(sums), -1, sums.shape[-1])
+    runs = np.cumsum(runs, axis={"image": 0, "pixel": 1, "channel": 2}[str(machine.kept)])
+    bits, policy = machine.narrow or (32, "wrap")
+    held, _ = confine(runs.reshape(sums.shape), bits, "wrap" if policy == "error" else policy)
+    return (held if where is None else held.reshape(-1)[where]).astype(np.int64)
+
+
 def requantized(machine: Machine, acc: np.ndarray) -> np.ndarray:
     """The codes of other accumulators, all of them: int64 (N, ...).  RangeError where there is no requantization."""
     if machine.step is None:
         raise RangeError(f"layer {machine.case.layer.name!r} gives accumulators and requantizes nothing")
-    parts = _parts(machine, machine.step, acc, None)
-    return np.asarray(machine.codes(parts, machine.total(parts)), np.int64)
+    return stages_at(machine, acc, None)["code"]
 
 
 def taps(machine: Machine) -> int:
@@ -284,7 +306,7 @@ def taps(machine: Machine) -> int:
     if machine.op == "conv":
         return int(np.prod(machine.constants["weight"].shape[1:]))
     if machine.op in POOLS:
-        return int(np.prod(_kernel(machine)))
+        return int(np.prod(kernel(machine)))
     return 1
 
 
@@ -319,7 +341,8 @@ def _in_blocks(function: Callable, machine: Machine, where: np.ndarray) -> np.nd
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _kernel(machine: Machine) -> tuple[int, int]:
+def kernel(machine: Machine) -> tuple[int, int]:
+    """Rows and columns of the window of a conv or a pool."""
     if machine.op == "conv":
         return machine.constants["weight"].shape[2:]
     return machine.attributes["kernel_shape"]
@@ -328,7 +351,7 @@ def _kernel(machine: Machine) -> tuple[int, int]:
 def _rows(machine: Machine, axis: int, positions: np.ndarray) -> np.ndarray:
     """Rows (axis 0) or columns (axis 1) of the input under the windows at ``positions``: (S,) -> (S, K)."""
     start = positions * machine.attributes["strides"][axis] - machine.attributes["pads"][axis] + machine.origin[axis]
-    return start[:, None] + np.arange(_kernel(machine)[axis])
+    return start[:, None] + np.arange(kernel(machine)[axis])
 
 
 def _windows_at(machine: Machine, images, rows, columns, channels) -> tuple[np.ndarray, np.ndarray]:
@@ -408,7 +431,7 @@ def _padded(machine: Machine) -> np.ndarray:
     x = machine.operands[0]
     _, out_h, out_w, _ = _hwc(machine)
     rows, columns = (
-        np.arange((count - 1) * machine.attributes["strides"][axis] + _kernel(machine)[axis])
+        np.arange((count - 1) * machine.attributes["strides"][axis] + kernel(machine)[axis])
         + machine.origin[axis] - machine.attributes["pads"][axis]
         for axis, count in enumerate((out_h, out_w))
     )  # fmt: skip

@@ -1,16 +1,13 @@
 """Which stage of which layer of two dumps meets which, and all that is wrong before a single integer is read.
 
-Nothing is reshaped, broadcast, cut or left out in silence: what cannot be compared is a problem, unless the layer was
-excluded by name.
+Nothing is broadcast, cut or left out in silence: what cannot be compared is a problem, unless the layer was excluded by
+name.  A stage that one side dumped of no layer at all is not judged; one that it dumped of some is missing of others.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +17,14 @@ from ..errors import RangeError
 from ..network.hdf5 import printable, shown
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
-from .dump import RESULT, Dump, Values, by_order
+from .axes import orders_between
+from .dump import RESULT, Array, Damaged, Dump, Values, by_order
+from .names import bare, dut_names, means, some
+from .same_files import copies, same_file, shared
 
-BROKEN, EXCLUDED, SKIPPED = "not comparable", "excluded", "not compared"  # verdicts without a comparison
+MISSING, UNKNOWN, DAMAGED, BROKEN = "missing", "unknown", "damaged", "not comparable"  # failures without a comparison
+EXCLUDED, SKIPPED = "excluded", "not compared"  # no failures
 BLOCK_BYTES = 1 << 24
-_SAME_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,28 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why a stage cannot be compared; ``verdict`` is one of the failures."""
+
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Pair:
-    """One layer of both dumps: the stages to compare, with what is wrong with those that cannot be."""
+    """One layer of both dumps: the stages to compare, with what is wrong with those that cannot be.
+
+    hint: what may be meant where a layer is unknown.
+    """
 
     layer: str
     dut_name: str | None
     verdict: str | None
     why: str | None
     stages: Mapping[str, tuple[Values, Values]] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, Problem] = field(default_factory=dict)
     ends: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    hint: str | None = None
 
     @property
     def megabytes(self) -> int:
@@ -76,8 +88,38 @@ def bytes_of(values: Values) -> int:
     return size
 
 
+@dataclass(frozen=True, eq=False)
+class OneImage:
+    """Values of a single image that were dumped without an image axis."""
+
+    values: Values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(1, ...)."""
+        return (1, *self.values.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored."""
+        return self.values.dtype
+
+    @property
+    def chunk_rows(self) -> int:
+        """One image."""
+        return 1
+
+    def read(self, start: int, stop: int) -> Array:
+        """Images start..stop-1."""
+        return self.values.read(0, self.values.shape[0])[None][start:stop]
+
+
 class Plan:
-    """Which stage of which layer meets which; all that is wrong before a single integer was read."""
+    """Which stage of which layer meets which; all that is wrong before a single integer was read.
+
+    unjudged: the stages that the DUT, or the golden, has of no layer at all.  A trace or a pack holds what was asked
+    for: what more the DUT has is not judged either.
+    """
 
     def __init__(self, golden: Dump, dut: Dump, rules: Rules, network: IntNetwork | None) -> None:
         self.rules = rules
@@ -85,25 +127,68 @@ class Plan:
         self.problems: list[str] = []
         self.first_image = first_image_of(golden, dut)
         self.images = next((d.images for d in (dut, golden) if d.images is not None), None)
-        self.notes: tuple[str, ...] = tuple(_notes(golden, dut))
+        self.notes: tuple[str, ...] = (*golden.notes, *dut.notes, *copies(golden, dut))
         self.other_model = self._check_dumps(golden, dut)
-        self.dut_names = _dut_names(golden, dut, rules)
-        self.golden_stages = {name: _named(golden.arrays[name], network, name) for name in golden.layers}
+        of_network = [layer.name for layer in network.layers] if network is not None else []
+        self.dut_names = dut_names([*dict.fromkeys([*golden.layers, *of_network])], dut.layers, rules.names)
         back = {there: here for here, there in self.dut_names.items()}
+        self.golden_stages = {name: _named(golden.arrays[name], network, name) for name in golden.layers}
         self.dut_stages = {
             back.get(name, name): _named(dut.arrays[name], network, back.get(name, name)) for name in dut.layers
         }
-        known = {*self.golden_stages, *self.dut_stages, *(layer.name for layer in (network.layers if network else ()))}
-        self._check_rules(known)
-        order = _order(golden, dut, network, self.golden_stages, self.dut_stages)
+        self._check_rules({*self.golden_stages, *self.dut_stages, *of_network})
+        self._pair_stages()
+        self._golden_is_chosen = golden.ordered
+        self.unjudged = {"DUT": self._absent(self.dut_stages), "golden": self._absent(self.golden_stages)}
+        self.notes += tuple(self._extra())
+        order = _order(golden, dut, of_network, self.golden_stages, self.dut_stages)
         self.pairs = [self._pair(name) for name in order]
+
+    def _pair_stages(self) -> None:
+        """Give the stages of both sides the same names, and single images their axis."""
+        without_axis = False
+        for layer in {*self.golden_stages} & {*self.dut_stages}:
+            golden, dut = _paired(self.golden_stages[layer], self.dut_stages[layer])
+            single = {stage for stage in {*golden} & {*dut} if golden[stage].shape == (1, *dut[stage].shape)}
+            without_axis |= bool(single)
+            self.golden_stages[layer] = dict(golden)
+            self.dut_stages[layer] = {stage: OneImage(v) if stage in single else v for stage, v in dut.items()}
+        if without_axis:
+            self.notes += ("the DUT's arrays have no axis of images, they are taken for the golden's one image",)
+
+    def _absent(self, one: Mapping[str, Mapping[str, Values]]) -> tuple[str, ...]:
+        """Stages that the other side has and ``one`` of no layer; accumulators that are a layer's result are apart."""
+        if self.rules.stages is not None:
+            return ()
+        both = {*self.golden_stages} & {*self.dut_stages}
+        known = {stage for layer in both for stage in (*self.golden_stages[layer], *self.dut_stages[layer])}
+        dumped = {stage for layer in both for stage in one[layer] if not self._is_result(layer, stage)}
+        return tuple(by_order(dict.fromkeys(known - dumped))) if both else ()
+
+    def _extra(self) -> Iterator[str]:
+        """A note of the stages that a golden written by refengine holds of some layers and not of these."""
+        places = [
+            f"{layer} {stage}"
+            for layer, golden in self.golden_stages.items()
+            for stage in self.dut_stages.get(layer, {})
+            if self._golden_is_chosen and stage not in golden and stage not in self.unjudged["golden"]
+        ]
+        if places and self.rules.stages is None:
+            yield f"{some(places, 4)}: not in the golden, not judged"
+
+    def _is_result(self, layer: str, stage: str) -> bool:
+        """Whether a layer ends in these accumulators."""
+        stages = dict(self.golden_stages.get(layer, {}))
+        if not any("code" in held for held in self.golden_stages.values()):
+            stages |= self.dut_stages.get(layer, {})
+        return stage == "accumulator" == result_of(stages, self.network, layer)
 
     def _check_dumps(self, golden: Dump, dut: Dump) -> bool:
         """Note what is wrong with the dumps as wholes; True if ``network`` is not that of the dumps."""
         network = self.network
         if golden.path is not None and dut.path is not None and same_file(golden.path, dut.path):
             self.problems.append(f"{dut.file} is the golden itself: nothing was tested")
-        for one, other in _shared(dut, golden):
+        for one, other in shared(dut, golden):
             self.problems.append(f"{printable(one)} is the same file as {printable(other)}: nothing was tested there")
         hashes = [(f"the golden {golden.file}", golden.model_hash), (f"the DUT {dut.file}", dut.model_hash)]
         hashes += [("the model", network.hash)] if network is not None else []
@@ -122,10 +207,13 @@ class Plan:
     def _check_rules(self, known: set[str]) -> None:
         for pattern in self.rules.exclude:
             if not any(means(pattern, name) for name in known):
-                raise RangeError(f"--exclude {shown(pattern)} means no layer; layers: {_list(sorted(known))}")
+                raise RangeError(f"--exclude {shown(pattern)} means no layer; layers: {some(sorted(known))}")
+        dumped = {stage for one in (self.golden_stages, self.dut_stages) for held in one.values() for stage in held}
         for stage in self.rules.stages or ():
             if stage not in (*STAGES, RESULT):
-                raise RangeError(f"stage {shown(stage)} is unknown; stages: {', '.join(STAGES)}, {RESULT}")
+                there = ", ".join(by_order(dict.fromkeys(dumped)))
+                stages = ", ".join((*STAGES, RESULT))
+                raise RangeError(f"--stage {shown(stage)} is no stage; stages: {stages}; in these dumps: {there}")
 
     def excluded(self, layer: str) -> bool:
         """Whether a layer was excluded by name."""
@@ -134,7 +222,8 @@ class Plan:
     def chosen(self, layer: str, stages: Mapping[str, Values]) -> set[str]:
         """Those of a layer's stages that are to be compared."""
         if self.rules.stages is None:
-            return {*stages}
+            unjudged = {stage for absent in self.unjudged.values() for stage in absent}
+            return {stage for stage in stages if stage not in unjudged or self._is_result(layer, stage)}
         wanted = {*self.rules.stages}
         if RESULT in wanted:
             wanted.add(result_of(stages, self.network, layer))
@@ -153,35 +242,66 @@ class Plan:
         if self.excluded(layer):
             return Pair(layer, dut_name, EXCLUDED, "excluded by name")
         if golden is None and dut is None:
-            return Pair(layer, dut_name, SKIPPED, "dumped by neither")
-        if dut is None:
-            return Pair(layer, None, BROKEN, f"the DUT has no layer {shown(dut_name)}")
+            return Pair(layer, dut_name, SKIPPED, "in neither dump")
+        if golden is None and self._golden_is_chosen and self.network is not None and layer in self.network.shapes:
+            return Pair(layer, dut_name, SKIPPED, "not in the golden")
         if golden is None:
-            return Pair(layer, dut_name, BROKEN, "the golden has no such layer, the DUT has")
-        golden, dut = _paired(golden, dut)
-        wanted = self.chosen(layer, golden) | self.chosen(layer, dut)
+            return Pair(layer, dut_name, UNKNOWN, "not in the golden", hint=self._hint(dut_name, dut or {}))
+        wanted = self.chosen(layer, golden)
+        if not self._golden_is_chosen:
+            wanted |= self.chosen(layer, dut or {})
         if not wanted:
-            return Pair(layer, dut_name, SKIPPED, f"has none of the chosen stages, it has {', '.join(golden)}")
+            return Pair(layer, dut_name, SKIPPED, f"only {', '.join(golden)} there")
+        if dut is None:
+            return Pair(layer, None, MISSING, "not in the dump of the DUT")
         stages, problems = {}, {}
         for stage in by_order(dict.fromkeys(wanted)):
-            if stage not in dut:
-                problems[stage] = f"the DUT has no stage {stage}"
-            elif stage not in golden:
-                problems[stage] = f"the golden has no stage {stage}, the DUT has"
+            problem = self._problem(golden.get(stage), dut.get(stage))
+            if problem is not None:
+                problems[stage] = problem
             else:
-                problem = self._unlike(golden[stage], dut[stage])
-                if problem is None:
-                    stages[stage] = (golden[stage], dut[stage])
-                else:
-                    problems[stage] = problem
+                stages[stage] = (golden[stage], dut[stage])
         ends = {stage: self._ends(layer, stage, pair[0].dtype) for stage, pair in stages.items()}
         return Pair(layer, dut_name, None, None, stages, problems, ends)
 
+    def _hint(self, dut_name: str, dut: Mapping[str, Values]) -> str:
+        """Which layers of the golden an unknown one may be: those of its shape that the DUT has not."""
+        shapes = {values.shape[1:] for values in dut.values()} | {values.shape for values in dut.values()}
+        alike = [
+            layer
+            for layer, stages in self.golden_stages.items()
+            if layer not in self.dut_stages and any(values.shape[1:] in shapes for values in stages.values())
+        ]
+        called_so = [layer for layer in alike if layer in dut_name] or [n for n in alike if bare(n) in dut_name]
+        if called_so:
+            likely = max(called_so, key=lambda name: len(bare(name)))
+            return f"--map {printable(likely)}={printable(dut_name)} compares it with the layer of that name"
+        found = f": of its shape the DUT lacks {some(alike, 6)}" if alike else ""
+        return f"--map GOLDEN={printable(dut_name)} says which layer it is{found}"
+
+    def _problem(self, golden: Values | None, dut: Values | None) -> Problem | None:
+        """Why one stage of both sides cannot be compared."""
+        if dut is None:
+            of_others = ", which has it of other layers" if self.rules.stages is None else ""
+            return Problem(MISSING, f"not in the dump of the DUT{of_others}")
+        if golden is None:
+            return Problem(MISSING, "not in the golden, the DUT has it")
+        for values in (golden, dut):
+            if isinstance(values, Damaged):
+                return Problem(DAMAGED, values.why)
+        why = self._unlike(golden, dut)
+        return None if why is None else Problem(BROKEN, why)
+
     def _unlike(self, golden: Values, dut: Values) -> str | None:
-        if golden.shape[1:] != dut.shape[1:]:
-            return f"has shape {_times(dut.shape[1:])}, the golden {_times(golden.shape[1:])}"
+        one, axes = golden.shape[1:], _axes(golden, dut)
+        if dut.shape == one:
+            return f"has shape {_times(dut.shape)} and no axis of images, the golden {_images(golden.shape[0])}"
+        if len(dut.shape) != len(golden.shape):
+            return f"has shape {_times(dut.shape)}, the golden {_times(golden.shape)}{axes}"
+        if one != dut.shape[1:]:
+            return f"has shape {_times(dut.shape[1:])}, the golden {_times(one)}{axes}"
         if golden.shape[0] != dut.shape[0]:
-            return f"has {dut.shape[0]} images, the golden {golden.shape[0]}"
+            return f"has {_images(dut.shape[0])}, the golden {golden.shape[0]}"
         if golden.dtype != dut.dtype and not self.rules.any_integer_type:
             return f"holds {dut.dtype}, the golden {golden.dtype} (--any-integer-type compares the values)"
         return None
@@ -200,36 +320,17 @@ class Plan:
         return lo, hi, bits
 
 
-def means(pattern: str, name: str) -> bool:
-    """Whether a name or shell pattern means a layer, with or without the layer's number."""
-    return pattern in (name, _bare(name)) or fnmatchcase(name, pattern) or fnmatchcase(_bare(name), pattern)
+def _axes(golden: Values, dut: Values) -> str:
+    """What is to be said where only the axes lie otherwise."""
+    for letters, shape in (("N", dut.shape[1:]), ("", dut.shape)):
+        for order in orders_between(shape, golden.shape[1:])[:1]:
+            name = f"{letters}{order}"
+            return f": these are the axes {' '.join(name)}, --order {name} reads them"
+    return ""
 
 
-def _bare(name: str) -> str:
-    number, _, rest = name.partition("_")
-    return rest if number.isdigit() else name
-
-
-def _dut_names(golden: Dump, dut: Dump, rules: Rules) -> dict[str, str]:
-    """``rules.names``, once each is known to mean a layer of either side."""
-    there: dict[str, str] = {}
-    for here, name in rules.names.items():
-        found = [layer for layer in golden.layers if here in (layer, _bare(layer))]
-        if len(found) != 1:
-            raise RangeError(f"--map {shown(here)}: the golden has {len(found)} such layers: {_list(golden.layers)}")
-        if name not in dut.layers:
-            raise RangeError(f"--map {shown(here)}: the DUT has no layer {shown(name)}: {_list(dut.layers)}")
-        if found[0] in there or name in there.values():
-            raise RangeError(f"--map {shown(here)}={shown(name)}: one of the two is mapped twice")
-        there[found[0]] = name
-    taken = {*there.values()} & {layer for layer in golden.layers if layer not in there} & {*dut.layers}
-    if taken:
-        raise RangeError(f"--map: the golden has a layer {shown(min(taken))} of its own, map that one too")
-    return there
-
-
-def _list(names: Sequence[str]) -> str:
-    return printable(", ".join(names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def _named(stages: Mapping[str, Values], network: IntNetwork | None, layer: str) -> dict[str, Values]:
@@ -271,52 +372,11 @@ def _paired(
 
 
 def _order(
-    golden: Dump,
-    dut: Dump,
-    network: IntNetwork | None,
-    golden_stages: Mapping[str, Any],
-    dut_stages: Mapping[str, Any],
+    golden: Dump, dut: Dump, known: Iterable[str], golden_stages: Mapping[str, Any], dut_stages: Mapping[str, Any]
 ) -> list[str]:
-    """All layers in order of execution, as far as network, golden or DUT know it."""
-    known = [layer.name for layer in network.layers] if network is not None else []
+    """All layers in order of execution, as far as the network's ``known`` layers, golden or DUT tell it."""
     dumped = [*golden_stages, *dut_stages] if golden.ordered or not dut.ordered else [*dut_stages, *golden_stages]
     return list(dict.fromkeys([*known, *dumped]))
-
-
-def _notes(golden: Dump, dut: Dump) -> Iterator[str]:
-    if golden.path is None or dut.path is None or same_file(golden.path, dut.path):
-        return
-    if same_content(golden.path, dut.path):
-        yield f"{dut.file} and {golden.file} are byte for byte the same file: make sure that the DUT is no copy"
-
-
-def _shared(dut: Dump, golden: Dump) -> Iterator[tuple[Path, Path]]:
-    """Files of two folders that are one file, under whatever names."""
-    known = {_identity(path): path for path in (golden.files or {}).values()}
-    for path in (dut.files or {}).values():
-        if _identity(path) in known and dut.path != golden.path:
-            yield path, known[_identity(path)]
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def same_file(one: Path, other: Path) -> bool:
-    """Whether both exist and are one file."""
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
-
-
-def same_content(one: Path, other: Path) -> bool:
-    """Whether two regular files hold the same bytes; read only as far as they do."""
-    if not (one.is_file() and other.is_file()) or one.stat().st_size != other.stat().st_size:
-        return False
-    with open(one, "rb") as a, open(other, "rb") as b:
-        while block := a.read(_SAME_BYTES):
-            if block != b.read(_SAME_BYTES):
-                return False
-    return True
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -1,21 +1,155 @@
-"""What a comparison found, in sentences and in the plain data of a JSON report."""
+"""What a comparison found, in sentences; the last ones are those to be read first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from ..network.hdf5 import printable
-from ..vectors.reader import Address
-from .compare import CONTRADICTION, CULPRIT, ECHO, Comparison, LayerReport, StageReport
+from .compare import CONTRADICTION, CULPRIT, ECHO, Comparison, LayerReport
 from .difference import Difference, Element, as_binary, as_hex, class_name
+from .dump import Dump, by_order
+from .names import some
+from .pairs import SKIPPED
 from .seeds import SEEDS
-from .self_test import CANNOT_TELL, COPIED, SelfTest
+from .self_test import Missed, SelfTest
 
 _BINARY_UP_TO = 32
+_HINTS = 4
+_REASONS = 8
 
-Figures = dict[str, Any]
-AddressOf = Callable[..., Address | None]
+# ------------------------------------------------------------------------------------------------------- a whole dump
+
+
+def report_lines(comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[str]:
+    """Everything but the table: what was left out, what is wrong around the culprit, and last the culprit itself."""
+    yield from (f"note: {note}" for note in comparison.notes)
+    yield from _not_judged(comparison)
+    yield from (f"problem: {problem}" for problem in comparison.problems)
+    yield from _not_compared(comparison)
+    main = _main(comparison)
+    others = [layer for layer in comparison.layers if layer is not main and layer.verdict in (CULPRIT, CONTRADICTION)]
+    said = 0 if comparison.explanation is not None else _REASONS
+    for layer in others[:said]:
+        yield next(layer_sentences(layer, comparison))
+        if layer.cause is not None:
+            yield f"  cause: {printable(layer.cause.sentence)}"
+    if others[said:]:
+        yield f"{_layers([layer.layer for layer in others[said:]])}: not what the inputs give that the DUT dumped"
+    echoes = [layer.layer for layer in comparison.layers if layer.verdict == ECHO and layer is not main]
+    if echoes:
+        yield f"{_layers(echoes)}: passing an earlier error on, right for the inputs that the DUT dumped"
+    yield count_sentence(comparison)
+    if main is not None:
+        yield from _culprit(main, comparison, golden, dut)
+    if comparison.explanation is not None:
+        yield f"best explanation: {explanation_sentence(comparison)}"
+
+
+def _main(comparison: Comparison) -> LayerReport | None:
+    """The layer to look at: the first that goes wrong by itself, otherwise the first that differs."""
+    if comparison.culprits:
+        return comparison.culprits[0]
+    return None if comparison.first is None else comparison.first[0]
+
+
+def _not_judged(comparison: Comparison) -> Iterator[str]:
+    """What is no failure although nothing was compared, a line for each reason."""
+    for side, stages in comparison.unjudged.items():
+        if stages:
+            plural = "s" if len(stages) > 1 else ""
+            judged = {stage.stage for layer in comparison.layers for stage in layer.stages}
+            every = ",".join(by_order(dict.fromkeys({*stages, *judged})))
+            demand = f" (--stage {every} demands {'them' if plural else 'it'})" if side == "DUT" else ""
+            place = "the dump" if side == "DUT" else "the golden"
+            yield f"stage{plural} {', '.join(stages)}: not in {place}, not judged{demand}"
+    reasons: dict[str, list[str]] = {}
+    for layer in comparison.layers:
+        if not layer.fails and layer.why is not None:
+            reasons.setdefault(layer.why + (", not judged" if layer.verdict == SKIPPED else ""), []).append(layer.layer)
+    for why, layers in reasons.items():
+        yield f"{_layers(layers)}: {printable(why)}"
+
+
+def _not_compared(comparison: Comparison) -> Iterator[str]:
+    """Failures without a comparison, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for layer in comparison.layers:
+        if layer.fails and not layer.stages and layer.why is not None:
+            reasons.setdefault(layer.why, []).append(layer.layer)
+    for why, layers in reasons.items():
+        yield f"{_layers(layers)}: {printable(why)}"
+    hints = [layer.hint for layer in comparison.layers if layer.hint is not None]
+    yield from (f"  {hint}" for hint in hints[:_HINTS])
+    stages: dict[str, list[str]] = {}
+    for layer in comparison.layers:
+        for stage in layer.stages:
+            if stage.problem is not None:
+                stages.setdefault(stage.problem.why, []).append(f"{layer.layer} {stage.stage}")
+    for why, places in [*stages.items()][:_REASONS]:
+        yield f"{some(places, 4)}: {printable(why)}"
+    if len(stages) > _REASONS:
+        yield f"and {len(stages) - _REASONS} more such reasons (--json has them all)"
+
+
+def _layers(names: list[str]) -> str:
+    return f"layer{'s' if len(names) > 1 else ''} {some(names, 4)}"
+
+
+def count_sentence(comparison: Comparison) -> str:
+    """How much was compared, and how much of it differs."""
+    stages = [stage.entire for layer in comparison.layers for stage in layer.stages if stage.entire is not None]
+    values, different = sum(one.values for one in stages), sum(one.different for one in stages)
+    compared = len(comparison.compared)
+    images = f"{comparison.images} image{'s' if comparison.images != 1 else ''} from {comparison.first_image}"
+    if comparison.equal:
+        return f"EQUAL: {compared} layer{'s' if compared != 1 else ''}, {values:,} values, {images}"
+    wrong = sum(layer.first() is not None for layer in comparison.layers)
+    others = sum(layer.fails for layer in comparison.layers) - wrong - _contradictions(comparison)
+    share = (
+        f"{different:,} of {values:,} values differ, in {wrong} of {compared} layers"
+        if compared
+        else "nothing compared"
+    )
+    not_comparable = f"; {others} layer{'s' if others != 1 else ''} not or not wholly compared" if others else ""
+    return f"DIFFERENT: {share}{not_comparable}; {images}"
+
+
+def _contradictions(comparison: Comparison) -> int:
+    return sum(layer.verdict == CONTRADICTION for layer in comparison.layers)
+
+
+def explanation_sentence(comparison: Comparison) -> str:
+    """How the dump lies, and how much that explains."""
+    found = comparison.explanation
+    if found is None:
+        return "none"
+    return (
+        f"{found.sentence}; so read, {found.equal} of {found.changed} layers are equal (in the images that were tried)"
+    )
+
+
+def _culprit(layer: LayerReport, comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[str]:
+    """The layer, its first element, where that lies, and the cause."""
+    stage = layer.first()
+    if layer.verdict == CULPRIT:
+        yield f"culprit: {next(layer_sentences(layer, comparison))}"
+    if stage is None or stage.entire is None or stage.entire.first is None:
+        return
+    element = stage.entire.first
+    yield f"{printable(layer.layer)} {stage.stage}: {_counted(stage.entire)}"
+    yield f"first difference: layer {printable(layer.layer)}, stage {stage.stage}"
+    yield f"  {element_sentence(element, comparison)}"
+    for who, dump, name in (("golden", golden, layer.layer), ("DUT", dut, layer.dut_name or layer.layer)):
+        address = dump.address_of(name, stage.stage, *element.index)
+        if address is not None:
+            yield f"  {who}: {dump.file}/{printable(address.file)}, word {address.word}, bit {address.bit}"
+    if layer.cause is not None:
+        yield f"cause: {printable(layer.layer)}: {printable(layer.cause.sentence)}"
+    elif not comparison.network:
+        yield "cause: not looked for, --model MODEL.h5 recomputes each layer"
+
+
+# --------------------------------------------------------------------------------------------------------- one layer
 
 
 def layer_sentences(layer: LayerReport, comparison: Comparison) -> Iterator[str]:
@@ -24,26 +158,31 @@ def layer_sentences(layer: LayerReport, comparison: Comparison) -> Iterator[str]
     if layer.verdict == CULPRIT:
         stage = layer.first("single")
         if stage is not None and stage.single is not None:
-            of = f"{stage.single.different} of {stage.single.values}"
+            of = f"{stage.single.different:,} of {stage.single.values:,}"
             yield f"{name} goes wrong by itself: its {stage.stage} differs in {of} from what its own inputs give"
         if layer.cause is not None:
             yield f"{name}: {printable(layer.cause.sentence)}"
     elif layer.verdict == ECHO:
         yield f"{name} only passes on an earlier error: from its own inputs it computes the right numbers"
     elif layer.verdict == CONTRADICTION:
-        yield (
-            f"{name} equals the golden, but not what the network computes from the DUT's own inputs: "
-            "the dump of an input is not what the layer read, or the golden is not this network's"
-        )
+        yield f"{name} equals the golden, {_contradicted(layer)}"
     for report in layer.stages:
         if report.problem is not None:
-            yield f"{name} {report.stage}: {report.problem}"
+            yield f"{name} {report.stage}: {printable(report.problem.why)}"
         elif report.entire is not None and report.entire.different:
             yield f"{name} {report.stage}: {_counted(report.entire)}"
             if report.entire.first is not None:
                 yield f"{name} {report.stage}: first at {element_sentence(report.entire.first, comparison)}"
     if layer.fails and layer.why is not None and not layer.stages:
-        yield f"{name}: {layer.why}"
+        yield f"{name}: {layer.why}" + (f"; {layer.hint}" if layer.hint is not None else "")
+
+
+def _contradicted(layer: LayerReport) -> str:
+    """Which of a layer's inputs cannot be what it read."""
+    if not layer.blamed:
+        return "but that does not follow from the DUT's inputs, equal as they are: the golden is not this network's"
+    inputs = ", ".join(map(printable, layer.blamed))
+    return f"but that does not follow from its input {inputs} as the DUT dumped it: this is not what the layer read"
 
 
 def element_sentence(element: Element, comparison: Comparison | None = None) -> str:
@@ -82,7 +221,7 @@ def place(index: tuple[int, ...]) -> str:
 
 def _counted(difference: Difference) -> str:
     sizes = ", ".join(f"{class_name(smallest)}: {count}" for smallest, count in difference.histogram)
-    share = f"{difference.different} of {difference.values} differ, by {difference.largest} at most ({sizes})"
+    share = f"{difference.different:,} of {difference.values:,} differ, by {difference.largest} at most ({sizes})"
     low_golden, high_golden, low_got, high_got = difference.ends
     ends = []
     if low_golden or high_golden:
@@ -92,129 +231,26 @@ def _counted(difference: Difference) -> str:
     return "; ".join([share, *ends])
 
 
-# ---------------------------------------------------------------------------------------------------------------- JSON
+# ------------------------------------------------------------------------------------------------------- the self-test
 
 
-def figures(comparison: Comparison, golden: AddressOf | None = None, dut: AddressOf | None = None) -> Figures:
-    """Everything, in types that JSON knows; ``golden`` and ``dut`` tell the address of an integer in a vector pack."""
-    first = comparison.first
-    return {
-        "golden": comparison.golden,
-        "dut": comparison.dut,
-        "model_hash": comparison.model_hash,
-        "equal": comparison.equal,
-        "images": comparison.images,
-        "first_image": comparison.first_image,
-        "layers_compared": len(comparison.compared),
-        "values_compared": sum(s.entire.values for layer in comparison.layers for s in layer.stages if s.entire),
-        "problems": [*comparison.problems],
-        "notes": [*comparison.notes],
-        "first": None if first is None else _first(*first, golden, dut),
-        "culprits": [layer.layer for layer in comparison.culprits],
-        "layers": [_layer(layer) for layer in comparison.layers],
-    }
+def self_test_sentences(tested: SelfTest) -> Iterator[str]:
+    """What could not happen to this dump, and what the comparison would have passed; one sentence for each reason."""
+    yield from _by_reason("not applicable", tested.not_applicable)
+    untested: dict[str, list[str]] = {}
+    for layer, why in tested.untested.items():
+        untested.setdefault(why, []).append(layer)
+    for why, names in untested.items():
+        yield f"not applicable, {printable(why)}: everything in {some(names, 12)}"
+    yield from _by_reason("unnoticed", tested.missed)
 
 
-def _first(layer: LayerReport, stage: StageReport, golden: AddressOf | None, dut: AddressOf | None) -> Figures:
-    element = stage.entire.first if stage.entire is not None else None
-    found = _element(element) or {}
-    addresses = {}
-    for who, address_of, name in (("golden", golden, layer.layer), ("dut", dut, layer.dut_name)):
-        address = None if address_of is None or element is None else address_of(name, stage.stage, *element.index)
-        addresses[who] = None if address is None else address._asdict()
-    return {"layer": layer.layer, "stage": stage.stage, **found, "address": addresses}
-
-
-def _layer(layer: LayerReport) -> Figures:
-    return {
-        "name": layer.layer,
-        "dut_name": layer.dut_name,
-        "verdict": layer.verdict,
-        "why": layer.why,
-        "through": [*layer.through],
-        "cause": None if layer.cause is None else {**vars(layer.cause), "names": [*layer.cause.names]},
-        "stages": [
-            {
-                "stage": stage.stage,
-                "problem": stage.problem,
-                "entire": _difference(stage.entire),
-                "single": _difference(stage.single),
-            }
-            for stage in layer.stages
-        ],
-    }
-
-
-def _difference(difference: Difference | None) -> Figures | None:
-    if difference is None:
-        return None
-    ends = dict(zip(("golden_low", "golden_high", "dut_low", "dut_high"), difference.ends, strict=True))
-    return {
-        "values": difference.values,
-        "different": difference.different,
-        "largest": difference.largest,
-        "histogram": {class_name(smallest): count for smallest, count in difference.histogram},
-        "at_ends": ends,
-        "first": _element(difference.first),
-    }
-
-
-def _element(element: Element | None) -> Figures | None:
-    if element is None:
-        return None
-    bits = element.bits
-    return {
-        "index": [*element.index],
-        "golden": element.wanted,
-        "got": element.got,
-        "bits": bits,
-        "golden_hex": as_hex(element.wanted, bits),
-        "got_hex": as_hex(element.got, bits),
-        "golden_binary": as_binary(element.wanted, bits),
-        "got_binary": as_binary(element.got, bits),
-        "xor": as_hex(element.xor, bits),
-    }
-
-
-def self_test_figures(tested: SelfTest) -> Figures:
-    """What a self-test found, in types that JSON knows."""
-    return {
-        "passed": tested.passed,
-        "seeds": [
-            {
-                "name": seed.name,
-                "sentence": seed.sentence,
-                "caught": tested.caught[seed.name],
-                "unnoticed": [
-                    {"layer": one.layer, "stage": one.stage, "why": one.why}
-                    for one in tested.missed
-                    if one.seed == seed.name
-                ],
-            }
-            for seed in SEEDS.values()
-        ],
-        "untested": dict(tested.untested),
-        "cannot_tell": {"name": COPIED, "sentence": CANNOT_TELL, "stages": tested.cannot_tell},
-    }
-
-
-def unnoticed_sentences(tested: SelfTest) -> Iterator[str]:
-    """What a comparison would have passed, one sentence for each reason."""
+def _by_reason(head: str, faults: Iterable[Missed]) -> Iterator[str]:
     reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    for one in tested.missed:
+    for one in faults:
         layers, seeds = reasons.setdefault(one.why, ({}, {}))
         layers[f"{one.layer} {one.stage}"] = None
         seeds[one.seed] = None
     for why, (layers, seeds) in reasons.items():
         what = "everything" if len(seeds) == len(SEEDS) else ", ".join(seeds)
-        yield f"unnoticed, {printable(why)}: {what} in {_some(layers)}"
-    untested: dict[str, list[str]] = {}
-    for layer, why in tested.untested.items():
-        untested.setdefault(why, []).append(layer)
-    for why, names in untested.items():
-        yield f"unnoticed, {printable(why)}: everything in {_some(names)}"
-
-
-def _some(names: Iterable[str], most: int = 12) -> str:
-    listed = [printable(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+        yield f"{head}, {printable(why)}: {what} in {some([*layers], 12)}"

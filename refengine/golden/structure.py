@@ -15,6 +15,7 @@ from ..network.int_network import IntLayer
 _MODULI = (2, 4, 8, 16, 32, 64, 3, 5, 6, 7, 9, 10, 12)
 _WORD = 64
 _FEW = 4
+_STUCK = 8  # more bits than these say no more than that all values are alike
 _VARIED = 4  # different values that a block must hold before its repetition means anything
 
 STRUCTURES = {
@@ -110,8 +111,19 @@ def _stuck(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     ones = int(np.bitwise_or.reduce(~golden & got, None)) & always
     if not (zeros or ones) or not np.array_equal(got, (golden & ~zeros) | ones):
         return None
+    if _wires(zeros) + _wires(ones) > _STUCK:
+        return None
     parts = [f"{_bits(mask)} always {value}" for mask, value in ((zeros, 0), (ones, 1)) if mask]
     return Finding("stuck_bits", " and ".join(parts))
+
+
+def _wires(mask: int) -> int:
+    """How many bits a mask has, those that all repeat the sign counted once.
+
+    >>> _wires(0b101), _wires(-128)
+    (2, 1)
+    """
+    return mask.bit_count() if mask >= 0 else (~mask).bit_length() - (~mask).bit_count() + 1
 
 
 def _inverted(golden: np.ndarray, got: np.ndarray) -> Finding | None:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..numbers import requantize as numbers
 from ..numbers.arith import Arithmetic, fit, requantize_as
-from ..numbers.formats import CodeFormat
+from ..numbers.formats import INT8, CodeFormat
 from ..numbers.rounding import STOCHASTIC, round_shift
 from .machine import Machine, Parts, plain_codes, plain_rounding
 from .suspect_sums import Arrays, Fault, other_sign, wrapped
@@ -57,6 +58,12 @@ def offset_twice(parts: Parts, total: np.ndarray) -> np.ndarray:
     """Half a unit added once more before the shift."""
     half = (np.int64(1) << parts.step.shift) >> 1
     return plain_codes(parts, total + half)
+
+
+def offset_halved(parts: Parts, total: np.ndarray) -> np.ndarray:
+    """A quarter of a unit added, and the rest cut."""
+    quarter = (np.int64(1) << parts.step.shift) >> 2
+    return numbers.clip(round_shift(total + quarter, parts.step.shift, "floor"), parts.step)
 
 
 def product_rounded_first(mode: str | None) -> Codes:
@@ -123,6 +130,13 @@ def ends(lo: int, hi: int) -> Codes:
         return in_format(values, parts.step.format)
 
     return codes
+
+
+def ends_at_127(machine: Machine) -> Machine | None:
+    """Unsigned codes that end where signed ones do."""
+    if machine.step is None or machine.step.format.lo < 0 or machine.step.hi <= INT8.hi:
+        return None
+    return machine.stepping(hi=INT8.hi)
 
 
 def clipped_first(parts: Parts, total: np.ndarray) -> np.ndarray:
@@ -224,6 +238,15 @@ def cut_to(bits: int) -> Arrays:
 def low_bits(bits: int) -> Arrays:
     """The lowest ``bits`` bits of each multiplier."""
     return lambda values: values & ((1 << bits) - 1)
+
+
+def signed_multiplier(machine: Machine) -> Machine | None:
+    """The highest bit of the network's widest multiplier is a sign."""
+    steps = [layer.requantize for layer in machine.case.network.layers if layer.requantize is not None]
+    bits = max((int(step.multiplier.max()).bit_length() for step in steps), default=0)
+    if machine.step is None or bits < 2:
+        return None
+    return replace(machine, total=lambda parts: parts.acc * wrapped(parts.step.multiplier, bits) + parts.aligned)
 
 
 # ------------------------------------------------------------------------------------------------------------- residual

@@ -69,6 +69,19 @@ def other_sign(codes: np.ndarray, machine: Machine | None = None) -> np.ndarray:
     return codes.view(np.uint8 if codes.dtype == np.int8 else np.int8)
 
 
+def operand_of_other_sign(index: int) -> Fault:
+    """Operand ``index`` read as the other of int8 and uint8; a code that only passes leaves as the byte it was."""
+
+    def fault(machine: Machine) -> Machine | None:
+        changed = operand(other_sign, index)(machine)
+        if changed is None or machine.op != "maxpool":
+            return changed
+        signed = machine.operands[0].dtype == INT8.dtype
+        return replace(changed, shown=(*changed.shown, lambda values: wrapped(values, 8, signed)))
+
+    return fault
+
+
 def without_row(index: int) -> Callable[[np.ndarray, Machine], np.ndarray | None]:
     """Row ``index`` of every image reads as 0."""
 
@@ -403,6 +416,19 @@ def other_policy(machine: Machine) -> Machine | None:
 def full_width(machine: Machine) -> Machine | None:
     """The narrow accumulator is not narrow."""
     return None if machine.narrow is None else replace(machine, narrow=None)
+
+
+def not_cleared(axis: str) -> Fault:
+    """Each sum contains those before it, over channels, pixels or images."""
+
+    def fault(machine: Machine) -> Machine | None:
+        shape = (machine.case.count, *machine.case.shape)
+        runs = {"image": shape[0], "pixel": int(np.prod(shape[1:-1])), "channel": shape[-1]}
+        if machine.op != "conv" or runs[axis] == 1:
+            return None
+        return replace(machine, kept=axis, remembers=axis == "image")
+
+    return fault
 
 
 def clipped_each_time(bits: int) -> Fault:

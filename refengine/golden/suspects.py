@@ -7,6 +7,9 @@ gives None where the layer has nothing to which it could happen.  A new suspect 
     suspect_codes     rounding, clip, multiplier, shift, residual
     suspect_layout    the order in which a result was written
 
+``FAMILIES`` are suspects with open numbers (``golden/suspect_numbers.py``); a member is named ``tap_dropped=2,1``, and
+``named`` gives a suspect or a member by its name.
+
 Faults that need no recomputation, of memories and bits, are in ``golden/structure.py``.
 """
 
@@ -21,9 +24,11 @@ from . import suspect_codes as codes
 from . import suspect_layout as layout
 from . import suspect_sums as sums
 from .machine import Case, Machine, machine_of
+from .suspect_numbers import Clues, Family, families
 from .suspect_sums import Fault
 
-__all__ = ["GROUPS", "SUSPECTS", "Case", "Suspect", "faulty", "rows"]
+__all__ = ["FAMILIES", "GROUPS", "SUSPECTS", "Case", "Suspect", "candidates", "faulty", "is_suspect", "kind", "named",
+           "rows"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def _rounding() -> Iterator[tuple[str, str, Fault]]:
     sentence = "the product is computed in float32 and rounded half to even, as ONNX Runtime does"
     yield "rounds_as_onnxruntime", sentence, codes.coded(codes.computed_as("half_even", "float32"))
     yield "rounding_offset_twice", "half a unit is added once too often", codes.coded(codes.offset_twice)
+    sentence = "a quarter of a unit is added before the shift, not half of one"
+    yield "rounding_offset_halved", sentence, codes.coded(codes.offset_halved)
     cuts: tuple[tuple[str | None, str, str], ...] = (
         (None, "rounded", "rounded"),
         ("toward_zero", "cut", "cut toward zero"),
@@ -110,6 +117,7 @@ def _clip() -> Iterator[tuple[str, str, Fault]]:
     yield "upper_end_high", "the clip's upper end is one too high (128, 256)", codes.coded(codes.ends(0, 1))
     yield "lower_end_high", "the clip's lower end is one too high: a symmetric clip", codes.coded(codes.ends(1, 0))
     yield "lower_end_low", "the clip's lower end is one too low", codes.coded(codes.ends(-1, 0))
+    yield "upper_end_127", "unsigned codes saturate at 127, as signed ones do", codes.ends_at_127
     sentence = "saturates before rounding, and the rounding then adds to the end"
     yield "clips_before_rounding", sentence, codes.coded(codes.clipped_first)
     yield "relu_missing", "no ReLU: codes saturate as signed bytes", codes.activated(codes.activation_missing)
@@ -144,6 +152,8 @@ def _scale() -> Iterator[tuple[str, str, Fault]]:
     )
     yield "multiplier_cut_to_8", "multipliers keep their highest 8 bits", codes.multiplier(codes.cut_to(8))
     yield "multiplier_low_7_bits", "multipliers lose bit 7, taken for a sign", codes.multiplier(codes.low_bits(7))
+    sentence = "the highest bit of the multipliers is taken for a sign, and they become negative"
+    yield "multiplier_signed", sentence, codes.signed_multiplier
     yield "multiplier_1", "multipliers are missing (1)", codes.multiplier(np.ones_like)
 
 
@@ -189,6 +199,12 @@ def _accumulator() -> Iterator[tuple[str, str, Fault]]:
     for bits in (16, 20, 24):
         sentence = f"an accumulator of {bits} bits saturates after each cluster"
         yield f"accumulator_{bits}_stepwise", sentence, sums.clipped_each_time(bits)
+    for axis, what in (
+        ("channel", "from channel to channel of a pixel"),
+        ("pixel", "from pixel to pixel of a channel"),
+        ("image", "from image to image"),
+    ):
+        yield f"accumulator_kept_{axis}s", f"the accumulator is not cleared {what}", sums.not_cleared(axis)
     for bits in (8, 12, 16):
         for policy, what in (("wrap", "wrap"), ("saturate", "saturate")):
             sentence = f"cluster sums {what} in {bits} bits"
@@ -198,7 +214,7 @@ def _accumulator() -> Iterator[tuple[str, str, Fault]]:
 def _input() -> Iterator[tuple[str, str, Fault]]:
     for index, name in enumerate(("first", "second")):
         sentence = f"bytes of the {name} input extended with the wrong sign"
-        yield f"{name}_input_other_sign", sentence, sums.operand(sums.other_sign, index)
+        yield f"{name}_input_other_sign", sentence, sums.operand_of_other_sign(index)
     yield "input_last_row_missing", "the input's last row reads as 0", sums.operand(sums.without_row(-1))
     yield "input_first_row_missing", "the input's first row reads as 0", sums.operand(sums.without_row(0))
     yield "input_last_column_missing", "the input's last column reads as 0", sums.operand(sums.without_column(-1))
@@ -361,19 +377,59 @@ SUSPECTS = {
 }
 
 
+FAMILIES = {family.name: family for family in families()}
+
+
+def is_suspect(name: str) -> bool:
+    """Whether ``named`` knows the name."""
+    return name in SUSPECTS or kind(name) in FAMILIES
+
+
+def kind(name: str) -> str:
+    """The suspect, or of a member the family: what is wrong, without its numbers.
+
+    >>> kind("tap_dropped=2,1"), kind("bias_missing")
+    ('tap_dropped', 'bias_missing')
+    """
+    return name.split("=")[0]
+
+
+def named(name: str) -> Suspect:
+    """A suspect, or the member of a family that its numbers mean.
+
+    >>> named("tap_dropped=2,1").sentence
+    "the kernel's tap in row 2, column 1 is left out"
+    """
+    if name in SUSPECTS:
+        return SUSPECTS[name]
+    family, numbers = FAMILIES[kind(name)], [int(number) for number in name.partition("=")[2].split(",")]
+    return Suspect(name, family.words.format(*numbers), family.group, family.fault(*numbers))
+
+
+def candidates(clues: Clues) -> Iterator[Suspect]:
+    """All suspects, and of the families the members that a dump gives reason for."""
+    yield from SUSPECTS.values()
+    for family in FAMILIES.values():
+        for numbers in family.numbers(clues):
+            yield named(f"{family.name}={','.join(map(str, numbers))}")
+
+
 def faulty(case: Case, *names: str) -> Machine | None:
     """The layer with the faults of these suspects, one after the other; None where one cannot happen to it."""
     machine: Machine | None = machine_of(case)
     for name in names:
-        machine = None if machine is None else SUSPECTS[name](machine)
+        machine = None if machine is None else named(name)(machine)
     return machine
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """(group, name, sentence) of every suspect, for a table.
+    """(group, name, sentence) of every suspect and every family, group by group, for a table.
 
     >>> next(rows())
     ('rounding', 'rounds_floor', 'fractions are cut, the rounding offset is missing')
     """
-    for suspect in SUSPECTS.values():
-        yield suspect.group, suspect.name, suspect.sentence
+    every: list[Suspect | Family] = [*SUSPECTS.values(), *FAMILIES.values()]
+    for group in GROUPS:
+        for suspect in every:
+            if suspect.group == group:
+                yield group, suspect.name, suspect.sentence

@@ -57,6 +57,7 @@ def witness(network: IntNetwork, layer: IntLayer, end: str) -> Witness:
 
     NetworkError for a layer that does not accumulate.
     """
+    network.require_static("a witness")
     if not accumulates(layer):
         raise NetworkError(f"layer {layer.name!r} ({layer.op}) passes codes through, it has no worst sum")
     place, padded = _worst_place(network, layer, end)

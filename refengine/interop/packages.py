@@ -14,14 +14,14 @@ from ..errors import RefengineError
 EXTRA = 'pip install "refengine[bench]"'
 
 
-def package(name: str) -> Any:
-    """The module ``name`` of an optional package, imported in silence; RefengineError where that fails."""
+def package(name: str, needed: str = EXTRA) -> Any:
+    """The module ``name`` of an optional package, imported in silence; RefengineError, saying ``needed``, else."""
     try:
         with quiet():
             return import_module(name)
     except ImportError as error:
         reason = " ".join(str(error).split())[:200]
-        raise RefengineError(f"{name} cannot be imported ({reason}); needed: {EXTRA}") from error
+        raise RefengineError(f"{name} cannot be imported ({reason}); needed: {needed}") from error
 
 
 def installed(name: str) -> bool:

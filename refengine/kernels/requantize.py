@@ -1,6 +1,7 @@
 """The fixed-point rescale of ``numbers/requantize.py``: multiply, add the addend it is given, shift, clip.
 
-Which addend belongs to which value is ``numbers/rounding.py``'s table; this file holds no rule of rounding.
+Before it, where exponents are dynamic, a look at which bits the totals of each image occupy.  Which addend belongs to
+which value is ``numbers/rounding.py``'s table; this file holds no rule of rounding.
 """
 
 import numpy as np
@@ -30,3 +31,25 @@ def rescale(acc, residual, multiplier, shift, residual_shift, addends, lo, hi, c
                 above += 1
             codes[r, c] = value
     return below, above
+
+
+@jit
+def occupied(acc, residual, multiplier, shift, residual_shift, signed, bits):
+    """acc int32 (N, R, C), residual values like it or empty, parameters int64 (C) -> bits int64 (N).
+
+    The totals of an image, floored at their shift and or-ed: negative ones as their complement, or, unless ``signed``,
+    not at all.
+    """
+    for n in range(acc.shape[0]):
+        found = np.int64(0)
+        for r in range(acc.shape[1]):
+            for c in range(acc.shape[2]):
+                total = np.int64(acc[n, r, c]) * multiplier[c]
+                if residual.size:
+                    total += np.int64(residual[n, r, c]) << residual_shift[c]
+                floored = total >> shift[c]
+                if floored >= 0:
+                    found |= floored
+                elif signed:
+                    found |= ~floored
+        bits[n] = found

@@ -4,8 +4,10 @@ Speed, and the number of multiplications, depend on shapes and not on what was t
 weights.  They are drawn so that signals neither die nor explode: He's normal distribution, and batch norms whose mean
 and variance fit what arrives there if the numbers of a tensor were independent.
 
-A bottleneck halves the image in its 3x3 convolution (``resnet50``: version 1.5, as PyTorch, MLPerf and NVIDIA have it)
-or in its first 1x1 convolution (``resnet50-stride1x1``: version 1, as first published), which has fewer MACs.
+A bottleneck halves the image in its first 1x1 convolution (version 1, as first published) or in its 3x3 convolution
+(version 1.5, as PyTorch, MLPerf and NVIDIA have it), which takes more MACs.  ``-stride1x1`` and ``-stride3x3`` say
+which; a plain ``resnet50`` is the one that benchmarks mean, 3x3, and a plain ``resnet101`` the one whose
+multiplications Mellempudi et al. 2017 count, 1x1.
 """
 
 from __future__ import annotations
@@ -51,6 +53,14 @@ class Geometry:
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
+    @property
+    def described(self) -> str:
+        """The block in words, and where a bottleneck has its stride."""
+        if self.block != "bottleneck":
+            return "basic blocks"
+        size, _ = _CONVOLUTIONS[self.block][self.stride_in]
+        return f"bottlenecks with the stride in the {size}x{size} convolution"
+
 
 _WIDTHS = (64, 128, 256, 512)
 _50, _101 = (3, 4, 6, 3), (3, 4, 23, 3)
@@ -62,8 +72,10 @@ GEOMETRIES: Mapping[str, Geometry] = MappingProxyType(
         "resnet34": Geometry(224, 1000, _WIDTHS, (3, 4, 6, 3)),
         "resnet50": Geometry(224, 1000, _WIDTHS, _50, "bottleneck", stride_in=1),
         "resnet50-stride1x1": Geometry(224, 1000, _WIDTHS, _50, "bottleneck", stride_in=0),
-        "resnet101": Geometry(224, 1000, _WIDTHS, _101, "bottleneck", stride_in=1),
+        "resnet50-stride3x3": Geometry(224, 1000, _WIDTHS, _50, "bottleneck", stride_in=1),
+        "resnet101": Geometry(224, 1000, _WIDTHS, _101, "bottleneck", stride_in=0),
         "resnet101-stride1x1": Geometry(224, 1000, _WIDTHS, _101, "bottleneck", stride_in=0),
+        "resnet101-stride3x3": Geometry(224, 1000, _WIDTHS, _101, "bottleneck", stride_in=1),
         "resnet20": Geometry(32, 10, (16, 32, 64), (3, 3, 3), **_CIFAR),  # type: ignore[arg-type]
     }
 )

@@ -101,14 +101,15 @@ class _Source:
 
 
 @contextmanager
-def open_checked(path: PathLike, formats: Mapping[str, AbstractSet[int]]) -> Iterator[CheckedGroup]:
-    """Open a file of one of ``formats`` (name -> versions) and yield its root; FileError for anything else."""
+def open_checked(path: PathLike, formats: Mapping[str, AbstractSet[int]] | None) -> Iterator[CheckedGroup]:
+    """Open a file of one of ``formats`` (name -> versions; None: any), yield its root; FileError for anything else."""
     name = printable(os.fspath(path))
     size = _regular_file_size(path, name)
     file = _open(path, name)
     try:
         root = CheckedGroup(_Source(name, size), file, "/")
-        _check_format(root, formats)
+        if formats is not None:
+            _check_format(root, formats)
         yield root
     finally:
         with suppress(*_HDF5_ERRORS):
@@ -206,6 +207,10 @@ class CheckedGroup:
         if not isinstance(node, h5py.Group):
             raise self.error(f"is {_kind(node)}, a group was needed", name)
         return CheckedGroup(self._source, node, self._path_of(name))
+
+    def is_group(self, name: str) -> bool:
+        """Whether the child of that name is a group."""
+        return isinstance(self._child(name), h5py.Group)
 
     def _child(self, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatype:
         """The object behind a hard link."""
@@ -342,10 +347,16 @@ class CheckedGroup:
     def dataset(
         self, name: str, dtype: Any, shape: Sequence[int | None] | None = None, finite: bool = True
     ) -> CheckedDataset:
-        """A dataset to be read in slices along its first axis; type and shape rules as ``array``."""
-        node, wanted, place = self._dataset(name), np.dtype(dtype), self._place(name)
+        """A dataset to be read in slices along its first axis; type and shape rules as ``array``.
+
+        ``dtype`` None: integers in the type in which they are stored.
+        """
+        node, place = self._dataset(name), self._place(name)
         with _guard(place):
             stored, found = node.dtype, tuple(int(size) for size in node.shape)
+        if dtype is None:
+            dtype = stored.newbyteorder("=") if stored.kind in "iu" else np.int64
+        wanted = np.dtype(dtype)
         if not _same_kind(stored, wanted):
             raise self.error(f"holds {stored}, needed {wanted}", name)
         if shape is not None and not _fits(found, shape):
@@ -522,7 +533,7 @@ def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
     """
     target, name = checked_target(path, inputs), printable(os.fspath(path))
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
-    _check_space(str(target), 0, name)
+    check_space(str(target), 0, name)
     try:
         with _guard(name, "written"):
             file = h5py.File(temporary, "x")
@@ -589,7 +600,7 @@ def put_array(
     place = f"{printable(group.file.filename)}: {group.name}/{name}"
     if data.dtype.kind not in "iuf":
         raise FileError(f"{place}: holds {data.dtype}, only numbers are stored")
-    _check_space(group.file.filename, data.nbytes, place)
+    check_space(group.file.filename, data.nbytes, place)
     packing: dict[str, Any] = {}
     if data.nbytes >= COMPRESS_FROM and data.ndim:
         packing = {"chunks": chunks or True, "compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -597,7 +608,7 @@ def put_array(
         return group.create_dataset(name, data=data, track_times=False, **packing)
 
 
-def _check_space(filename: str, size: int, place: str) -> None:
+def check_space(filename: str, size: int, place: str) -> None:
     """FileError if the disk may be too small, said beforehand because HDF5 2.0 crashes where a write fails."""
     with suppress(OSError):
         free = shutil.disk_usage(os.path.dirname(os.path.abspath(filename))).free

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FileError, NetworkError, RefengineError
 from ..numbers.formats import INT32, OUTPUT_FORMATS
-from ..numbers.requantize import Requantize
+from ..numbers.requantize import MAX_DYNAMIC, Requantize
 from ..ops import OPS
 from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
 from .int_network import ATTRIBUTES, CONSTANTS, MAX_ATTRIBUTE, IntLayer, IntNetwork
@@ -185,7 +185,7 @@ def _read_requantize(group: CheckedGroup) -> Requantize:
             lo=group.integer("lo", INT32.lo, INT32.hi),
             hi=group.integer("hi", INT32.lo, INT32.hi),
             seed=group.integer("seed", 0, 2**63 - 1),
-            dynamic=bool(group.integer("dynamic", 0, 1)),
+            dynamic=group.integer("dynamic", 0, MAX_DYNAMIC),
         )
     except FileError:
         raise

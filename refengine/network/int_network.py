@@ -1,7 +1,7 @@
 """IntNetwork: a network in which every number is an integer, checked once when it is built.
 
 Everything that decides a bit is here: codes, scales, biases, multipliers, shifts, clips, rounding, accumulator widths.
-Exponents say what a code is worth and take no part in the arithmetic.
+Exponents say what a code is worth and take no part in the arithmetic; what an image may add to one does.
 """
 
 import hashlib
@@ -127,7 +127,7 @@ class IntNetwork:
             except RefengineError as error:
                 raise type(error)(f"layer {layer.name!r} ({layer.op}): {error}") from None
             seen[layer.name] = layer
-        self.formats, self.bounds  # noqa: B018  (computing them refuses what does not fit)
+        self.formats, self.dynamic, self.bounds  # noqa: B018  (computing them refuses what does not fit)
         size = int(np.prod(self.shapes[self.layers[-1].name]))
         if size != self.classes:
             raise NetworkError(f"the last layer gives {size} numbers, the network has {self.classes} classes")
@@ -181,12 +181,45 @@ class IntNetwork:
         return ranges
 
     @cached_property
+    def dynamic(self) -> dict[str, int]:
+        """By how much at most the exponent of an image's result exceeds its layer's, 0 where it cannot (contract D)."""
+        dynamic: dict[str, int] = {}
+        for layer in self.layers:
+            found = [dynamic[name] for name in layer.inputs]
+            if OPS[layer.op].ACCUMULATES:
+                dynamic[layer.name] = 0 if layer.requantize is None else layer.requantize.dynamic
+            elif len(found) > 1 and any(found):
+                chosen = next(name for name in layer.inputs if dynamic[name])
+                raise NetworkError(
+                    f"layer {layer.name!r} ({layer.op}): joins codes, and those of {chosen!r} are dynamic"
+                )
+            else:
+                dynamic[layer.name] = found[0]
+        if dynamic[self.layers[-1].name]:
+            raise NetworkError(f"layer {self.layers[-1].name!r} gives the logits, whose exponent cannot be dynamic")
+        return dynamic
+
+    def require_static(self, who: str) -> None:
+        """NetworkError, naming the first layer whose exponent is dynamic, for ``who`` does not know what that means."""
+        for layer in self.layers:
+            if self.dynamic[layer.name]:
+                raise NetworkError(
+                    f"layer {layer.name!r} ({layer.op}) has a dynamic exponent, chosen for each image; "
+                    f"{who} needs a network of static exponents"
+                )
+
+    @cached_property
+    def read_ranges(self) -> dict[str, tuple[int, int]]:
+        """Lowest and highest integer that later layers read of each result (contract D4)."""
+        return {name: (lo << self.dynamic[name], hi << self.dynamic[name]) for name, (lo, hi) in self.ranges.items()}
+
+    @cached_property
     def bounds(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Ends that any partial sum of an accumulating layer can reach, per channel (contract A2)."""
         bounds = {}
         for layer in self.layers:
             if OPS[layer.op].ACCUMULATES:
-                ranges = [_with_zero(self.ranges[name]) for name in layer.inputs] or [PIXELS]
+                ranges = [_with_zero(self.read_ranges[name]) for name in layer.inputs] or [PIXELS]
                 shape = self.shapes[layer.inputs[0]] if layer.inputs else self.input_shape
                 bounds[layer.name] = OPS[layer.op].bound(*ranges, shape=shape, **layer.arguments)
                 lo, hi = bounds[layer.name]
@@ -194,7 +227,7 @@ class IntNetwork:
         return bounds
 
     def _residual_peak(self, layer: IntLayer) -> int:
-        return max(abs(end) for end in self.ranges[layer.residual]) if layer.residual is not None else 0
+        return max(abs(end) for end in self.read_ranges[layer.residual]) if layer.residual is not None else 0
 
     @cached_property
     def macs(self) -> int:
@@ -364,8 +397,8 @@ def _digest_layer(digest, layer: IntLayer) -> None:
         "weight_format": layer.weight_format,
         "accumulator": [layer.accumulator_bits, layer.accumulator_policy],
         "requantize": step
-        and [step.rounding, step.format.name, step.activation, step.lo, step.hi, step.seed, step.dynamic],
-    }
+        and [step.rounding, step.format.name, step.activation, step.lo, step.hi, step.seed, step.dynamic or False],
+    }  # False, not 0: the hashes of static layers are older than the number
     digest.update(json.dumps(record, sort_keys=True).encode())
     arrays = {**layer.constants, "weight_exponent": layer.weight_exponent}
     if step is not None:

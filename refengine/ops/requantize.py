@@ -2,14 +2,18 @@
 
     code[..., c] = clip(round_shift(acc[..., c] * multiplier[c] + (residual[..., c] << residual_shift[c]), shift[c]))
 
+Where exponents are dynamic, ``coarser_*`` looks at an image's totals first, and ``rescale_*`` shifts by as much more.
+
 As a layer it brings codes to another exponent, format or clip: its accumulators are the input's codes.
 The definition is ``numbers/requantize.py``.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
+from ..errors import RangeError
 from ..numbers import requantize as numbers
 from ..numbers.rounding import STOCHASTIC, addends, round_shift
 from ..numbers.stochastic import random_bits
@@ -46,32 +50,85 @@ def reference(x):
 kernels = reference
 
 
-def rescale_reference(acc, parameters, residual=None, draws=NO_DRAWS):
-    """The definition: acc int32 (N, ..., C), residual codes like it -> codes, (saturated low, saturated high)."""
+def coarser_reference(acc, parameters, residual=None):
+    """What each image adds to its exponent, the definition: acc int32 (N, ..., C) -> int64 (N), None where static."""
+    return numbers.coarser(numbers.total(acc, parameters, residual), parameters) if parameters.dynamic else None
+
+
+def coarser_kernels(acc, parameters, residual=None):
+    """The same integers from the kernel."""
+    if not parameters.dynamic:
+        return None
+    from ..kernels import requantize as kernel
+
+    rows, added = _rows(acc, residual)
+    bits = np.empty(len(acc), np.int64)
+    kernel.occupied(rows, added, *_by_channel(parameters, acc.shape[-1]), parameters.lo < 0, bits)
+    return numbers.coarser_of(bits, parameters)
+
+
+def rescale_reference(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None):
+    """The definition: acc int32 (N, ..., C), residual like it -> codes, (saturated low, saturated high).
+
+    ``coarser`` int64 (N): what the images chose, needed where exponents are dynamic.
+    """
+    _check_chosen(parameters, coarser)
     bits = None
     if parameters.rounding == STOCHASTIC:
         bits = random_bits(parameters.seed, draws.layer, draws.first_image, acc.shape)
     total = numbers.total(acc, parameters, residual)
-    rounded = round_shift(total, parameters.shift, parameters.rounding, bits)
+    rounded = round_shift(total, numbers.shifts(parameters, coarser, acc.ndim), parameters.rounding, bits)
     return numbers.clip(rounded, parameters), numbers.saturations(rounded, parameters)
 
 
-def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS):
+def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None):
     """The same codes from the kernel; stochastic rounding, which needs a draw an element, stays with the definition."""
     if parameters.rounding == STOCHASTIC or (residual is not None and parameters.residual_shift is None):
-        return rescale_reference(acc, parameters, residual, draws)
+        return rescale_reference(acc, parameters, residual, draws, coarser)
     from ..kernels import requantize as kernel
 
-    channels = acc.shape[-1]
-    multiplier, shift, residual_shift = (
-        np.ascontiguousarray(np.broadcast_to(np.int64(0) if values is None else values, channels))
-        for values in (parameters.multiplier, parameters.shift, parameters.residual_shift)
-    )
-    rows = np.empty((0, 0), np.uint8) if residual is None else residual.reshape(-1, channels)
-    codes = np.empty(acc.shape, parameters.format.dtype)
-    table = addends(shift, parameters.rounding)
-    below, above = kernel.rescale(
-        acc.reshape(-1, channels), rows, multiplier, shift, residual_shift, table,
-        parameters.lo, parameters.hi, codes.reshape(-1, channels),
-    )  # fmt: skip
-    return codes, numbers.counted(below, above, parameters)
+    _check_chosen(parameters, coarser)
+    multiplier, shift, residual_shift = _by_channel(parameters, acc.shape[-1])
+    rows, added = _rows(acc, residual)
+    codes = np.empty(rows.shape, parameters.format.dtype)
+    below = above = 0
+    for images, more in _alike(coarser):
+        table = addends(shift + more, parameters.rounding)
+        part = kernel.rescale(
+            _flat(rows[images]), _flat(added[images]), multiplier, shift + more, residual_shift, table,
+            parameters.lo, parameters.hi, _flat(codes[images]),
+        )  # fmt: skip
+        below, above = below + part[0], above + part[1]
+    return codes.reshape(acc.shape), numbers.counted(below, above, parameters)
+
+
+def _check_chosen(parameters, coarser):
+    if (coarser is None) == bool(parameters.dynamic):
+        what = (
+            "dynamic exponents need what each image chose" if parameters.dynamic else "static exponents choose nothing"
+        )
+        raise RangeError(f"{what}, found {coarser!r}")
+
+
+def _by_channel(parameters, channels):
+    """Multiplier, shift and residual shift, each int64 (C)."""
+    arrays = (parameters.multiplier, parameters.shift, parameters.residual_shift)
+    return tuple(np.ascontiguousarray(np.broadcast_to(np.int64(0) if a is None else a, channels)) for a in arrays)
+
+
+def _rows(acc, residual):
+    """acc as rows of channels by image (N, R, C), and the residual like it, or nothing."""
+    shape = (len(acc), prod(acc.shape[1:-1]), acc.shape[-1])
+    nothing = np.empty((len(acc), 0, acc.shape[-1]), np.uint8)
+    return acc.reshape(shape), nothing if residual is None else residual.reshape(shape)
+
+
+def _flat(rows):
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def _alike(coarser):
+    """Images that are shifted alike: all of them, or each by itself with what it chose."""
+    if coarser is None:
+        return [(slice(None), 0)]
+    return [(slice(n, n + 1), more) for n, more in enumerate(coarser)]

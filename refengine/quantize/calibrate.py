@@ -2,6 +2,7 @@
 
     max    the smallest exponent whose codes reach every calibrated value
     mse    among that one and the three below it, the one whose codes lose least in the mean square
+    dynamic    a range, from the finest that an image needs to one more than the coarsest
 
 The reals y = factor * acc + offset (+ residual), after their ReLU, are looked at in float64, a slice of images at a
 time.  ``mse`` looks at evenly spaced values, some hundred thousand at most, as integers 256 times finer than the finest
@@ -17,6 +18,7 @@ import numpy as np
 
 from ..numbers.formats import INT32, CodeFormat
 from ..numbers.nearest import nearest_codes
+from ..numbers.requantize import MAX_DYNAMIC
 from ..numbers.rescale import smallest_exponent
 from ..numbers.rounding import round_shift
 from .fold import Affine
@@ -84,6 +86,22 @@ def output_exponent(reals: Reals, fmt: CodeFormat, rule: str) -> int:
     sample = nearest_codes(np.ldexp(_sample(reals), -finest), INT32)
     candidates = range(largest, largest - _BELOW - 1, -1)
     return min(candidates, key=lambda exponent: (_loss(sample, exponent - finest, fmt), -exponent))
+
+
+def dynamic_exponent(reals: Reals, fmt: CodeFormat) -> tuple[int, int]:
+    """The finest exponent among which images choose, and by how much theirs may exceed it (contract E4)."""
+    each = [_max_exponent(replace(reals, acc=acc, residual=added), fmt) for acc, added in _images(reals)]
+    found = [exponent for exponent in each if exponent is not None]
+    if not found:
+        return 0, 0
+    coarsest = max(found) + 1
+    dynamic = min(coarsest - min(found), MAX_DYNAMIC)
+    return coarsest - dynamic, dynamic
+
+
+def _images(reals: Reals) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    for n in range(len(reals.acc)):
+        yield reals.acc[n : n + 1], None if reals.residual is None else reals.residual[n : n + 1]
 
 
 def _max_exponent(reals: Reals, fmt: CodeFormat) -> int | None:

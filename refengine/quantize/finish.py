@@ -9,11 +9,12 @@ import numpy as np
 from ..network.int_network import IntLayer
 from ..numbers.accumulator import confine
 from ..numbers.formats import ACTIVATION_FORMATS, INT32, CodeFormat
-from ..numbers.requantize import Requantize
+from ..numbers.requantize import Requantize, values
 from ..numbers.rescale import multiplier_and_shift, power_of_two
 from ..numbers.rounding import MAX_SHIFT, STOCHASTIC, nearest
-from ..ops.requantize import Draws, rescale_kernels
-from .calibrate import Reals, output_exponent
+from ..ops import OPS
+from ..ops.requantize import Draws, coarser_kernels, rescale_kernels
+from .calibrate import Reals, dynamic_exponent, output_exponent
 from .fold import Affine
 from .fuse import Group
 from .scheme import stem
@@ -42,21 +43,47 @@ def finish(walk: Walk, group: Group, layer: IntLayer, acc, factor: list[Fraction
         -math.inf if group.relu is None else 0.0,
         math.inf if top is None else float(top),
     )
-    exponent = output_exponent(reals, fmt, walk.scheme.exponents)
+    exponent, dynamic = _exponent(walk, group, reals, fmt)
     in_output = [f * power_of_two(-exponent) for f in factor]
-    step = _requantize(walk, in_output, fmt, group.relu, exponent, residual, weighted=group.weighted)
+    step = _requantize(walk, in_output, fmt, group.relu, exponent, residual, group.weighted, dynamic)
     if residual is not None:
         residual, step = _aligned_residual(walk, residual, exponent, step)
         layer = replace(layer, name=walk.name(group.core.name), residual=residual.layer)
-    codes, _ = rescale_kernels(acc, step, None if residual is None else residual.codes, Draws(len(walk.layers)))
-    tensor = Tensor(layer.name, codes, exponent, fmt, step.lo, step.hi)
-    append(walk, group, replace(layer, exponent=exponent, requantize=step), tensor)
+    layer = replace(layer, exponent=exponent, requantize=step)
+    append(walk, group, layer, _tensor(walk, layer, step, acc, None if residual is None else residual.codes))
 
 
-def _requantize(walk, in_output, fmt, relu, exponent, residual=None, weighted=False) -> Requantize:
+def _exponent(walk: Walk, group: Group, reals: Reals, fmt: CodeFormat) -> tuple[int, int]:
+    """The output's exponent, and by how much an image's may exceed it (contract, section Exponents)."""
+    if walk.scheme.exponents != "dynamic":
+        return output_exponent(reals, fmt, walk.scheme.exponents), 0
+    bounded = group.relu is not None and "max" in group.relu.attributes
+    if group.core.op == "input" or bounded or _needs_one_exponent(walk, group):
+        return output_exponent(reals, fmt, "max"), 0
+    return dynamic_exponent(reals, fmt)
+
+
+def _needs_one_exponent(walk: Walk, group: Group) -> bool:
+    """Whether codes reach a concat or the logits as they are, passed on by layers that do not compute."""
+    if walk.last(group):
+        return True
+    readers = (reader for reader in walk.groups if group.output in reader.inputs)
+    passing = [reader for reader in readers if reader.core.op in OPS and not OPS[reader.core.op].ACCUMULATES]
+    return any(reader.core.op == "concat" or _needs_one_exponent(walk, reader) for reader in passing)
+
+
+def _tensor(walk: Walk, layer: IntLayer, step: Requantize, acc: np.ndarray, residual: np.ndarray | None) -> Tensor:
+    """What later layers read of a finished layer: its codes, or, where exponents are dynamic, what these are worth."""
+    coarser = coarser_kernels(acc, step, residual)
+    codes, _ = rescale_kernels(acc, step, residual, Draws(len(walk.layers)), coarser)
+    ends = (end << step.dynamic for end in (step.lo, step.hi))
+    return Tensor(layer.name, values(codes, coarser), layer.exponent, step.format, *ends)
+
+
+def _requantize(walk, in_output, fmt, relu, exponent, residual=None, weighted=False, dynamic=0) -> Requantize:
     """Multipliers, shifts and clip for accumulators worth ``in_output`` output codes."""
     bits = walk.scheme.multiplier_bits if weighted else max(walk.scheme.multiplier_bits, _PLAIN_MULTIPLIER_BITS)
-    max_shift = MAX_SHIFT if residual is None else _RESIDUAL_MAX_SHIFT
+    max_shift = MAX_SHIFT - dynamic if residual is None else _RESIDUAL_MAX_SHIFT
     largest = Fraction(2**bits - 1)
     pairs = [multiplier_and_shift(min(f, largest), bits, max_shift) for f in in_output]
     multiplier, shift = (np.array(values, np.int64) for values in zip(*pairs, strict=True))
@@ -69,7 +96,7 @@ def _requantize(walk, in_output, fmt, relu, exponent, residual=None, weighted=Fa
             if top <= fmt.hi:
                 hi, activation = top, "clip"
     seed = walk.scheme.seed if walk.scheme.rounding == STOCHASTIC else 0
-    return Requantize(multiplier, shift, None, walk.scheme.rounding, fmt, activation, lo, hi, seed)
+    return Requantize(multiplier, shift, None, walk.scheme.rounding, fmt, activation, lo, hi, seed, dynamic)
 
 
 def _aligned_residual(walk: Walk, residual: Tensor, exponent: int, step: Requantize) -> tuple[Tensor, Requantize]:
@@ -81,9 +108,15 @@ def _aligned_residual(walk: Walk, residual: Tensor, exponent: int, step: Requant
 
 
 def at_exponent(walk: Walk, tensor: Tensor, exponent: int, fmt: CodeFormat) -> Tensor:
-    """A tensor requantized to a coarser exponent, by a layer of its own."""
+    """A tensor requantized to a coarser exponent, by a layer of its own; what was dynamic stays so where it must."""
     layer = IntLayer(walk.name(f"{stem(tensor.layer)}.requantize"), "requantize", (tensor.layer,), exponent)
-    step = _requantize(walk, [power_of_two(tensor.exponent - exponent)], fmt, None, exponent)
-    codes, _ = rescale_kernels(tensor.codes.astype(np.int32), step, None, Draws(len(walk.layers)))
+    dynamic = max(0, _dynamic(tensor) - (exponent - tensor.exponent))
+    step = _requantize(walk, [power_of_two(tensor.exponent - exponent)], fmt, None, exponent, dynamic=dynamic)
+    made = _tensor(walk, layer, step, tensor.codes.astype(np.int32), None)
     walk.layers.append(replace(layer, requantize=step))
-    return Tensor(layer.name, codes, exponent, fmt, step.lo, step.hi)
+    return made
+
+
+def _dynamic(tensor: Tensor) -> int:
+    """How many bits more than codes of its format a tensor's integers have."""
+    return max(0, tensor.hi.bit_length() - tensor.format.hi.bit_length())

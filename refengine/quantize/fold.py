@@ -79,6 +79,11 @@ def stored(unit, bias) -> Affine:
     return Affine(tuple(unit), tuple(bias))
 
 
+def centred(unit, bias, measured: Moments, wanted) -> list[Fraction]:
+    """The bias, moved so that the sums of products have the mean ``wanted``, floats (O) (contract F8)."""
+    return [b + Fraction(float(w)) - u * m for u, b, m, w in zip(unit, bias, measured.mean, wanted, strict=True)]
+
+
 def norm_of(layer: FloatLayer) -> Norm:
     """The constants of a batch norm, its signs kept apart: gamma * (z - mean) = |gamma| * (sign*z - sign*mean)."""
     gamma, beta, mean, var = (layer.constants[name] for name in ("gamma", "beta", "mean", "var"))

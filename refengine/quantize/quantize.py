@@ -14,8 +14,9 @@ from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.int_network import IntNetwork
 from . import plain
 from .float_moments import float_moments
+from .float_side import FloatSide
 from .fuse import Group, fuse
-from .scheme import ROLES, Scheme, matches
+from .scheme import CALIBRATED, ROLES, Scheme, matches
 from .walk import Walk
 from .weighted import weighted
 
@@ -47,10 +48,11 @@ def quantize(
         network = with_input_shape(network, images.shape[1:3])
     groups = fuse(network)
     formats = _weight_formats(groups, scheme)
-    reestimate = "ternary" in formats.values() if scheme.reestimate is None else scheme.reestimate
+    reestimate = _reestimate(scheme, formats)
     folded = [group.core.name for group in groups[:-1] if group.weighted and group.batchnorm is None]
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
-    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads)
+    side = FloatSide(network, images)
+    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side)
     for done, group in enumerate(groups):
         if progress is not None:
             progress(group.core.name, done, len(groups))
@@ -64,6 +66,13 @@ def quantize(
     return IntNetwork(
         network.name, network.input_shape, network.classes, network.channels, tuple(walk.layers), made_with
     )
+
+
+def _reestimate(scheme: Scheme, formats: dict[str, str]) -> bool:
+    """What the scheme says, or else: for ternary weights that were not chosen on the calibration images."""
+    if scheme.reestimate is not None:
+        return scheme.reestimate
+    return "ternary" in formats.values() and scheme.method != CALIBRATED
 
 
 def _weight_formats(groups: tuple[Group, ...], scheme: Scheme) -> dict[str, str]:
@@ -93,6 +102,9 @@ def _forget(walk: Walk, done: int) -> None:
     needed = {name for group in walk.groups[done + 1 :] for name in (*group.inputs, group.residual)}
     for name in set(walk.tensors) - needed:
         del walk.tensors[name]
+    if walk.scheme.method == CALIBRATED:
+        walk.float_side.output(walk.groups[done].output)
+        walk.float_side.keep({name for name in needed if name is not None})
 
 
 _STEPS = {

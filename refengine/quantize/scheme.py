@@ -8,10 +8,12 @@ from ..errors import SchemeError
 from ..numbers.accumulator import check_accumulator
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import check_rounding
-from .clusters import METHODS
+from .clusters import METHODS as DATA_FREE
 
+CALIBRATED = "calibrated"
+METHODS = (CALIBRATED, *DATA_FREE)
 SCALE_EXPONENTS = ("channel", "layer")
-EXPONENTS = ("max", "mse")
+EXPONENTS = ("max", "mse", "dynamic")
 ROLES = ("first", "last", "depthwise", "pointwise")
 
 
@@ -24,13 +26,14 @@ class Scheme:
     layer names, with or without their number, or one of the roles first, last, depthwise, pointwise.  cluster: filters
     that share a scale.  method: how ternary codes are chosen.  scale_exponent: one for each output ``channel`` or one a
     ``layer``.  activations: format after a ReLU.  exponents: ``max`` (the smallest that does not saturate the
-    calibrated range) or ``mse`` (the one that loses least).  reestimate: re-estimate batch norm on the calibration
+    calibrated range), ``mse`` (the one that loses least) or ``dynamic`` (each image chooses, in the layers that can let
+    it; ``max`` in the others).  reestimate: re-estimate batch norm on the calibration
     images, and correct mean and variance where it is folded already; None: if any layer is ternary.
     """
 
     weights: str = "ternary"
     cluster: int = 4
-    method: str = "paper"
+    method: str = CALIBRATED
     first: str = "int8"
     last: str = "int8"
     layers: tuple[tuple[str, str], ...] = ()

@@ -7,6 +7,7 @@ import numpy as np
 from ..network.float_network import FloatNetwork
 from ..network.int_network import IntLayer
 from ..numbers.formats import INT8, UINT8, CodeFormat
+from .float_side import FloatSide
 from .fold import Moments
 from .fuse import Group
 from .scheme import Scheme, stem
@@ -36,6 +37,7 @@ class Walk:
     formats: dict[str, str]
     moments: dict[str, Moments]
     threads: int
+    float_side: FloatSide
     layers: list[IntLayer] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
 

@@ -12,9 +12,11 @@ from ..numbers.rescale import power_of_two, smallest_exponent
 from ..numbers.rounding import nearest
 from ..ops import OPS, conv
 from . import fold
+from .calibrated import Operands, choose_calibrated, mean_wanted
 from .finish import finish
 from .fold import Affine
 from .fuse import Group
+from .scheme import CALIBRATED
 from .walk import Tensor, Walk, append, new_layer
 from .weights import IntWeights, WeightChoice, choose, erased
 
@@ -26,12 +28,12 @@ _ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 def weighted(walk: Walk, group: Group) -> None:
     """conv and fc: codes and scales, fold, then requantize."""
     x = walk.tensors[group.inputs[0]]
-    weight, bias, attributes, norm = _operands(group)
-    scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
-    choice = choose(weight, walk.formats[group.core.name], walk.scheme.cluster, walk.scheme.method, scope)
+    operands = _operands(group)
+    attributes = operands.attributes
+    choice = _choice(walk, group, operands)
     first = choice.at()
     acc = _accumulate(x, first, attributes, walk.threads)
-    affine = _fold(walk, group, fold.units(first.exponent + x.exponent), bias, norm, acc)
+    affine = _fold(walk, group, fold.units(first.exponent + x.exponent), operands, acc)
     slopes = None
     if walk.last(group) or walk.scheme.multiplier_bits == 1:
         slopes, affine = _absorbed(choice, first, affine, x)
@@ -48,8 +50,17 @@ def weighted(walk: Walk, group: Group) -> None:
         finish(walk, group, layer, acc, factor, INT8)
 
 
-def _operands(group: Group):
-    """Weights (O, I, KH, KW), conv bias, conv attributes and batch norm, signs turned so that no gamma is negative."""
+def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
+    """Codes and scales by the scheme's method."""
+    scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
+    fmt, method = walk.formats[group.core.name], walk.scheme.method
+    if method == CALIBRATED:
+        return choose_calibrated(walk, group, operands, fmt, scope)
+    return choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+
+
+def _operands(group: Group) -> Operands:
+    """What the layer computes with, signs turned so that no gamma is negative."""
     core = group.core
     norm = None if group.batchnorm is None else fold.norm_of(group.batchnorm)
     weight = core.constants["weight"] if core.op == "conv" else core.constants["weight"][:, :, None, None]
@@ -58,15 +69,18 @@ def _operands(group: Group):
     bias = core.constants.get("bias", np.zeros(len(weight)))
     signs = np.ones(len(weight)) if norm is None else norm.signs
     turned = [Fraction(float(value)) for value in bias * signs]
-    return weight * signs[:, None, None, None], turned, attributes, norm
+    return Operands(weight * signs[:, None, None, None], turned, attributes, norm)
 
 
-def _fold(walk: Walk, group: Group, unit, bias, norm, acc) -> Affine:
+def _fold(walk: Walk, group: Group, unit, operands: Operands, acc) -> Affine:
     """What the accumulators mean: batch norm folded, re-estimated, or corrected towards the float layer."""
-    measured = fold.accumulator_moments(acc) if walk.reestimate else None
+    bias, norm = operands.bias, operands.norm
+    measured = fold.accumulator_moments(acc) if walk.reestimate or walk.scheme.method == CALIBRATED else None
+    if walk.scheme.method == CALIBRATED:
+        bias = fold.centred(unit, bias, measured, mean_wanted(walk, group, operands))
     if norm is not None:
-        return fold.batchnorm(unit, bias, norm, measured)
-    if measured is not None and not walk.last(group):
+        return fold.batchnorm(unit, bias, norm, measured if walk.reestimate else None)
+    if walk.reestimate and not walk.last(group):
         return fold.corrected(unit, measured, walk.moments[group.core.name])
     return fold.stored(unit, bias)
 

@@ -23,7 +23,8 @@ class IntWeights:
 class WeightChoice:
     """What was decided about a layer's weights before their unit: everything that ``at`` needs to make integers.
 
-    weight float64 (O, I, KH, KW); for ternary codes int8 and alphas float64 (O, G); for int4 alphas; for int8 neither.
+    weight float64 (O, I, KH, KW); for ternary codes int8 and alphas float64 (O, G); for int4 alphas, and codes where
+    the calibration set chose them; for int8 neither.
     """
 
     weight: np.ndarray
@@ -52,6 +53,11 @@ class WeightChoice:
         codes = clusters.codes_at(weight, steps, self.cluster, INT4)
         return IntWeights(codes, scale, exponent, self.cluster, self.format)
 
+    def of(self, rows: slice) -> "WeightChoice":
+        """What was decided about some of the output channels."""
+        weight, codes, alphas = (None if a is None else a[rows] for a in (self.weight, self.codes, self.alphas))
+        return replace(self, weight=weight, codes=codes, alphas=alphas)
+
     def _peaks(self, factors):
         """The largest magnitude that each channel's codes have to express."""
         largest = np.abs(self.weight).max(axis=(1, 2, 3)) if self.alphas is None else self.alphas.max(axis=1)
@@ -72,6 +78,17 @@ def choose(weight: np.ndarray, fmt: str, cluster: int, method: str, scope: str) 
     if fmt == "int4":
         return replace(choice, alphas=clusters.int4_alphas(weight, cluster))
     return replace(choice, cluster=weight.shape[1])
+
+
+def joined(choices: list[WeightChoice]) -> WeightChoice:
+    """One choice for the output channels of all."""
+
+    def together(arrays):
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    weight = together([choice.weight for choice in choices])
+    codes, alphas = ([getattr(choice, name) for choice in choices] for name in ("codes", "alphas"))
+    return replace(choices[0], weight=weight, codes=together(codes), alphas=together(alphas))
 
 
 def erased(weights: IntWeights, constant: np.ndarray) -> IntWeights:

@@ -25,7 +25,7 @@ from .tensors import AXES, IMAGES, LOGITS, PARTS, Exponent, Tensor
 from .text_formats import FORMATS, extension
 from .words import CODE_MAPS, Packing, word_count
 
-FORMAT, VERSION = "refengine-vectors", 1
+FORMAT, VERSION = "refengine-vectors", 2  # 1: totals had 64 bits; what a manifest says of its bits holds for both
 MANIFEST, MODEL = "manifest.json", "model.h5"
 MAX_BYTES = 1 << 28
 _MAX_COUNT = 1 << 40
@@ -272,7 +272,7 @@ class _Fields:
 
 def _manifest(fields: _Fields) -> Manifest:
     fields.text("format", (FORMAT,))
-    fields.integer("version", VERSION, VERSION)
+    fields.integer("version", 1, VERSION)
     formats = fields.texts("formats", FORMATS)
     if not formats:
         raise fields.error("'formats' is empty, needed at least one")

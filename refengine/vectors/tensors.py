@@ -13,7 +13,7 @@ LAYER/shift             c                      6, unsigned
 LAYER/residual_shift    c                      6, unsigned
 LAYER/partial_sums      nhwcg or ncg           32, signed
 LAYER/accumulator       nhwc or nc             accumulator_bits, signed   2**(input's exponent + weight_exponent[o])
-LAYER/total             nhwc or nc             64, signed                 2**(exponent - shift[c])
+LAYER/total             nhwc or nc             what its bound needs       2**(exponent - shift[c])
 LAYER/code              nhwc or nc             the format's               2**exponent
 logits                  nc                     32, signed                 2**exponent of the last layer
 ======================  =====================  =========================  ==========================================
@@ -31,6 +31,7 @@ import numpy as np
 
 from ..engine.trace import STAGES
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.total_bounds import total_bits
 from ..numbers.formats import INT32, SCALE, TERNARY, UINT8, WEIGHT_FORMATS
 from ..numbers.rounding import MAX_SHIFT
 from ..ops import OPS
@@ -40,7 +41,6 @@ IMAGES, LOGITS = "images", "logits"
 CONSTANTS = ("weight", "scale", "bias", "sign", "multiplier", "shift", "residual_shift")
 PARTS = (*CONSTANTS, *STAGES)
 AXES = ("nhwc", "nc", "nhwcg", "ncg", "oihw", "oi", "og", "o", "c")
-TOTAL_BITS = 64
 
 Exponent = int | tuple[int, ...] | None
 
@@ -136,7 +136,8 @@ def _stages(network: IntNetwork, layer: IntLayer, count: int, partial: bool) -> 
         yield Tensor(layer.name, "accumulator", (count, *shape), axes, "int32", bits, True, unit)
     if step is not None:
         unit = _integers(layer.exponent - step.shift)
-        yield Tensor(layer.name, "total", (count, *shape), axes, "int64", TOTAL_BITS, True, unit)
+        bits = total_bits(network, layer) or INT32.bits
+        yield Tensor(layer.name, "total", (count, *shape), axes, "int64", bits, True, unit)
     if step is not None or not accumulates:
         dtype = np.dtype(fmt.dtype).name
         yield Tensor(layer.name, "code", (count, *shape), axes, dtype, fmt.bits, fmt.lo < 0, layer.exponent)

@@ -30,6 +30,7 @@ from . import npy
 from .layout import Layout, check_patterns
 from .manifest import MANIFEST, MODEL, Entry, Manifest, Stored, read_manifest, sha256_of, to_json
 from .reader import Address, Vectors, open_vectors
+from .size import check_room
 from .tensors import IMAGES, PARTS, Tensor, constant, feeders, tensors_of
 from .text_formats import FORMATS, NPY, TEXT_FORMATS, extension
 from .whole_folder import check_folder, write_folder
@@ -65,8 +66,9 @@ def write_vectors(
     ``layers``: names or shell patterns; of the layers that the chosen ones read, the codes are written too.  Images,
     logits and the network are always there.  ``progress(done, total)`` counts tensors.  RangeError for an unknown
     format or a layout that a tensor does not fit, NetworkError for an unknown layer, FileError where ``directory`` is
-    not empty (``overwrite`` replaces a pack, and nothing else) or cannot be written.
+    not empty (``overwrite`` replaces a pack, and nothing else), cannot be written, or lies on a disk without the room.
     """
+    network.require_static("a vector pack")
     layout = Layout() if layout is None else layout
     chosen_formats = _checked_formats(formats)
     wanted, partial = _wanted(network, layers, partial_sums_of)
@@ -75,6 +77,8 @@ def write_vectors(
     packings = [(tensor, layout.order(tensor), layout.packing(tensor)) for tensor in tensors]
     with write_folder(directory, inputs, check_pack if overwrite else None) as folder:
         write_int_network(network, folder / MODEL)
+        planned = [Entry(tensor, order, packing, {}) for tensor, order, packing in packings]
+        check_room(directory, planned, chosen_formats, (folder / MODEL).stat().st_size)
         run = folder / "run.h5"
         write_trace(
             network, images, run, layers=[*wanted], partial_sums_of=partial, backend=backend, batch=batch,
@@ -82,10 +86,10 @@ def write_vectors(
         )  # fmt: skip
         entries = []
         with open_trace(run) as trace:
-            for tensor, order, packing in packings:
-                entries.append(_write_tensor(network, trace, Entry(tensor, order, packing, {}), chosen_formats, folder))
+            for entry in planned:
+                entries.append(_write_tensor(network, trace, entry, chosen_formats, folder))
                 if progress is not None:
-                    progress(len(entries), len(packings))
+                    progress(len(entries), len(planned))
             manifest = _manifest_of(network, trace, chosen_formats, tuple(entries), _stored(folder, MODEL))
         run.unlink()
         (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.accuracy.cost import network_cost
-from refengine.accuracy.evaluate import Evaluation, evaluate, ranks, wilson
-from refengine.engine.predict import BACKENDS
+from refengine.accuracy.evaluate import Evaluation, count_batch, evaluate, ranks, wilson
+from refengine.engine.predict import BACKENDS, predictor
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.network.float_network import FloatLayer, FloatNetwork, with_input_shape
@@ -112,6 +112,24 @@ def test_neither_batch_nor_threads_change_a_result(pair, rounding, batch, thread
     assert without_time(evaluate(network, (images, labels), batch=batch, threads=threads)) == without_time(whole)
 
 
+def test_batches_counted_elsewhere(pair):
+    """Whoever counts is handed every image once, in order; ranks say image by image what the counts add up."""
+    real, network, images, labels = pair
+    handed = []
+
+    def elsewhere(batches):
+        for batch in batches:
+            handed.append(batch[0])
+            yield count_batch(network, real, batch, predictor(network, "kernels", 7, counted=True))
+
+    outcome = evaluate(network, (images, labels), float_network=real, batch=7, elsewhere=elsewhere)
+    here = evaluate(network, (images, labels), float_network=real)
+    assert without_time(outcome) == without_time(here)
+    assert handed == [*range(0, COUNT, 7)]
+    np.testing.assert_array_equal(outcome.ranks, here.ranks)
+    assert (int((here.ranks == 0).sum()), int((here.ranks < 5).sum())) == by_hand(network, images, labels)
+
+
 def test_images_in_a_file(pair, tmp_path):
     """With a limit, and with progress told batch by batch."""
     real, network, images, labels = pair
@@ -166,7 +184,7 @@ def test_json(pair):
     assert written["interval95"] == list(outcome.interval)
     first = network.layers[0].name
     assert written["layers"][first] == vars(outcome.layers[first])
-    assert set(written) >= set(Evaluation.__dataclass_fields__)
+    assert set(written) >= set(Evaluation.__dataclass_fields__) - {"ranks"}
 
 
 @pytest.mark.parametrize(

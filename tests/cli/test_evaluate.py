@@ -50,6 +50,30 @@ def test_events_are_counted_by_the_fast_plan(files):
     assert f"of {values} values {figures['saturated']} were clipped to their format" in refengine(*CALL).out
 
 
+def test_dynamic_exponents_are_counted_by_the_kernels_which_is_said(files):
+    made = refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "dynamic.h5", "--exponents", "dynamic")
+    assert made.code == 0, made
+    outcome = refengine("evaluate", "dynamic.h5", "images.h5", "--json", "-")
+    assert outcome.json["backend"] == "kernels"
+    assert outcome.err == "refengine: dynamic exponents: the backend is kernels, fast knows static ones alone\n"
+    asked = refengine("evaluate", "dynamic.h5", "images.h5", "--json", "-", "--backend", "reference")
+    assert (asked.json["backend"], asked.err) == ("reference", "")
+    names = ("backend", "seconds")
+    assert {k: v for k, v in asked.json.items() if k not in names} == {
+        k: v for k, v in outcome.json.items() if k not in names
+    }
+    assert refengine("trace", "dynamic.h5", "images.h5", "-o", "dynamic-trace.h5", "--count", "3").code == 0
+    shown = refengine("inspect", "dynamic-trace.h5", "--json", "-").json
+    assert shown["backend"] == "kernels"
+    table = {layer["name"]: layer for layer in refengine("inspect", "dynamic.h5", "--json", "-").json["layers"]}
+    dynamic = [layer for layer in shown["layers"] if "exponent" in layer["stages"]]
+    assert dynamic
+    for layer in dynamic:
+        lowest, own = table[layer["name"]]["exponent"], table[layer["name"]]["dynamic"]
+        assert lowest <= layer["exponents"][0] <= layer["exponents"][1] <= lowest + own
+    assert refengine("run", "dynamic.h5", "images.h5").err == outcome.err
+
+
 def test_the_table_counts(files):
     outcome = refengine(*CALL, "--limit", "7", "--float", "net.h5")
     wanted = evaluated(limit=7, float_network=read_float_network("net.h5"))

@@ -24,6 +24,23 @@ def at(network, layer):
     return ",".join(str(size // 2) for size in network.shapes[layer])
 
 
+def test_a_dynamic_exponent_is_explained(files):
+    """How the image came to it, in a line of the text and of the page, and what the code is worth by it."""
+    refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "dynamic.h5", "--exponents", "dynamic")
+    network = read_int_network("dynamic.h5")
+    layer = next(layer for layer in network.layers if layer.requantize is not None and layer.requantize.dynamic)
+    call = ("explain", "dynamic.h5", "images.h5", "--layer", layer.name, "--at", at(network, layer.name))
+    found = explain(network, pixels(0)[0], layer.name, tuple(map(int, call[-1].split(","))))
+    choice = found.requantization.choice
+    line = f"the largest total of the image, {choice.widest} at "
+    text = refengine(*call, "--html", "page.html").out
+    assert line in text
+    assert f"within 0..{layer.requantize.dynamic}" in text
+    assert f"* 2^{layer.exponent + choice.coarser}" in text
+    assert line in (files / "page.html").read_text()
+    assert refengine(*call, "--json", "-").json["requantization"]["choice"]["coarser"] == choice.coarser
+
+
 def test_every_layer_can_be_explained(files):
     network, results = read_int_network("model.h5"), {}
     run(network, pixels(3), "reference", lambda layer, _, result: results.update({layer.name: result.result}))

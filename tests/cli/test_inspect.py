@@ -57,6 +57,34 @@ def test_a_trace(files):
     assert set(figures["layers"][0]["stages"]) == {"accumulator", "total", "code"}
 
 
+def test_a_vector_pack(files):
+    arguments = ("--count", "2", "--first", "3", "--word-bits", "*/weight=16", "--order", "ohwi", "--format", "npy,coe")
+    assert refengine("vectors", "model.h5", "images.h5", "-o", "pack", *arguments).code == 0
+    outcome = refengine("inspect", "pack")
+    network = read_int_network("model.h5")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("pack: vector pack of images 3..4 through 'every_op', as npy, coe, ")
+    assert network.hash in outcome.out
+    assert "contract 1, rounding half_up" in outcome.out
+    assert all(layer.name in outcome.out for layer in network.layers)
+    assert "weight 2 in 16 ohwi" in outcome.out
+    assert "images 8" in outcome.out
+    figures = refengine("inspect", "pack", "--json", "-").json
+    assert (figures["format"], figures["count"], figures["formats"]) == ("refengine-vectors", 2, ["npy", "coe"])
+    assert figures["bytes"] == sum(
+        path.stat().st_size for path in (files / "pack").rglob("*") if path.is_file() and path.name != "manifest.json"
+    )
+    weight = next(one for one in figures["tensors"] if one["name"] == "001_conv/weight")
+    assert (weight["word_bits"], weight["elements_per_word"], weight["order"]) == (16, 2, "ohwi")
+
+
+def test_a_folder_that_is_no_pack(files):
+    (files / "empty").mkdir()
+    assert "empty: is a folder" in refusal("inspect", "empty")
+    (files / "empty" / "manifest.json").write_text("[]")
+    assert "empty/manifest.json: is [], needed an object" in refusal("inspect", "empty")
+
+
 def test_json_in_a_file_goes_with_the_table(files):
     outcome = refengine("inspect", "images.h5", "--json", "figures.json")
     assert outcome.out == refengine("inspect", "images.h5").out

@@ -2,6 +2,7 @@
 
 import json
 
+import networks
 import numpy as np
 from float_networks import every_op
 
@@ -73,10 +74,16 @@ def test_every_field_of_a_convolution():
 def test_rows_are_as_wide_as_their_heads():
     rows = [int_row(layer) for layer in int_layers(network())]
     assert {len(row) for row in rows} == {len(HEADS)}
-    cells = ["002_conv", "conv", "2x2x2", "uint8", -2, "ternary", "4 of 4", "25%", "18", "3..5", "7"]
+    cells = ["002_conv", "conv", "2x2x2", "uint8", "-2", "ternary", "4 of 4", "25%", "18", "3..5", "7"]
     assert rows[2] == cells
     assert rows[1][5:] == [None] * 6
     assert rows[3][6:] == [None, "100%", "13", None, None]
+
+
+def test_a_dynamic_exponent_is_a_range_and_so_is_what_passes_it_on():
+    changed = int_layers(networks.made_dynamic(network(), "000_input", 3))
+    assert [layer["dynamic"] for layer in changed] == [3, 3, 0, 0]
+    assert [int_row(layer)[4] for layer in changed[:3]] == ["-4..-1", "-4..-1", "-2"]
 
 
 def test_a_narrow_accumulator_is_named():

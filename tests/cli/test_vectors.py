@@ -47,6 +47,13 @@ def test_all_formats_and_json(files):
     assert figures["tensors"] == len(json.loads((files / "pack/manifest.json").read_text())["tensors"])
 
 
+def test_more_images_than_there_are(files):
+    """Nothing is left out in silence."""
+    assert "images.h5: has 12 images, needed 13 from 0 on: at most 12" in refusal(*CALL, "-o", "pack", "--count", "13")
+    assert "needed 4 from 9 on: at most 3" in refusal(*CALL, "-o", "pack", "--first", "9", "--count", "4")
+    assert not (files / "pack").exists()
+
+
 def test_words(files):
     arguments = ["--word-bits", "64", "--word-bits", "*/weight=128", "--word-bits", "images=24"]
     assert refengine(*CALL, "-o", "pack", *arguments).code == 0

@@ -26,6 +26,8 @@ def by_the_formula(network, images):
     def observe(layer, operands, result):
         named = [("accumulator", result.accumulator)] if result.accumulator is not None else []
         if layer.requantize is not None or result.accumulator is None:
+            if network.dynamic[layer.name]:
+                named.append(("exponent", (layer.exponent + result.coarser[:, None]).astype(np.int32)))
             named.append(("code", result.result))
         stages[layer.name] = named
 
@@ -48,6 +50,14 @@ def test_digests_are_what_they_say(rounding):
     found = digests(network, images)
     assert list(found) == [layer.name for layer in network.layers]
     assert found == by_the_formula(network, images)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_digests_tell_dynamic_exponents(backend):
+    """Each image's exponent, after its accumulators and before its codes."""
+    network = networks.dynamic()
+    images = networks.random_images(network, 5)
+    assert digests(network, images, backend, batch=2) == by_the_formula(network, images)
 
 
 @pytest.mark.parametrize("rounding", ["half_up", "stochastic"])

@@ -6,8 +6,9 @@ import plans
 import pytest
 
 from refengine.engine.events import Events
-from refengine.engine.predict import BACKENDS, images_a_batch, predictor
-from refengine.errors import RangeError
+from refengine.engine.plan import Plan
+from refengine.engine.predict import BACKENDS, backend_for, images_a_batch, predictor
+from refengine.errors import NetworkError, RangeError
 from refengine.network.batches import image_batches, map_batches
 
 
@@ -67,6 +68,24 @@ def test_a_refused_batch_leaves_the_predictor_usable(backend):
     with pytest.raises(RangeError, match="the network reads uint8"):
         predict(pixels[:, :1], 0, None)
     np.testing.assert_array_equal(predict(pixels, 0, None).logits, plans.defined(network, pixels)[0])
+
+
+def test_dynamic_exponents_are_computed_by_the_kernels():
+    """The fast plan knows none: it is not made, reports say what computes, and the bits are the definition's."""
+    network = networks.dynamic()
+    pixels = networks.random_images(network, 7, 1)
+    assert [backend_for(network, backend) for backend in BACKENDS] == ["kernels", "reference", "kernels"]
+    assert [backend_for(networks.small(), backend) for backend in BACKENDS] == [*BACKENDS]
+    logits, found = plans.defined(network, pixels)
+    observed = [layer.name for layer in network.layers if layer.requantize is not None]
+    predict = predictor(network, "fast", 7, threads=2, observed=observed, counted=True)
+    prediction, shown = plans.seen(lambda observe: predict(pixels, 0, observe))
+    np.testing.assert_array_equal(prediction.logits, logits)
+    assert prediction.events == plans.events_of(found)
+    for name in observed:
+        plans.assert_same(name, shown[name], found[name])
+    with pytest.raises(NetworkError, match="has a dynamic exponent, chosen for each image; the fast plan needs"):
+        Plan(network, 7)
 
 
 def test_an_unknown_backend():

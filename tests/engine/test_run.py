@@ -7,7 +7,7 @@ import networks
 import numpy as np
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine.engine.run import BACKENDS, run
@@ -19,17 +19,43 @@ SEEDS = (9, 340, 908)
 
 
 def oracle_run(network, images, first_image=0):
-    """{layer name: (accumulators or None, codes, saturated, overflowed)} in unbounded integers, int64 arrays."""
+    """{layer name: (accumulators or None, codes, saturated, overflowed, coarser)} in unbounded integers, int64 arrays.
+
+    Dynamic exponents as hardware has them: codes are summed, and each image's sum is shifted before the bias comes in.
+    """
     found, tensors = {}, {}
     for position, layer in enumerate(network.layers):
-        operands = [tensors[name] for name in layer.inputs] or [images]
-        if layer.op == "requantize":
-            value = operands[0].astype(np.int64)
-        else:
-            value = as_array(getattr(oracle, layer.op)(*operands, **layer.constants, **layer.attributes))
-        found[layer.name] = finished(layer, value, tensors.get(layer.residual), position, first_image)
-        tensors[layer.name] = found[layer.name][1]
+        operands = [tensors[name] for name in layer.inputs] or [(images, None)]
+        value = accumulated(layer, *zip(*operands, strict=True))
+        residual = None if layer.residual is None else moved(*tensors[layer.residual])
+        found[layer.name] = finished(layer, value, residual, position, first_image)
+        if layer.op in networks.PASSING:
+            found[layer.name] = (*found[layer.name][:-1], operands[0][1])
+        tensors[layer.name] = found[layer.name][1], found[layer.name][-1]
     return found
+
+
+def accumulated(layer, codes, coarser):
+    """Sums of codes, those of an image moved by what it chose; then the bias."""
+    arguments = {**layer.constants, **layer.attributes}
+    if layer.op == "requantize":
+        return moved(codes[0].astype(np.int64), coarser[0])
+    if layer.op == "add":
+        a, b = (moved(x, d) * 2**shift for x, d, shift in zip(codes, coarser, arguments["shifts"], strict=True))
+        return a + b
+    if layer.op in networks.PASSING or coarser[0] is None:
+        return as_array(getattr(oracle, layer.op)(*codes, **arguments))
+    bias = arguments.pop("bias", np.zeros(1, np.int64))
+    without = {"bias": np.zeros_like(bias)} if "bias" in layer.constants else {}
+    return moved(as_array(getattr(oracle, layer.op)(*codes, **arguments, **without)), coarser[0]) + bias.astype(
+        np.int64
+    )
+
+
+def moved(codes, coarser):
+    """Integers of each image times two to what it chose."""
+    wide = codes.astype(np.int64)
+    return wide if coarser is None else np.stack([image * 2**more for image, more in zip(wide, coarser, strict=True)])
 
 
 def as_array(numbers):
@@ -44,31 +70,47 @@ def as_array(numbers):
 def finished(layer, value, residual, position, first_image):
     """Confine and requantize, element by element."""
     if layer.op in networks.PASSING:
-        return None, value, (0, 0), 0
-    acc, codes, low, high, overflowed = value.copy(), value.copy(), 0, 0, 0
+        return None, value, (0, 0), 0, None
+    acc, codes, low, high, overflowed, coarser = value.copy(), value.copy(), 0, 0, 0, None
     for index, total in np.ndenumerate(value):
         if layer.accumulator_bits < 32:
             acc[index] = oracle.confine(int(total), layer.accumulator_bits, layer.accumulator_policy)
             overflowed += int(acc[index] != total)
         codes[index] = acc[index]
-        if layer.requantize is not None:
-            codes[index], below, above = code(layer.requantize, acc, residual, index, position, first_image)
-            low, high = low + below, high + above
-    return acc, codes, (low, high), overflowed
+    if layer.requantize is None:
+        return acc, codes, (0, 0), overflowed, None
+    if layer.requantize.dynamic:
+        coarser = [chosen(layer.requantize, acc, residual, n) for n in range(len(acc))]
+    for index in np.ndindex(*acc.shape):
+        more = 0 if coarser is None else coarser[index[0]]
+        codes[index], below, above = code(layer.requantize, acc, residual, index, position, first_image, more)
+        low, high = low + below, high + above
+    return acc, codes, (low, high), overflowed, coarser
 
 
-def code(step, acc, residual, index, position, first_image):
+def chosen(step, acc, residual, n):
+    """What an image adds to its exponent."""
+    parts = [total_and_shift(step, acc, residual, (n, *place)) for place in np.ndindex(*acc.shape[1:])]
+    return oracle.coarser(*zip(*parts, strict=True), step.lo, step.hi, step.dynamic)
+
+
+def total_and_shift(step, acc, residual, index):
+    """What is rounded, and the shift of its channel (Q1)."""
+    multiplier, shift, left = (
+        0 if values is None else int(np.resize(values, index[-1] + 1)[index[-1]])
+        for values in (step.multiplier, step.shift, step.residual_shift)
+    )
+    return int(acc[index]) * multiplier + (0 if residual is None else int(residual[index]) * 2**left), shift
+
+
+def code(step, acc, residual, index, position, first_image, more):
     """One code, and whether it was saturated below or above."""
-    channel = index[-1]
-    multiplier, shift = (int(np.resize(values, channel + 1)[channel]) for values in (step.multiplier, step.shift))
-    arguments = {"rounding": step.rounding}
-    if residual is not None:
-        shifts = np.resize(step.residual_shift, channel + 1)
-        arguments |= {"residual": int(residual[index]), "residual_shift": int(shifts[channel])}
+    total, shift = total_and_shift(step, acc, residual, index)
+    bits = None
     if step.rounding == "stochastic":
         element = int(np.ravel_multi_index(index[1:], acc.shape[1:]))
-        arguments["bits"] = oracle.random_bits(step.seed, position, first_image + index[0], element)
-    free = oracle.requantize(int(acc[index]), multiplier, shift, lo=-(2**70), hi=2**70, **arguments)
+        bits = oracle.random_bits(step.seed, position, first_image + index[0], element)
+    free = oracle.round_shift(total, shift + more, step.rounding, bits)
     below, above = free < step.lo and step.activation == "none", free > step.hi and step.activation != "clip"
     return min(max(free, step.lo), step.hi), int(below), int(above)
 
@@ -88,7 +130,7 @@ def check_against_oracle(network, images, backend, first_image=0):
     results, logits = observed(network, images, backend, first_image)
     assert list(results) == [layer.name for layer in network.layers]
     for name, result in results.items():
-        acc, codes, saturated, overflowed = expected[name]
+        acc, codes, saturated, overflowed, coarser = expected[name]
         assert (result.accumulator is None) == (acc is None)
         if acc is not None:
             assert result.accumulator.dtype == np.int32
@@ -98,6 +140,7 @@ def check_against_oracle(network, images, backend, first_image=0):
         lo, hi = network.ranges[name]
         assert lo <= result.result.min() <= result.result.max() <= hi
         assert (result.saturated, result.overflowed) == (saturated, overflowed), name
+        assert (None if result.coarser is None else result.coarser.tolist()) == coarser, name
     assert logits.dtype == np.int32
     np.testing.assert_array_equal(logits, expected[network.layers[-1].name][1].reshape(len(images), -1))
 
@@ -107,6 +150,56 @@ def check_against_oracle(network, images, backend, first_image=0):
 def test_random_networks_are_the_contract(backend, network, seed, first_image):
     """Residuals, concats, pools, depthwise and grouped convolutions, any rounding, any accumulator."""
     check_against_oracle(network, networks.random_images(network, 2, seed), backend, first_image)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=40)
+@given(network=networks.dynamic_networks(), seed=st.integers(0, 99), first_image=st.sampled_from([0, 7]))
+def test_random_networks_with_dynamic_exponents_are_the_contract(backend, network, seed, first_image):
+    """Three images, one of them dark and one flat, so that they choose differently (contract D)."""
+    images = networks.random_images(network, 3, seed)
+    images[1] >>= 5
+    images[2] = seed
+    check_against_oracle(network, images, backend, first_image)
+
+
+def test_dynamic_networks_are_what_they_should_be():
+    """What the test above claims to cover: every kind of reader, several choices, and saturation at their end."""
+    readers, choices, formats = set(), set(), set()
+
+    @settings(max_examples=100, database=None, derandomize=True, deadline=None)
+    @given(network=networks.dynamic_networks())
+    def look(network):
+        results, _ = observed(network, networks.random_images(network, 2), "kernels")
+        for layer in network.layers:
+            readers.update(layer.op for name in layer.inputs if network.dynamic[name])
+            if layer.residual is not None and network.dynamic[layer.residual]:
+                readers.add("residual")
+            if layer.requantize is not None and layer.requantize.dynamic:
+                formats.add((layer.requantize.format.name, layer.requantize.activation))
+                choices.update(results[layer.name].coarser.tolist())
+
+    look()
+    assert readers >= {*networks.STEPS, "residual"} - {"concat"}
+    assert choices == set(range(8))
+    assert formats == {("uint8", "relu"), ("uint8", "none"), ("int8", "none")}
+
+
+def test_an_exponent_that_nobody_needs_coarser_is_the_static_one():
+    """Where all images choose 0, dynamic changes no code (D2); where they may choose, none is lost beyond one step."""
+    network = networks.every_op()
+    images = networks.random_images(network, 8)
+    static, logits = observed(network, images, "kernels")
+    allowed = [layer for layer in network.layers if layer.requantize is not None and layer.requantize.dynamic == 0]
+    same = 0
+    for layer in allowed:
+        changed = networks.made_dynamic(network, layer.name, 2)
+        results, after = observed(changed, images, "kernels")
+        if changed is not network and not results[layer.name].coarser.any():
+            np.testing.assert_array_equal(results[layer.name].result, static[layer.name].result)
+            np.testing.assert_array_equal(after, logits)
+            same += 1
+    assert same
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -154,11 +247,12 @@ def test_reference_and_kernels_give_the_same(seed):
         assert (kernels[name].saturated, kernels[name].overflowed) == (result.saturated, result.overflowed)
 
 
+@pytest.mark.parametrize("make", [networks.every_op, networks.dynamic])
 @pytest.mark.parametrize("rounding", ["half_up", "stochastic", "double_round"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_neither_batch_nor_threads_change_a_bit(rounding, backend):
+def test_neither_batch_nor_threads_change_a_bit(rounding, backend, make):
     """One batch of 64; 64 batches of one; seven at a time over two threads, each told where it stands."""
-    network = networks.every_op(rounding)
+    network = make(rounding=rounding)
     images = networks.random_images(network, 64)
     whole = run(network, images, backend)
     assert len(np.unique(whole, axis=0)) > 1

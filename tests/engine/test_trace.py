@@ -93,6 +93,28 @@ def test_the_total_is_what_is_rounded(seed, path):
     assert checked
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_exponent_that_each_image_chose(backend, path):
+    """Stored for every layer whose codes it says the worth of, those that only pass codes on among them."""
+    network = networks.dynamic()
+    images = networks.random_images(network, 5)
+    images[0] >>= 6
+    write_trace(network, images, path, backend=backend)
+    results, _ = observed(network, images)
+    found = content(path)
+    assert sum(network.dynamic[name] > 0 for name in results) > 3
+    for name, result in results.items():
+        assert (f"{name}/exponent" in found) == (network.dynamic[name] > 0)
+        if network.dynamic[name]:
+            exponents = found[f"{name}/exponent"]
+            assert (exponents.dtype, exponents.shape) == (np.int32, (5, 1))
+            assert exponents[:, 0].tolist() == [network.layer(name).exponent + more for more in result.coarser.tolist()]
+    with open_trace(path) as trace:
+        assert trace.backend == ("reference" if backend == "reference" else "kernels")
+        chosen = [trace.stage(name, "exponent").whole() for name in results if network.dynamic[name]]
+    assert any(len(np.unique(exponents)) > 1 for exponents in chosen)
+
+
 def test_the_root_says_whose_trace_it_is(path):
     network = networks.every_op("stochastic")
     images = networks.random_images(network, 3)
@@ -134,7 +156,7 @@ def test_layers_come_in_execution_order_whatever_they_are_called(path):
 
 def test_every_dataset_describes_its_stage(path):
     """For those who look with other tools."""
-    network = networks.small()
+    network = networks.made_dynamic(networks.small(), "001_conv", 1)
     write_trace(network, networks.random_images(network, 1), path, partial_sums_of="conv")
     with h5py.File(path) as file:
         for stage, text in STAGES.items():

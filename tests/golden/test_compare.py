@@ -1,5 +1,7 @@
 """The comparison against plain Python, in every form of a dump, and errors told from their echoes."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -9,13 +11,15 @@ from hypothesis import strategies as st
 from networks import every_op, random_images
 
 from refengine.engine.trace import STAGES, write_trace
-from refengine.errors import FileError, RangeError
+from refengine.errors import FileError
+from refengine.golden import compare as module
 from refengine.golden import pairs
 from refengine.golden.cause import diagnose
 from refengine.golden.compare import compare
 from refengine.golden.dump import in_memory, open_dump
 from refengine.golden.fault_table import golden_run, with_fault
 from refengine.golden.faults import FAULTS
+from refengine.golden.machine import machine_of, recompute
 from refengine.golden.pairs import Rules
 
 DTYPES = {"accumulator": np.int32, "total": np.int64, "code": np.uint8}
@@ -239,6 +243,8 @@ def test_a_dump_that_contradicts_itself(run_in_memory):
     contradictions = {name for name, verdict in verdicts(found).items() if verdict == "contradiction"}
     assert contradictions
     assert contradictions <= readers
+    blamed = {report.layer: report.blamed for report in found.layers if report.blamed}
+    assert blamed == dict.fromkeys(contradictions, (layer,))
     assert not found.equal
 
 
@@ -250,6 +256,28 @@ def test_a_golden_of_another_network_contradicts(run_in_memory):
     known = {"images": run.dump.images}
     found = compare(in_memory(stale, **known), in_memory(stale, **known), network=run.network)
     assert verdicts(found) == {last: "contradiction"}
+    assert found.layers[-1].blamed == ()
+
+
+def test_the_input_to_blame_lies_behind_one_that_was_not_dumped(run_in_memory):
+    """An input that was recomputed too is asked for its own inputs."""
+    run = run_in_memory
+    layers = {layer.name: layer for layer in run.network.layers}
+    reader, between = next(
+        (layer, layers[name])
+        for layer in run.network.layers
+        for name in layer.inputs
+        if len(layers[name].inputs) == 1 and layers[name].residual is None and layer.residual is None
+        and len(layer.inputs) == 1 and layers[name].op == "conv"
+    )  # fmt: skip
+    source = between.inputs[0]
+    arrays = {name: held for name, held in run.stages.items() if name != between.name}
+    spoiled = arrays[source]["code"].copy()
+    spoiled ^= 1
+    arrays[source] = {**arrays[source], "code": spoiled}
+    found = compare(run.dump, in_memory(arrays, images=run.dump.images), network=run.network)
+    report = next(report for report in found.layers if report.layer == reader.name)
+    assert (report.verdict, report.blamed) == ("contradiction", (source,))
 
 
 def test_codes_in_a_wider_type_are_recomputed_from(run_in_memory):
@@ -281,8 +309,9 @@ def test_a_shape_that_the_network_does_not_have_is_not_said_to_agree(run_in_memo
 def test_numbers_that_no_stage_can_hold():
     golden = {"a": {"total": np.zeros((1, 2), np.int64)}}
     dut = {"a": {"total": np.full((1, 2), 2**64 - 1, np.uint64)}}
-    with pytest.raises(RangeError, match="18446744073709551615"):
-        compare(in_memory(golden), in_memory(dut), Rules(any_integer_type=True))
+    report = compare(in_memory(golden), in_memory(dut), Rules(any_integer_type=True)).layers[0]
+    assert (report.verdict, report.stages[0].entire) == ("not comparable", None)
+    assert "holds 18446744073709551615" in report.why
 
 
 def test_nothing_compared_is_a_failure():
@@ -334,11 +363,100 @@ def test_partial_sums_are_a_stage(tmp_path):
     assert len(pixels) == 3
 
 
-def test_a_damaged_block_is_a_refusal(tmp_path):
+def test_a_file_that_ends_early_is_a_refusal_or_rows(tmp_path):
+    """Wherever the zeros begin, nothing but a FileError comes out, and never equality."""
     network, images = network_and_images()
     write_trace(network, images, tmp_path / "a.h5")
-    content = bytearray((tmp_path / "a.h5").read_bytes())
-    (tmp_path / "b.h5").write_bytes(bytes(content[: len(content) // 2]) + bytes(len(content) - len(content) // 2))
-    with pytest.raises(FileError) as caught, open_dump(tmp_path / "a.h5") as one, open_dump(tmp_path / "b.h5") as other:
-        compare(one, other)
-    assert "\n" not in str(caught.value)
+    content = (tmp_path / "a.h5").read_bytes()
+    for part in range(1, 8):
+        kept = len(content) * part // 8
+        (tmp_path / "b.h5").write_bytes(content[:kept] + bytes(len(content) - kept))
+        try:
+            with open_dump(tmp_path / "a.h5") as one, open_dump(tmp_path / "b.h5") as other:
+                assert not compare(one, other).equal
+        except FileError:
+            continue
+
+
+def test_a_damaged_file_is_a_row_and_the_others_are_compared(tmp_path, run_in_memory):
+    """Whether the header says it or the block that is read: the layer fails, what reads it is not judged alone."""
+    run = run_in_memory
+    layer = names(run, "conv")[0]
+    known = {"images": run.dump.images}
+    for late in (False, True):
+        path = as_folder(tmp_path / f"late {late}", run.stages)
+        file = path / f"{layer}.code.npy"
+        content = file.read_bytes()
+        if not late:
+            file.write_bytes(content[:-1])
+        with open_dump(path) as dut:
+            file.write_bytes(content[:-1])
+            found = compare(run.dump, replace(dut, **known), network=run.network, diagnose=diagnose)
+        report = next(report for report in found.layers if report.layer == layer)
+        assert verdicts(found) == {layer: "damaged"}
+        assert f"{layer}.code.npy: is truncated" in report.why
+        assert [stage.stage for stage in report.stages if stage.problem is not None] == ["code"]
+        assert len(found.compared) == len(run.network.layers)
+
+
+def test_codes_alone_are_enough(run_in_memory):
+    """A DUT that dumped what each layer ends in, and nothing else, is right if that is right."""
+    run = run_in_memory
+    codes = {name: {"result": held.get("code", held.get("accumulator"))} for name, held in run.stages.items()}
+    dut = in_memory(codes, images=run.dump.images, ordered=False)
+    found = compare(run.dump, dut, network=run.network)
+    assert found.equal
+    assert found.unjudged == {"DUT": ("accumulator", "total"), "golden": ()}
+    assert len(found.compared) == len(run.network.layers)
+    assert compare(dut, run.dump, network=run.network).equal
+    layer = names(run, "conv")[0]
+    broken = with_faults(run, (layer, "bias_twice"))
+    wrong = {name: {"result": [*held.values()][-1].array} for name, held in broken.arrays.items()}
+    found = compare(run.dump, in_memory(wrong, images=run.dump.images), network=run.network, diagnose=diagnose)
+    assert [culprit.layer for culprit in found.culprits] == [layer]
+    assert found.culprits[0].cause.cause == "bias_doubled"
+
+
+def test_a_dump_that_lies_otherwise_is_explained_and_not_diagnosed(run_in_memory):
+    run = run_in_memory
+    dut = {
+        name: {stage: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for stage, a in held.items()}
+        for name, held in run.stages.items()
+    }
+
+    def never(*arguments):
+        raise AssertionError("a layer was diagnosed")
+
+    found = compare(run.dump, in_memory(dut, images=run.dump.images), network=run.network, diagnose=never)
+    assert not found.equal
+    assert "--order NCHW reads them" in found.explanation.sentence
+    assert found.explanation.equal == found.explanation.changed > 2
+
+
+def test_the_residual_of_another_layer_is_found(run_in_memory):
+    """Of several layers of one shape the one that was taken is tried, nearest or not."""
+    run = run_in_memory
+    layer = next(layer for layer in run.network.layers if layer.op == "global_avgpool" and layer.residual is not None)
+    shape, mine = run.network.shapes[layer.residual], (layer.residual, layer.name, *layer.inputs)
+    others = [name for name in run.cases if run.network.shapes[name] == shape and name not in mine]
+    assert len(others) > 1
+    seen = 0
+    for name in others:
+        case = replace(run.cases[layer.name], residual=run.stages[name]["code"])
+        made = recompute(machine_of(case), ("accumulator", "total", "code"))
+        stages = {stage: made[stage].astype(array.dtype) for stage, array in run.stages[layer.name].items()}
+        dut = in_memory({**run.stages, layer.name: stages}, images=run.dump.images)
+        found = compare(run.dump, dut, network=run.network, diagnose=diagnose)
+        if not found.equal:
+            seen += 1
+            assert any("residual_of_other_layer" in one for one in found.culprits[0].cause.names), name
+    assert seen > 1
+
+
+def test_many_culprits_are_not_all_diagnosed(run_in_memory, monkeypatch):
+    run = run_in_memory
+    monkeypatch.setattr(module, "DIAGNOSED", 2)
+    dut = {name: {stage: a ^ 1 for stage, a in held.items()} for name, held in run.stages.items()}
+    found = compare(run.dump, in_memory(dut, images=run.dump.images), network=run.network, diagnose=diagnose)
+    assert len(found.culprits) > 2
+    assert sum(culprit.cause is not None for culprit in found.culprits) <= 2

@@ -50,7 +50,7 @@ def test_a_sample_has_wrong_and_right_values():
     sample = sample_of(evidence, 10)
     wrong = sample.got["code"] != sample.golden["code"]
     assert (np.count_nonzero(wrong), np.count_nonzero(~wrong)) == (10, 10)
-    assert sample.machine.case.skipped == 2, "the first images agree"
+    assert sample.machine.case.skipped == 1, "the first image agrees; so does the second, which may have left something"
     np.testing.assert_array_equal(sample.values(sample.machine)["code"], sample.golden["code"])
     assert len(sample.few(5).where) <= 7
 

@@ -1,6 +1,7 @@
 """An explanation is right in every stage: the run, the trace and the oracle say the same, and a lie is noticed."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import networks
@@ -26,6 +27,7 @@ from refengine.golden.explain import (
     worth,
 )
 from refengine.numbers.formats import INT8, UINT8
+from refengine.numbers.requantize import total
 from refengine.numbers.rounding import ROUNDINGS
 
 POLICIES = ("wrap", "saturate")
@@ -76,6 +78,7 @@ def assert_oracle_agrees(network, found, operands, residual):
         else None
     )
     multiplier, shift = (int(v[channel % len(v)]) for v in (numbers.multiplier, numbers.shift))
+    shift += found.exponent - layer.exponent
     added = (
         {}
         if residual is None
@@ -92,7 +95,8 @@ def assert_oracle_agrees(network, found, operands, residual):
     assert step.rounding.total == step.rounding.quotient * 2**shift + step.rounding.discarded
 
 
-@given(networks.int_networks(), st.data(), st.integers(0, 3))
+@given(networks.int_networks() | networks.dynamic_networks(), st.data(), st.integers(0, 3))
+@example(networks.dynamic(), None, 1)
 @example(networks.every_op("stochastic"), None, 2)
 def test_random_places_of_random_networks(network, data, image):
     for layer, operands, result in observed(network, networks.random_images(network, 1, image), image):
@@ -100,12 +104,51 @@ def test_random_places_of_random_networks(network, data, image):
         place = tuple(data.draw(st.integers(0, size - 1)) if data else size // 2 for size in shape)
         found = explain_result(network, layer, place, operands, result, image)
         assert found.result == int(result.result[(0, *place)])
+        assert found.exponent == layer.exponent + (0 if result.coarser is None else result.coarser[0])
         if found.accumulation is not None:
             assert_oracle_agrees(network, found, operands, result.residual)
         else:
             chosen = found.passing.taps[found.passing.chosen]
             assert chosen.code == found.result
         json.dumps(figures(found), allow_nan=False)
+
+
+def test_how_an_image_came_to_its_exponent():
+    """The widest total is where it is said to be, and no other is wider; what it comes to is the oracle's (D2)."""
+    network, looked = networks.dynamic(), 0
+    for layer, operands, result in observed(network, networks.random_images(network, 1)):
+        place = (0,) * len(network.shapes[layer.name])
+        found = explain_result(network, layer, place, operands, result, 0)
+        choice = None if found.requantization is None else found.requantization.choice
+        assert (choice is None) == (layer.requantize is None or not layer.requantize.dynamic)
+        if choice is None:
+            continue
+        step, totals = layer.requantize, total(result.accumulator, layer.requantize, result.residual)[0]
+        shift = np.broadcast_to(step.shift, totals.shape[-1])
+        pairs = [(int(t), int(shift[index[-1]])) for index, t in np.ndenumerate(totals)]
+        floored = int(totals[choice.place]) >> int(shift[choice.place[-1]])
+        assert choice.widest == (floored if floored >= 0 else -1 - floored if step.lo < 0 else 0)
+        assert choice.coarser == oracle.coarser(*zip(*pairs, strict=True), step.lo, step.hi, step.dynamic)
+        assert oracle.coarser([choice.widest], [0], 0, 0, 99) == choice.bits
+        looked += 1
+        spoilt = replace(result, coarser=result.coarser + 1)
+        with pytest.raises(RefengineError, match=r"added \d+ to its exponent, its totals come to \d+"):
+            explain_result(network, layer, place, operands, spoilt, 0)
+    assert looked > 3
+
+
+def test_what_a_dynamic_layer_s_readers_read_is_called_what_it_is():
+    """A shifted code where they compute with it, a code where they pass it on (D4, D5)."""
+    network, seen = networks.dynamic(), set()
+    image = networks.random_images(network, 1)[0]
+    for layer in network.layers:
+        found = explain(network, image, layer.name, (0,) * len(network.shapes[layer.name]))
+        for operand in found.operands:
+            computes = found.accumulation is not None
+            if network.dynamic.get(operand.source):
+                assert (" << 0..5" in operand.format) == computes
+                seen.add(computes)
+    assert seen == {True, False}
 
 
 def test_it_agrees_with_the_trace(tmp_path):

@@ -38,8 +38,8 @@ def test_failures_and_what_was_left_out():
     failures = {case.get("name"): case.find("failure") for case in suite if case.find("failure") is not None}
     assert "6 of 6 differ" in failures["a"].get("message")
     assert "first at (n 0, k 0)" in failures["a"].text
-    assert "has 1 images, the golden 2" in failures[ODD].get("message")
-    assert "the DUT has no layer 'c'" in failures["c"].get("message")
+    assert "has 1 image, the golden 2" in failures[ODD].get("message")
+    assert "c: not in the dump of the DUT" in failures["c"].get("message")
 
 
 def test_problems_of_the_dumps_fail_a_case_of_their_own():

@@ -9,8 +9,9 @@ from hypothesis import example, given
 
 from refengine.engine.run import run
 from refengine.errors import RangeError
-from refengine.golden.ledger import Span, figures, kept, ledger, total_bound, witness_figures, witness_file, witnesses
+from refengine.golden.ledger import Span, figures, ledger, total_bound, witness_figures, witness_file, witnesses
 from refengine.golden.terms import accumulates
+from refengine.network.images import open_images, write_images
 from refengine.numbers.formats import signed_bits
 from refengine.ops import OPS
 
@@ -100,18 +101,6 @@ def test_a_narrow_accumulator_is_booked_by_its_whole_sum():
         assert entry.events.overflowed > 0
 
 
-@pytest.mark.parametrize(
-    ("policy", "ends"), [("error", (-40000, 40000)), ("wrap", (-32768, 32767)), ("saturate", (-32768, 32767))]
-)
-def test_what_an_accumulator_keeps_of_a_range(policy, ends):
-    bits = 32 if policy == "error" else 16
-    layer = type(networks.small().layers[2])("x", "fc", (), 0, accumulator_bits=bits, accumulator_policy=policy)
-    assert tuple(int(end) for end in kept(layer, -40000, 40000)) == ends
-    assert tuple(int(end) for end in kept(layer, -5, 7)) == (-5, 7)
-    if policy == "wrap":
-        assert tuple(int(end) for end in kept(layer, 0, 32768)) == ends
-
-
 def test_the_bound_of_totals_is_attained_by_the_witnesses():
     network = networks.small()
     layer = network.layer("conv")
@@ -155,3 +144,21 @@ def test_figures_are_plain():
 def test_images_of_another_shape_are_refused():
     with pytest.raises(RangeError, match="images are"):
         ledger(networks.small(), np.zeros((1, 3, 3, 1), np.uint8))
+
+
+def test_a_part_of_a_file_is_booked_a_batch_at_a_time(tmp_path, monkeypatch):
+    """The same as its images in memory, without ever reading more than a batch at once."""
+    network = networks.small()
+    images = networks.random_images(network, 40)
+    write_images(tmp_path / "images.h5", images, None)
+    monkeypatch.setattr("refengine.golden.ledger.batch_size", lambda _: 4)
+    with open_images(tmp_path / "images.h5", labels_required=False) as file:
+        read, asked = file.read, []
+        monkeypatch.setattr(file, "read", lambda start, stop: asked.append((start, stop)) or read(start, stop))
+        found = ledger(network, file, only=range(7, 33), first_image=7)
+    assert found == ledger(network, images[7:33], first_image=7)
+    assert sorted(asked)[0][0] == 7
+    assert sorted(asked)[-1][1] == 33
+    assert max(stop - start for start, stop in asked) <= 4
+    with pytest.raises(RangeError, match="0 images"):
+        ledger(network, images, only=range(3, 3))

@@ -6,7 +6,7 @@ from networks import small
 
 from refengine.golden import self_test as module
 from refengine.golden.compare import LayerReport
-from refengine.golden.dump import in_memory
+from refengine.golden.dump import Damaged, Dump, Held, in_memory
 from refengine.golden.pairs import Rules
 from refengine.golden.seeds import SEEDS
 from refengine.golden.self_test import self_test
@@ -28,6 +28,10 @@ def seeded_into(rules=None, dumped=None, network=None, golden=None):
 
 def missed(result):
     return {(one.seed, one.layer, one.stage) for one in result.missed}
+
+
+def not_applicable(result):
+    return {(one.seed, one.layer, one.stage, one.why) for one in result.not_applicable}
 
 
 def test_everything_is_caught_where_everything_is_compared():
@@ -53,8 +57,8 @@ def test_nothing_is_caught_in_a_stage_that_is_not_chosen():
 def test_one_image_cannot_be_exchanged():
     one = {"a": {"code": DUMPED["a"]["code"][:1]}}
     result = seeded_into(dumped=one)
-    assert missed(result) == {("images_swapped", "a", "code")}
-    assert result.missed[0].why == "needs 2 images"
+    assert not_applicable(result) == {("images_swapped", "a", "code", "needs 2 images")}
+    assert result.passed
 
 
 def test_images_that_show_nothing():
@@ -62,8 +66,36 @@ def test_images_that_show_nothing():
     result = seeded_into(dumped=flat)
     unseen = {"channels_swapped", "rows_swapped", "stale_tile", "all_zeros", "constant"}
     unseen |= {"sign_flipped", "images_swapped", "channels_reversed", "nchw"}
-    assert {one.seed for one in result.missed} == unseen
-    assert {one.why for one in result.missed} == {"changes nothing in these images"}
+    assert {one.seed for one in result.not_applicable} == unseen
+    assert {one.why for one in result.not_applicable} == {"changes nothing in these images"}
+    assert result.passed
+
+
+def test_vectors_have_no_rows():
+    vectors = {"a": {"code": np.arange(20, dtype=np.uint8).reshape(2, 10)}}
+    result = seeded_into(dumped=vectors)
+    assert {(one.seed, one.why) for one in result.not_applicable} == {
+        ("rows_swapped", "nothing there to exchange"),
+        ("nchw", "nothing there to exchange"),
+    }
+    assert result.passed
+
+
+def test_a_stage_that_the_golden_has_not_is_beyond_it():
+    golden = {"a": DUMPED["a"], "b": {"code": DUMPED["b"]["code"]}}
+    result = seeded_into(golden=golden)
+    assert {(one.layer, one.stage, one.why) for one in result.not_applicable} == {
+        ("b", "accumulator", "not in the golden")
+    }
+    assert result.passed
+
+
+def test_a_damaged_array_is_not_tested():
+    arrays = {name: {stage: Held(array) for stage, array in held.items()} for name, held in DUMPED.items()}
+    arrays["b"]["code"] = Damaged("b.npy: is empty")
+    result = self_test(in_memory(DUMPED), Dump("dut", "folder", arrays, 3))
+    assert result.untested == {"b code": "b.npy: is empty"}
+    assert result.passed
 
 
 def test_an_earlier_image_is_tried_where_the_last_shows_nothing():
@@ -76,7 +108,12 @@ def test_layers_that_nobody_dumped():
     network = small()
     codes = np.arange(4, dtype=np.int8).reshape(2, 1, 1, 2)
     result = seeded_into(dumped={"001_conv": {"code": codes}}, network=network)
-    assert {*result.untested} == {"000_input", "002_fc"}
+    assert result.untested == {"000_input": "in neither dump", "002_fc": "in neither dump"}
+    assert result.passed
+
+
+def test_a_test_of_nothing_is_not_passed():
+    result = seeded_into(golden={"a": DUMPED["a"]}, dumped={"b": DUMPED["b"]}, rules=Rules(exclude=("b",)))
     assert not result.passed
 
 

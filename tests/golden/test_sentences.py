@@ -1,22 +1,19 @@
-"""What is said about a comparison: the first element in every notation, and JSON that holds everything."""
-
-import json
+"""What is said about a comparison: the first element in every notation, once, and the culprit last."""
 
 import numpy as np
-from dumps import in_every_form, integers_of, network_and_images
 
 from refengine.golden.compare import compare
 from refengine.golden.difference import Element
-from refengine.golden.dump import in_memory, open_dump
+from refengine.golden.dump import in_memory
 from refengine.golden.pairs import Rules
 from refengine.golden.self_test import self_test
 from refengine.golden.sentences import (
+    count_sentence,
     element_sentence,
-    figures,
     layer_sentences,
     place,
-    self_test_figures,
-    unnoticed_sentences,
+    report_lines,
+    self_test_sentences,
 )
 
 
@@ -48,39 +45,75 @@ def test_places_have_the_names_of_their_axes():
     assert element_sentence(Element((3, 9), 1, 2, 20)).startswith("(n 3, k 9): golden 1 = 0x00001 = 0000_0000_")
 
 
-def test_json_holds_everything():
-    found = one_wrong()
-    written = json.loads(json.dumps(figures(found)))
-    assert (written["equal"], written["layers_compared"], written["values_compared"]) == (False, 1, 12)
-    first = written["first"]
-    assert (first["layer"], first["stage"], first["index"]) == ("a", "code", [0, 1, 0, 2])
-    assert (first["golden"], first["got"], first["got_hex"], first["xor"]) == (8, -8, "0xf8", "0xf0")
-    assert first["address"] == {"golden": None, "dut": None}
-    entire = written["layers"][0]["stages"][0]["entire"]
-    assert (entire["different"], entire["histogram"]) == (1, {"-31..-16": 1})
-    assert written["layers"][1]["stages"][0]["problem"] == "has shape 3, the golden 2"
+def lines_of(golden, dut, rules=None):
+    one, other = in_memory(golden), in_memory(dut)
+    return list(report_lines(compare(one, other, rules), one, other))
 
 
-def test_addresses_are_those_of_the_pack(tmp_path):
-    network, images = network_and_images()
-    paths = in_every_form(tmp_path, network, images)
-    stages, _ = integers_of(paths["trace"])
-    layer = network.layers[1].name
-    stages[layer]["code"][1, 0, 0, 0] ^= 1
-    with open_dump(paths["pack"]) as golden:
-        dut = in_memory(stages)
-        first = figures(compare(golden, dut), golden.address_of, dut.address_of)["first"]
-        address = golden.address_of(layer, "code", 1, 0, 0, 0)
-    assert first["address"]["golden"] == {"file": address.file, "word": address.word, "bit": address.bit}
-    assert first["address"]["dut"] is None
+CODES = {"code": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)}
+
+
+def test_the_counts():
+    assert count_sentence(one_wrong()) == (
+        "DIFFERENT: 1 of 12 values differ, in 1 of 1 layers; 1 layer not or not wholly compared; 1 image from 0"
+    )
+    same = compare(in_memory({"a": CODES}), in_memory({"a": CODES}))
+    assert count_sentence(same) == "EQUAL: 1 layer, 12 values, 1 image from 0"
+    none = compare(in_memory({"a": CODES}), in_memory({"b": CODES}))
+    assert count_sentence(none).startswith("DIFFERENT: nothing compared; 2 layers not")
+
+
+def test_the_first_element_is_said_once_and_at_the_end():
+    wrong = {"code": CODES["code"] ^ 1}
+    lines = lines_of(dict.fromkeys("abcd", CODES), {"a": CODES, "b": wrong, "c": wrong, "d": CODES})
+    assert sum("golden 0 = 0x00" in line for line in lines) == 1
+    assert lines[-4].startswith("b code: 12 of 12 differ")
+    assert lines[-3] == "first difference: layer b, stage code"
+    assert lines[-2].startswith("  (n 0, y 0, x 0, c 0): golden 0 = 0x00")
+    assert lines[-1] == "cause: not looked for, --model MODEL.h5 recomputes each layer"
+
+
+def test_what_is_missing_is_one_line_for_each_reason():
+    full = {"accumulator": CODES["code"].astype(np.int32), "total": CODES["code"].astype(np.int64), **CODES}
+    names = [f"{n:02}" for n in range(20)]
+    golden = dict.fromkeys(names, full)
+    lines = lines_of(golden, dict.fromkeys(names, CODES))
+    assert lines == [
+        "stages accumulator, total: not in the dump, not judged (--stage accumulator,total,code demands them)",
+        "EQUAL: 20 layers, 240 values, 1 image from 0",
+    ]
+    lines = lines_of(golden, dict.fromkeys(names[:10], full), Rules(exclude=("0[0-4]", "19")))
+    assert lines[0] == "layers 00, 01, 02, 03 and 2 more: excluded by name"
+    assert lines[1] == "layers 10, 11, 12, 13 and 5 more: not in the dump of the DUT"
+    assert len(lines) == 3
+    partial = {name: (full if name == "03" else {"accumulator": full["accumulator"], **CODES}) for name in names}
+    lines = lines_of(golden, partial)
+    assert lines[0].startswith(
+        "00 total, 01 total, 02 total, 04 total and 15 more: not in the dump of the DUT, which has"
+    )
+
+
+def test_an_unknown_layer_comes_with_a_hint():
+    lines = lines_of({"a": CODES, "b": CODES}, {"a": CODES, "u": CODES})
+    assert "layer u: not in the golden" in lines
+    assert "  --map GOLDEN=u says which layer it is: of its shape the DUT lacks b" in lines
+
+
+def test_an_explanation_is_the_last_line():
+    golden = {name: {"code": np.random.default_rng(n).integers(0, 99, (2, 3, 3, 3))} for n, name in enumerate("abc")}
+    dut = {name: {"code": held["code"].transpose(0, 3, 1, 2)} for name, held in golden.items()}
+    lines = lines_of(golden, dut)
+    assert lines[-1].startswith(
+        "best explanation: the integers lie in the order N C H W: --order NCHW reads them; so read,"
+    )
+    assert "3 of 3 layers are equal" in lines[-1]
 
 
 def test_what_goes_unnoticed_is_said_by_reason():
     held = {name: {"code": np.arange(12, dtype=np.uint8).reshape(2, 6)} for name in ("a", "b")}
     tested = self_test(in_memory(held), in_memory(held), Rules(exclude=("b",)))
-    sentences = list(unnoticed_sentences(tested))
-    assert len(sentences) == 1
-    assert sentences[0].startswith("unnoticed, excluded by name: one_bit, ")
-    assert sentences[0].endswith(" in b code")
-    written = json.loads(json.dumps(self_test_figures(tested)))
-    assert written["seeds"][0]["unnoticed"] == [{"layer": "b", "stage": "code", "why": "excluded by name"}]
+    sentences = list(self_test_sentences(tested))
+    assert sentences[0] == "not applicable, nothing there to exchange: rows_swapped, nchw in a code, b code"
+    assert sentences[1].startswith("unnoticed, excluded by name: one_bit, ")
+    assert sentences[1].endswith(" in b code")
+    assert len(sentences) == 2

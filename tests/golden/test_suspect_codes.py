@@ -86,6 +86,7 @@ FAULTS = {
     "double_round": lambda e: code(e, total(e), "double_round"),
     "rounds_two_steps": two_steps,
     "rounding_offset_twice": lambda e: code(e, total(e) + 2**e.s // 2),
+    "rounding_offset_halved": lambda e: clip(e, (total(e) + 2**e.s // 4) // 2**e.s),
     "product_rounded_first": lambda e: product_first(e, None),
     "product_cut_first": lambda e: product_first(e, "toward_zero"),
     "product_floored_first": lambda e: product_first(e, "floor"),
@@ -101,6 +102,7 @@ FAULTS = {
     "relu_missing_unclipped": lambda e: byte(e, min(rounded(e, total(e)), e.hi)),
     "relu_added": lambda e: max(code(e, total(e)), 0),
     "relu_before_residual": lambda e: code(e, max(e.acc * e.m, 0) + e.residual * 2**e.r),
+    "upper_end_127": lambda e: min(code(e, total(e)), 127),
     "relu6_end_missing": lambda e: min(max(rounded(e, total(e)), 0), 255),
     "saturates_to_zero": lambda e: clip(e, 0 if overflows(e) else rounded(e, total(e))),
     "wraps": lambda e: clip(e, byte(e, rounded(e, total(e))) if overflows(e) else rounded(e, total(e))),
@@ -118,6 +120,7 @@ FAULTS = {
     "multiplier_cut_by_2": lambda e: with_multiplier(e, e.m // 4 * 4),
     "multiplier_cut_to_8": lambda e: code(e, total(e)),
     "multiplier_low_7_bits": lambda e: with_multiplier(e, e.m % 128),
+    "multiplier_signed": lambda e: with_multiplier(e, low(e.m, 8, True)),
     "multiplier_1": lambda e: with_multiplier(e, 1),
     "factor_of_next_channel": lambda e: code(
         e, e.acc * e.M[(e.c + 1) % e.C] + e.residual * 2**e.r, s=e.S[(e.c + 1) % e.C]

@@ -414,3 +414,38 @@ def test_the_policy_of_a_narrow_accumulator(policy, other):
     assert expected["wrap"] != expected["saturate"]
     assert values(case, "accumulator_other_policy").reshape(-1).tolist() == expected[other]
     np.testing.assert_array_equal(values(case, "accumulator_32"), wide)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_accumulator_that_is_not_cleared(name):
+    """Each sum goes on from the one before: of the image, the pixel or the channel."""
+    case = CASES[name]
+    sums = Plain(case).result().tolist()
+    images, height, width, channels = len(sums), *case.shape
+    for n, y, x, c in np.ndindex(images, height, width, channels):
+        kept = {
+            "accumulator_kept_images": sum(sums[m][y][x][c] for m in range(n + 1)),
+            "accumulator_kept_channels": sum(sums[n][y][x][: c + 1]),
+            "accumulator_kept_pixels": sum(
+                sums[n][v][u][c] for v in range(height) for u in range(width) if (v, u) <= (y, x)
+            ),
+        }
+        if (y, x) == (height - 1, width - 1):
+            for suspect, value in kept.items():
+                assert values(case, suspect)[n, y, x, c] == low(value, 32)
+    where = np.arange(0, images * height * width * channels, 3)
+    for suspect in kept:
+        machine = SUSPECTS[suspect](machine_of(case))
+        picked = recompute(machine, ["accumulator"], where)["accumulator"]
+        np.testing.assert_array_equal(picked, values(case, suspect).reshape(-1)[where])
+
+
+def test_a_maximum_of_bytes_of_the_other_sign_stays_a_byte():
+    """What only passes leaves as the byte that came in."""
+    case = of("maxpool")
+    signed = case.operands[0].dtype == np.int8
+    np.testing.assert_array_equal(
+        values(case, "first_input_other_sign", "code"),
+        recompute(SUSPECTS["maximum_other_sign"](machine_of(case)), ["code"])["code"],
+    )
+    assert values(case, "first_input_other_sign", "code").min() >= (-128 if signed else 0)

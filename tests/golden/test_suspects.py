@@ -6,7 +6,7 @@ from networks import every_op, seeded
 
 from refengine.golden.machine import machine_of, recompute, stages_of_case
 from refengine.golden.suspects import _TABLES as TABLES
-from refengine.golden.suspects import GROUPS, SUSPECTS, faulty, rows
+from refengine.golden.suspects import FAMILIES, GROUPS, SUSPECTS, faulty, is_suspect, named, rows
 from refengine.numbers.rounding import STOCHASTIC
 
 SHIFTED, ADDING = 5, ["requantize", "requantize", "add"]  # an addition of two exponents
@@ -20,9 +20,17 @@ def test_no_name_and_no_sentence_occurs_twice():
 
 
 def test_the_rows_of_the_table():
-    assert [name for _, name, _ in rows()] == [*SUSPECTS]
-    assert {group for group, _, _ in rows()} == {*GROUPS}
-    assert all(sentence == SUSPECTS[name].sentence for _, name, sentence in rows())
+    every = {**SUSPECTS, **FAMILIES}
+    assert sorted(name for _, name, _ in rows()) == sorted(every)
+    assert [*dict.fromkeys(group for group, _, _ in rows())] == [*GROUPS]
+    assert all((group, sentence) == (every[name].group, every[name].sentence) for group, name, sentence in rows())
+
+
+def test_a_name_leads_to_its_suspect():
+    assert all(named(name) is suspect for name, suspect in SUSPECTS.items())
+    assert named("tap_dropped=2,1").name == "tap_dropped=2,1"
+    assert is_suspect("tap_dropped=2,1")
+    assert not is_suspect("stale_image")
 
 
 def test_every_suspect_differs_from_the_contract_somewhere():

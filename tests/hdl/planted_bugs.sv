@@ -17,6 +17,7 @@ package planted_bugs;
     SCALE_NEXT_CLUSTER,    // scale of cluster g + 1
     SCALE_ADDRESS,         // scale memory read one address ahead
     SCALE_SIGNED,          // 7-bit scale declared signed
+    LAST_CLUSTER,          // the last cluster is never added
     CLUSTER_LATE,          // the first channel of a cluster still gets the scale of the one before
     CODE_MINUS_LOST,       // 11 means 0
     CODE_OFFSET,           // codes decoded by another table: 00 is -1, 01 is 0, the rest +1

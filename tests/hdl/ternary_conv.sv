@@ -188,6 +188,7 @@ module ternary_conv
     case (bug)
       SUM_ZERO_EXTENDED: product = $signed(ACC_W'($unsigned(sum))) * $signed(ACC_W'(scale));
       SCALE_SIGNED: product = ACC_W'(sum) * ACC_W'($signed(scale));
+      LAST_CLUSTER: product = last_cluster ? '0 : ACC_W'(sum) * $signed(ACC_W'(scale));
       CLUSTER_LATE: product = ACC_W'(sum) * $signed(ACC_W'(scale)) + ACC_W'(late) * step;
       default: product = ACC_W'(sum) * $signed(ACC_W'(scale));
     endcase

@@ -51,8 +51,10 @@ MACS = {
     "resnet34": basic_macs((3, 4, 6, 3)),
     "resnet50": bottleneck_macs((3, 4, 6, 3), True),
     "resnet50-stride1x1": bottleneck_macs((3, 4, 6, 3), False),
-    "resnet101": bottleneck_macs((3, 4, 23, 3), True),
+    "resnet50-stride3x3": bottleneck_macs((3, 4, 6, 3), True),
+    "resnet101": bottleneck_macs((3, 4, 23, 3), False),
     "resnet101-stride1x1": bottleneck_macs((3, 4, 23, 3), False),
+    "resnet101-stride3x3": bottleneck_macs((3, 4, 23, 3), True),
     "resnet20": 32**2 * 9 * (3 * 16 + 18 * 256 - 2 * 128) + 640,
 }
 
@@ -60,7 +62,8 @@ MACS = {
 def test_the_independent_count_is_the_published_one():
     assert MACS["resnet50"] == 4_089_184_256
     assert MACS["resnet50-stride1x1"] == 3_857_973_248
-    assert MACS["resnet101"] == 7_801_405_440
+    assert MACS["resnet101"] == 7_570_194_432
+    assert MACS["resnet101-stride3x3"] == 7_801_405_440
     assert MACS["resnet18"] == 1_814_073_344
 
 
@@ -80,7 +83,11 @@ def test_parameters(name):
 @pytest.mark.parametrize("name", ["resnet50", "resnet101"])
 def test_the_stride_stands_where_the_name_says(name):
     """In a stage's first block, and nowhere else in it."""
-    for suffix, number in (("", 2), ("-stride1x1", 1)):
+    plain = {"resnet50": 2, "resnet101": 1}[name]
+    for suffix, number in (("", plain), ("-stride3x3", 2), ("-stride1x1", 1)):
+        assert GEOMETRIES[name + suffix].described.endswith(
+            f"the stride in the {(1, 3)[number - 1]}x{(1, 3)[number - 1]} convolution"
+        )
         strided = {
             layer.name.partition("_")[2]
             for layer in geometry(name + suffix).layers

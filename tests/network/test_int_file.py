@@ -463,8 +463,8 @@ def test_messages_about_the_root(path, attribute, value, text):
         ("format", "int16", "attribute 'format' is 'int16', known are: uint8, int8, int32"),
         ("activation", "gelu", "activation 'gelu' is unknown"),
         ("lo", 128, "/layers/001_conv/requantize: the clip 128..127 leaves int8"),
-        ("dynamic", 1, "dynamic exponents are named by the contract but not built yet"),
-        ("dynamic", 2, "needed one integer in 0..1"),
+        ("dynamic", 8, "needed one integer in 0..7"),
+        ("dynamic", -1, "needed one integer in 0..7"),
         ("seed", -1, "needed one integer in 0..9223372036854775807"),
     ],
 )

@@ -283,11 +283,107 @@ def test_requantization_has_one_entry_a_channel_or_one(what):
         ("activation 'gelu' is unknown; available: none, relu, clip", {"activation": "gelu"}),
         ("the clip 5..4 leaves uint8", {"lo": 5, "hi": 4}),
         ("the clip -1..255 leaves uint8, 0..255", {"lo": -1}),
-        ("dynamic exponents are named by the contract but not built", {"dynamic": True}),
+        ("dynamic exponents differ by 0..7, found 8", {"dynamic": 8}),
+        ("dynamic exponents differ by 0..7, found -1", {"dynamic": -1}),
+        ("dynamic exponents differ by 0..7, found True", {"dynamic": True}),
+        ("need a clip that ends with the format, found 0..6", {"dynamic": 1, "activation": "clip", "hi": 6}),
+        ("need a clip that ends with the format, found 0..254", {"dynamic": 1, "activation": "relu", "hi": 254}),
+        ("shift and dynamic come to 63, needed at most 62", {"dynamic": 7, "shift": np.array([3, 56])}),
     ],
 )
 def test_requantizations_that_the_contract_does_not_know(text, fields):
     refused(RangeError, text, lambda: networks.plain_requantize(**fields))
+
+
+# -------------------------------------------------------------------------------------------------- dynamic exponents
+
+
+def test_what_images_may_choose_is_passed_on_and_ends_where_layers_compute():
+    """Pooling, padding and flattening pass it on, a static layer ends it (contract D5)."""
+    window = {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
+    first, conv, last = networks.small().layers
+    layers = (
+        first,
+        with_fields(conv, requantize=replace(conv.requantize, dynamic=4)),
+        IntLayer("002_pool", "maxpool", ("001_conv",), -2, attributes=window),
+        IntLayer("003_pad", "pad_channels", ("002_pool",), -2, attributes={"before": 0, "after": 0}),
+        with_fields(last, name="004_fc", inputs=("003_pad",)),
+    )
+    network = networks.small(layers=layers)
+    assert [*network.dynamic.values()] == [0, 4, 4, 4, 0]
+    assert network.ranges["003_pad"] == (-128, 127)
+    assert network.read_ranges["003_pad"] == (-128 << 4, 127 << 4)
+    static = networks.small().bounds["002_fc"]
+    for wide, narrow, bias in zip(network.bounds["004_fc"], static, ([0, 0], [7, 0]), strict=True):
+        assert (wide - bias).tolist() == ((narrow - bias) << 4).tolist()
+    with pytest.raises(
+        NetworkError, match=r"layer '001_conv' \(conv\) has a dynamic exponent.*; lint needs a network of"
+    ):
+        network.require_static("lint")
+    networks.small().require_static("lint")
+
+
+def with_fields(layer, **changed):
+    return IntLayer(**{**vars(layer), **changed})
+
+
+def test_a_concat_joins_one_exponent():
+    first, conv, last = networks.small().layers
+    conv = with_fields(conv, requantize=replace(conv.requantize, dynamic=1))
+    join = IntLayer("002_concat", "concat", ("001_conv", "001_conv"), -2)
+    text = "layer '002_concat' (concat): joins codes, and those of '001_conv' are dynamic"
+    refused(NetworkError, text, lambda: networks.small(layers=(first, conv, join, last)))
+
+
+def test_logits_have_one_exponent():
+    """Neither a last layer of codes nor one that passes codes on may be dynamic."""
+    first, conv, _ = networks.small().layers
+    exponents = {"weight_exponent": np.array([-4, -4])}
+    conv = with_fields(conv, requantize=replace(conv.requantize, dynamic=1), **exponents)
+    for more in ((), (IntLayer("002_flatten", "flatten", ("001_conv",), -2),)):
+        text = f"layer {(conv, *more)[-1].name!r} gives the logits, whose exponent cannot be dynamic"
+        refused(NetworkError, text, lambda more=more: networks.small(layers=(first, conv, *more)))
+
+
+def test_wider_values_need_wider_accumulators():
+    """The bound takes the factor 2**dynamic: a sum that fits its 16 bits does so no more (contract D4, A2)."""
+    network = networks.with_layer(networks.small(), "002_fc", accumulator_bits=17)
+    step = network.layers[1].requantize
+    networks.with_layer(network, "001_conv", requantize=replace(step, dynamic=1))
+    with pytest.raises(AccumulatorOverflow, match=r"layer '002_fc' \(fc\): sums can reach .*; its accumulator has 17"):
+        networks.with_layer(network, "001_conv", requantize=replace(step, dynamic=7))
+
+
+def test_a_wide_residual_counts_in_the_total():
+    """Q1's limit of 2**62, with a residual of 15 bits."""
+    first, _, last = networks.small().layers
+    wide = with_fields(first, exponent=40, requantize=replace(first.requantize, dynamic=7))
+    taken = with_fields(last, name="003_fc", inputs=("002_requantize",), constants=last.constants)
+    step = networks.plain_requantize(INT8, shift=np.array([0]), residual_shift=np.array([40]))
+
+    def build(shift):
+        again = replace(step, shift=np.array([shift]), residual_shift=np.array([40 + shift]))
+        second = IntLayer("001_requantize", "requantize", ("000_input",), 0, requantize=networks.plain_requantize(INT8))
+        third = IntLayer("002_requantize", "requantize", ("001_requantize",), 0, requantize=again, residual="000_input")
+        return networks.small(layers=(wide, second, third, with_fields(taken, constants=fc_of(4))))
+
+    assert build(6).dynamic["000_input"] == 7
+    refused(RangeError, "layer '002_requantize': sums before rounding can reach", lambda: build(8))
+
+
+def fc_of(inputs):
+    weight = np.ones((2, inputs), np.int8)
+    return {"weight": weight, "scale": np.ones((2, -(-inputs // 2)), np.int8), "bias": np.zeros(2, np.int32)}
+
+
+def test_the_hash_of_a_static_layer_is_older_than_the_choice():
+    """The number that has ever been hashed for it is the JSON ``false``; what a layer may choose is in the hash."""
+    step = networks.small().layers[1].requantize
+    hashes = {
+        networks.with_layer(networks.small(), "001_conv", requantize=replace(step, dynamic=d)).hash for d in range(4)
+    }
+    assert len(hashes) == 4
+    assert networks.small().hash == "1df4b290cf6d16d00cc24c7176863630268f3190ff79d8e8f4ee99cc3eef9259"
 
 
 # ------------------------------------------------------------------------------------------------------------- bounds

@@ -1,5 +1,7 @@
 """Accumulators to codes (contract Q)."""
 
+from dataclasses import replace
+
 import numpy as np
 import oracle
 import pytest
@@ -9,8 +11,19 @@ from hypothesis import strategies as st
 
 from refengine.errors import RangeError
 from refengine.numbers.formats import INT8, INT32, UINT8
-from refengine.numbers.requantize import MAX_TOTAL, Requantize, clip, requantize, saturations, total
-from refengine.numbers.rounding import DOUBLE_ROUND, ROUNDINGS, STOCHASTIC, round_shift
+from refengine.numbers.requantize import (
+    MAX_DYNAMIC,
+    MAX_TOTAL,
+    Requantize,
+    clip,
+    coarser,
+    requantize,
+    saturations,
+    shifts,
+    total,
+    values,
+)
+from refengine.numbers.rounding import DOUBLE_ROUND, MAX_SHIFT, ROUNDINGS, STOCHASTIC, round_shift
 from refengine.numbers.stochastic import random_bits
 
 
@@ -144,6 +157,57 @@ def test_clip_gives_the_storage_type():
     assert clip(np.array([-300, 300]), parameters(format=UINT8)).dtype == np.uint8
 
 
+@given(strategies.requantize_cases([rounding for rounding in ROUNDINGS if rounding != STOCHASTIC]), st.integers(1, 7))
+def test_a_dynamic_image_is_a_static_one_of_its_own_shift(case, dynamic):
+    """What it chooses is the oracle's, and its codes are those of Q with that much more shift (D2, D3)."""
+    acc, p, residual = case["acc"], case["parameters"], case["residual"]
+    if p.activation == "clip" or p.shift.max() + dynamic > MAX_SHIFT:
+        return
+    p = replace(p, dynamic=dynamic)
+    codes, exact = requantize(acc, p, residual), total(acc, p, residual)
+    for n, more in enumerate(coarser(exact, p).tolist()):
+        shift = np.broadcast_to(p.shift, acc.shape[-1])
+        flat = [(int(t), int(shift[place[-1]])) for place, t in np.ndenumerate(exact[n])]
+        assert more == oracle.coarser(*zip(*flat, strict=True), p.lo, p.hi, dynamic)
+        own = replace(p, dynamic=0, shift=p.shift + more)
+        alone = None if residual is None else residual[n : n + 1]
+        np.testing.assert_array_equal(codes[n : n + 1], requantize(acc[n : n + 1], own, alone))
+
+
+@pytest.mark.parametrize(("fmt", "activation"), [(UINT8, "relu"), (UINT8, "none"), (INT8, "none"), (INT8, "relu")])
+def test_the_choice_at_every_power_of_two(fmt, activation):
+    """The last total with room, and the first without, on both sides of 0 and to the last choice; then it saturates."""
+    lo = 0 if activation == "relu" else fmt.lo
+    p = parameters(format=fmt, activation=activation, lo=lo, multiplier=np.array([1]), shift=np.array([2]), dynamic=3)
+    for more in range(4):
+        last = (fmt.hi + 1 << more + 2) - 1
+        for value, chosen in ((last, more), (last + 1, min(more + 1, 3)), (-last - 1, more), (-last - 2, more + 1)):
+            signed = min(chosen, 3) if value >= 0 or lo < 0 else 0
+            assert coarser(np.array([[[value]]]), p).tolist() == [signed], value
+    assert requantize(np.array([[[2**20]]], np.int32), p).tolist() == [[[fmt.hi]]]
+
+
+def test_rounding_may_carry_over_the_end():
+    """255.5 of 256 has room in 8 bits as it stands and is rounded out of them (D3)."""
+    p = parameters(format=UINT8, activation="relu", multiplier=np.array([1]), shift=np.array([1]), dynamic=3)
+    exact = np.array([[[511]], [[512]]])
+    assert coarser(exact, p).tolist() == [0, 1]
+    rounded = round_shift(exact, shifts(p, coarser(exact, p), 3), p.rounding)
+    assert rounded.ravel().tolist() == [256, 128]
+    assert saturations(rounded, p) == (0, 1)
+    assert requantize(exact.astype(np.int32), p).ravel().tolist() == [255, 128]
+
+
+@pytest.mark.parametrize(("fmt", "lo", "hi"), [(UINT8, 0, 32640), (INT8, -16384, 16256)])
+def test_values_are_integers_of_16_bits(fmt, lo, hi):
+    """The widest codes at the last choice (D4); static codes are handed on as they are."""
+    codes = np.array([[fmt.lo], [fmt.hi]], fmt.dtype)
+    moved = values(codes, np.array([MAX_DYNAMIC] * 2))
+    assert moved.dtype == np.int16
+    assert moved.ravel().tolist() == [lo, hi]
+    assert values(codes, None) is codes
+
+
 REFUSED = {
     "rounding": ({"rounding": "nearest"}, "rounding 'nearest' is unknown; available: floor, "),
     "negative multiplier": ({"multiplier": np.array([1, -1])}, "multiplier lies in 0..2147483647, found -1..1"),
@@ -158,7 +222,9 @@ REFUSED = {
     "low end": ({"lo": -129}, "the clip -129..127 leaves int8, -128..127"),
     "high end": ({"hi": 128}, "the clip -128..128 leaves int8, -128..127"),
     "empty clip": ({"lo": 5, "hi": 4}, "the clip 5..4 leaves int8, -128..127"),
-    "dynamic": ({"dynamic": True}, "dynamic exponents are named by the contract but not built yet"),
+    "dynamic": ({"dynamic": 8}, "dynamic exponents differ by 0..7, found 8"),
+    "dynamic and ReLU6": ({"dynamic": 1, "activation": "clip", "hi": 6}, "need a clip that ends with the format"),
+    "dynamic and shift": ({"dynamic": 2, "shift": np.array([61])}, "shift and dynamic come to 63, needed at most 62"),
 }
 
 

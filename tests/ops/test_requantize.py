@@ -9,11 +9,12 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine.numbers.formats import UINT8
+from refengine.errors import RangeError
+from refengine.numbers.formats import INT8, UINT8
 from refengine.numbers.requantize import Requantize, requantize
-from refengine.numbers.rounding import DOUBLE_ROUND, MODES, STOCHASTIC
+from refengine.numbers.rounding import DOUBLE_ROUND, MAX_SHIFT, MODES, STOCHASTIC
 from refengine.ops import requantize as requantize_op
-from refengine.ops.requantize import Draws, rescale_kernels, rescale_reference
+from refengine.ops.requantize import Draws, coarser_kernels, coarser_reference, rescale_kernels, rescale_reference
 
 TABLED = (*MODES, DOUBLE_ROUND)
 BOTH = pytest.mark.parametrize("rescale", [rescale_reference, rescale_kernels], ids=["reference", "kernels"])
@@ -46,6 +47,50 @@ def test_every_rounding_in_the_kernel(rounding):
         for c, shift in enumerate(shifts.tolist()):
             value = oracle.requantize(int(acc[row, c]), int(multiplier[c]), shift, rounding, 0, 255)
             assert codes[row, c] == value
+
+
+@given(strategies.requantize_cases(TABLED), st.integers(1, 7))
+def test_images_choose_the_same_in_the_kernel(case, dynamic):
+    """What each adds to its exponent, its codes and the counts; for images and for vectors."""
+    acc, p, residual = case["acc"], case["parameters"], case["residual"]
+    if p.activation == "clip" or p.shift.max() + dynamic > MAX_SHIFT:
+        return
+    p = replace(p, dynamic=dynamic)
+    chosen = coarser_reference(acc, p, residual)
+    np.testing.assert_array_equal(coarser_kernels(acc, p, residual), chosen)
+    codes, saturated = rescale_kernels(acc, p, residual, coarser=chosen)
+    expected, counted = rescale_reference(acc, p, residual, coarser=chosen)
+    np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_array_equal(codes, requantize(acc, p, residual))
+    assert saturated == counted
+    flat = acc[:, :1].reshape(len(acc), -1)
+    first = None if residual is None else residual[:, 0]
+    np.testing.assert_array_equal(coarser_kernels(flat, p, first), coarser_reference(flat, p, first))
+
+
+@pytest.mark.parametrize("lo", [-128, 0])
+def test_images_choose_the_same_in_the_kernel_at_every_power_of_two(lo):
+    """An image a number: those beside powers of two, on both sides of 0, where one bit decides."""
+    numbers = [sign * 2**power + beside for power in range(20) for sign in (1, -1) for beside in (-1, 0, 1)]
+    acc = np.array(numbers, np.int32)[:, None]
+    p = Requantize(np.array([1]), np.array([1]), None, "half_up", INT8, "relu" if lo == 0 else "none", lo, 127, 0, 7)
+    chosen = coarser_kernels(acc, p).tolist()
+    assert chosen == coarser_reference(acc, p).tolist()
+    assert chosen == [oracle.coarser([number], [1], lo, 127, 7) for number in numbers]
+
+
+@BOTH
+def test_a_choice_belongs_to_dynamic_exponents(rescale):
+    """Neither is a dynamic layer rounded as if it were static, nor a static one by a choice that it has not."""
+    acc, p = (
+        np.zeros((1, 2), np.int32),
+        Requantize(np.array([1]), np.array([0]), None, "half_up", UINT8, "relu", 0, 255),
+    )
+    with pytest.raises(RangeError, match="static exponents choose nothing, found array"):
+        rescale(acc, p, coarser=np.array([0]))
+    with pytest.raises(RangeError, match="dynamic exponents need what each image chose, found None"):
+        rescale(acc, replace(p, dynamic=1))
+    assert coarser_kernels(acc, p) is coarser_reference(acc, p) is None
 
 
 @BOTH

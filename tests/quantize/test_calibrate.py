@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.numbers.formats import INT8, UINT8
-from refengine.quantize.calibrate import Reals, output_exponent
+from refengine.quantize.calibrate import Reals, dynamic_exponent, output_exponent
 from refengine.quantize.fold import Affine
 
 
@@ -47,6 +47,25 @@ def test_the_residual_counts():
 def test_offsets_move_the_range():
     moved = Reals(np.array([[0]], np.int32), Affine((Fraction(1),), (Fraction(300),)))
     assert output_exponent(moved, UINT8, "max") == 1
+
+
+@given(st.lists(st.integers(0, 2**20), min_size=1, max_size=6), st.integers(-9, 9))
+def test_dynamic_reaches_from_the_finest_image_to_one_beyond_the_coarsest(largest, power):
+    """Of each image's own exponent by ``max``, as far as seven steps go; black images need none (contract E4)."""
+    factor = Fraction(2) ** power
+    exponent, dynamic = dynamic_exponent(reals([[value, -1] for value in largest], factor, lo=0.0), UINT8)
+    alone = [output_exponent(reals([[value, -1]], factor, lo=0.0), UINT8, "max") for value in largest if value]
+    assert 0 <= dynamic <= 7
+    if not alone:
+        assert (exponent, dynamic) == (0, 0)
+        return
+    assert exponent + dynamic == max(alone) + 1
+    assert exponent == max(min(alone), max(alone) - 6)
+
+
+def test_the_residual_of_each_image_counts_for_it():
+    joined = reals([[100], [50]], residual=np.array([[100], [0]], np.uint8), residual_exponent=2)
+    assert dynamic_exponent(joined, UINT8) == (-2, 4)
 
 
 def test_nothing_but_zeros_gives_exponent_zero():

@@ -32,6 +32,30 @@ def test_a_residual_finer_than_the_products_is_requantized_first():
     assert joined.requantize.residual_shift.min() == 0
 
 
+@pytest.mark.parametrize(("size", "factor", "dynamic"), [(-12, 16.0, 0), (-4, 4.0, 1)])
+def test_a_wide_residual_finer_than_the_products_is_requantized_and_still_dynamic(size, factor, dynamic):
+    """Its codes fit 8 bits only as long as its images go on choosing, where they still differ by more than is lost."""
+    rng = np.random.default_rng(2)
+    narrow = {"weight": np.full((1, 1, 1, 1), 2.0**size, np.float32)}
+    layers = (
+        layer(0, "input"),
+        layer(1, "conv", ["000_input"], narrow, **ONE),
+        layer(2, "conv", ["000_input"], {"weight": np.full((1, 1, 1, 1), factor, np.float32)}, **ONE),
+        layer(3, "add", ["002_conv", "001_conv"]),
+        layer(4, "fc", ["003_add"], {"weight": floats(rng, 2, 1)}),
+    )
+    network = FloatNetwork("residual", (1, 1, 1), 2, (128.0,), (1.0,), "gray", layers)
+    images = pixels(network, 100)
+    images[::2] = 128 + (images[::2] >> 5)
+    made = quantize(network, images, Scheme(weights="int8", multiplier_bits=1, exponents="dynamic"))
+    added = next(done for done in made.layers if done.op == "requantize")
+    moved = added.exponent - made.layer(added.inputs[0]).exponent
+    assert moved > 0
+    assert made.dynamic[added.name] == max(0, made.dynamic[added.inputs[0]] - moved) == dynamic
+    _, hi = made.read_ranges[added.name]
+    assert hi >= made.read_ranges[added.inputs[0]][1] >> moved
+
+
 @pytest.mark.parametrize("activations", ["uint8", "int8"])
 @pytest.mark.parametrize("top", [None, 6.0, 0.75])
 def test_the_clip_is_the_activation(activations, top):

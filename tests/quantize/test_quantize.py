@@ -14,7 +14,7 @@ from refengine.errors import AccumulatorOverflow, NetworkError, RefengineError, 
 from refengine.network.float_network import FloatNetwork
 from refengine.network.forward import forward
 from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantize.scheme import EXPONENTS, Scheme
 
 schemes = st.builds(
     Scheme,
@@ -24,7 +24,7 @@ schemes = st.builds(
     method=st.sampled_from(["paper", "paper-literal", "optimal"]),
     scale_exponent=st.sampled_from(["channel", "layer"]),
     activations=st.sampled_from(["uint8", "int8"]),
-    exponents=st.sampled_from(["mse", "max"]),
+    exponents=st.sampled_from(EXPONENTS),
     reestimate=st.sampled_from([None, True, False]),
     multiplier_bits=st.sampled_from([1, 4, 8, 15]),
     rounding=st.sampled_from(["half_up", "floor", "half_even", "stochastic", "double_round"]),
@@ -78,6 +78,59 @@ def test_a_pattern_that_means_no_layer_is_refused():
     network = every_op()
     with pytest.raises(SchemeError, match=r"layer pattern 'nosuch\*' means no layer with weights: 001_conv, "):
         quantize(network, pixels(network), Scheme(layers=(("nosuch*", "int4"),)))
+
+
+def test_layers_that_images_choose_for_and_those_that_cannot():
+    """Not the input, a ReLU6, what a concat joins through whatever passes codes on, nor the logits (contract E4)."""
+    made = quantize(every_op(), pixels(every_op(), 20), Scheme(exponents="dynamic"))
+    by_op = {}
+    for done in made.layers:
+        by_op.setdefault(done.op, []).append(made.dynamic[done.name] > 0)
+    assert by_op["input"] == by_op["concat"] == by_op["maxpool"] == by_op["pad_channels"] == [False]
+    assert by_op["conv"] == [False, False, False]
+    assert by_op["avgpool"] == by_op["global_avgpool"] == [True]
+    assert by_op["fc"] == [False]
+    assert made.made_with["exponents"] == "dynamic"
+
+
+@settings(max_examples=40)
+@given(networks(steps=6), st.sampled_from(["uint8", "int8"]))
+def test_eight_bits_follow_the_float_network_with_dynamic_exponents(network, activations):
+    """Every graph is valid, and loses no more than by static exponents, dark images among them."""
+    images = pixels(network, 12)
+    images[::2] = 128 + (images[::2] >> 5)
+    scheme = Scheme(weights="int8", multiplier_bits=15, exponents="dynamic", activations=activations)
+    made = quantize(network, images, scheme)
+    wanted = forward(network, images)
+    got = run(made, images) * 2.0 ** made.layers[-1].exponent
+    assert np.array_equal(run(made, images, backend="reference"), run(made, images))
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.1 * np.abs(wanted).max() + 1e-6
+
+
+def test_dark_images_keep_their_bits():
+    """A bright image does not take them away: the error of the dark one is its own, as if it were alone."""
+    rng = np.random.default_rng(1)
+    layers = (
+        layer(0, "input"),
+        layer(1, "conv", ["000_input"], {"weight": floats(rng, 6, 1, 3, 3)}, **ONE),
+        layer(2, "relu", ["001_conv"]),
+        layer(3, "conv", ["002_relu"], {"weight": floats(rng, 6, 6, 3, 3)}, **ONE),
+        layer(4, "relu", ["003_conv"]),
+        layer(5, "fc", ["004_relu"], {"weight": floats(rng, 3, 96)}),
+    )
+    network = FloatNetwork("dark", (8, 8, 1), 3, (0.0,), (1.0,), "gray", layers)
+    images = pixels(network, 32)
+    images[1::2] = images[1::2] >> 4
+    wanted = forward(network, images)
+
+    def lost(exponents):
+        made = quantize(network, images, Scheme(weights="int8", multiplier_bits=15, exponents=exponents))
+        got = run(made, images) * 2.0 ** made.layers[-1].exponent
+        return [np.sqrt(np.mean((got - wanted)[start::2] ** 2)) for start in (0, 1)]
+
+    static, dynamic = lost("max"), lost("dynamic")
+    assert dynamic[1] < static[1] / 2
+    assert dynamic[0] < static[0] * 2
 
 
 def test_logits_share_one_exponent():

@@ -24,7 +24,7 @@ def test_what_does_not_exist_is_refused_in_one_line(field, value):
 
 
 def test_the_message_lists_what_is_available():
-    with pytest.raises(SchemeError, match=r"method is 'best'; available: paper, paper-literal, optimal"):
+    with pytest.raises(SchemeError, match=r"method is 'best'; available: calibrated, paper, paper-literal, optimal"):
         Scheme(method="best")
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from refengine.engine.run import run
 from refengine.network.int_network import CONSTANTS as OF_LAYERS
+from refengine.network.total_bounds import total_ends
+from refengine.numbers.formats import signed_bits
 from refengine.vectors.tensors import CONSTANTS, PARTS, constant, feeders, tensors_of
 
 
@@ -70,7 +72,8 @@ def test_widths_and_exponents():
     assert said["001_conv/partial_sums"] == ("nhwcg", 32, True, None, False)
     assert tensors["001_conv/partial_sums"].shape == (2, 1, 1, 2, 1)
     assert said["001_conv/accumulator"] == ("nhwc", 32, True, (-4, -5), False)
-    assert said["001_conv/total"] == ("nhwc", 64, True, (-5, -4), False)
+    lo, hi = total_ends(networks.small(), networks.small().layer("conv"))
+    assert said["001_conv/total"] == ("nhwc", signed_bits(lo, hi), True, (-5, -4), False)
     assert said["001_conv/code"] == ("nhwc", 8, True, -2, False)
     assert said["002_fc/weight"] == ("oi", 8, True, None, False)
     assert said["002_fc/accumulator"] == ("nc", 32, True, (-6, -6), False)

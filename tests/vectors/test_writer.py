@@ -176,7 +176,7 @@ def test_images_begin_with_a_word(case, tmp_path):
         ({"partial_sums_of": "000_input"}, NetworkError, "has no clusters"),
         ({"layout": Layout(word_bits=31)}, RangeError, "a word of 31 bits holds no element of 32 bits"),
         ({"layout": Layout(word_bits_of=[("nosuch", 8)])}, RangeError, "no tensor is called 'nosuch'"),
-        ({"layout": Layout(word_bits=100, elements=2)}, RangeError, "a word of 100 bits cannot hold 2 elements of 64"),
+        ({"layout": Layout(word_bits=50, elements=2)}, RangeError, "a word of 50 bits cannot hold 2 elements of 32"),
         ({"backend": "abacus"}, RangeError, "backend 'abacus' is unknown"),
     ],
 )

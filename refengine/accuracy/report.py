@@ -1,0 +1,411 @@
+"""A sweep as one page of HTML that needs neither a network nor a script.
+
+It begins with what was found, in words; then the two charts that compare settings, the paper's figures beside, what
+happens in each layer, and a table of all jobs.  Every text from a file is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from html import escape
+from string import Template
+from typing import Any
+
+from .. import CONTRACT, __version__
+from ..network.hdf5 import printable
+from ..quantize.scheme import Scheme, stem
+from . import plots
+from .evaluate import wilson
+from .grid import label, matters, varied, written
+from .jobs import LayerRecord, Record
+from .paired import paired
+from .plots import LayerLine, Level, Point, Series
+from .results import Row, Sweep
+
+SHOWN_LAYERS = 6  # settings whose layers are drawn
+
+_STYLE = """
+:root { --ink: #1c2127; --soft: #66707b; --line: #d5dade; --paper: #fff; --card: #f4f6f8; --mark: #e7f0fb;
+  --bad: #a8322a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e7eb; --soft: #97a1ab; --line: #3b434b; --paper: #171b1f;
+  --card: #20262c; --mark: #1d3048; --bad: #e58a82; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
+  max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
+p { margin: .3rem 0; max-width: 60rem; } .soft { color: var(--soft); } .bad { color: var(--bad); }
+.cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.card { background: var(--card); border-radius: 8px; padding: .7rem 1rem; min-width: 10rem; max-width: 22rem; }
+.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); white-space: nowrap; }
+td, th { padding: .2rem .9rem .2rem 0; vertical-align: top; } td { border-bottom: 1px solid var(--line); }
+td.n, th.n { text-align: right; white-space: nowrap; } tr.front td { background: var(--mark); }
+.scroll { overflow-x: auto; } svg { max-width: none; height: auto; display: block; }
+code { font: .85em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+td code, td:first-child { white-space: nowrap; } h2 + p { margin-bottom: .8rem; }
+footer { margin: 2.5rem 0 1rem; font-size: .85rem; }
+"""
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>$title</title><style>$style</style></head><body>
+<h1>$title</h1>
+$body
+</body></html>
+""")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure of the paper: ResNets on ImageNet, in percent; None where the paper gives none."""
+
+    network: str
+    weights: str
+    cluster: int
+    note: str
+    top1: float | None
+    below: str
+    replaced: float | None
+
+
+PAPER = (
+    Published("ResNet-101", "ternary", 4, "without training", 71.8, "less than 6", 85.0),
+    Published("ResNet-101", "ternary", 64, "without training", None, "significantly", 98.0),
+    Published("ResNet-50", "ternary", 64, "trained for 4 more epochs", 68.9, "", None),
+    Published("ResNet-101", "int4", 4, "without training", 76.3, "less than 2", None),
+)
+
+
+def page(sweep: Sweep, matplotlib: Any) -> str:
+    """The whole document, charts drawn by the module ``matplotlib``."""
+    view = View(sweep)
+    title = f"Sweep of {view.network}"
+    parts = [_summary(view)]
+    if view.done:
+        parts += [_clusters(view, matplotlib), _shares(view, matplotlib), _beside(view), _layers(view, matplotlib)]
+    parts += [_table_of_jobs(view), _footer(view)]
+    return _PAGE.substitute(title=_text(title), style=_STYLE, body="\n".join(parts))
+
+
+class View:
+    """What the parts of the page share: the settings that are done, how they are called, and which are on the front."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.done = [row for row in sweep.settings if row.done]
+        self.names = varied([_scheme(row) for row in sweep.settings])
+        float_row = sweep.float_row
+        self.real = float_row.record if float_row is not None and float_row.done else None
+        self.best = max(self.done, key=_correct, default=None)
+        self.front = pareto(self.done)
+        known = [row.record.network for row in sweep.rows if row.record is not None]
+        self.network = known[0] if known else sweep.files.network
+
+    def name(self, row: Row) -> str:
+        """What a setting is called: the fields in which the settings of this sweep differ."""
+        return label(_scheme(row), self.names)
+
+    def family(self, row: Row) -> str:
+        """The name without the cluster: settings that one line joins."""
+        return label(_scheme(row), [name for name in self.names if name != "cluster"] or ["weights"])
+
+    def tip(self, row: Row) -> str:
+        """What the page says of a point."""
+        record = _record(row)
+        share = 100 * (record.multiplications_replaced or 0)
+        return f"{self.name(row)}: {_percent(record.correct / record.count)}, {share:.2f} % replaced"
+
+    def point(self, row: Row, x: float) -> Point:
+        """A setting's accuracy in percent, with its interval."""
+        record = _record(row)
+        low, high = wilson(record.correct, record.count)
+        note = str(_scheme(row).cluster) if _has_clusters(row) else ""
+        return Point(x, 100 * record.correct / record.count, 100 * low, 100 * high, self.tip(row), note)
+
+    def levels(self, rows: Iterable[Row] = ()) -> list[Level]:
+        """Lines across: the float network, and settings that have no place on the axis."""
+        real = self.real
+        made = [] if real is None else [Level("float network", 100 * real.correct / real.count)]
+        return made + [Level(self.name(row), 100 * _record(row).correct / _record(row).count) for row in rows]
+
+
+def pareto(rows: Sequence[Row]) -> list[Row]:
+    """Settings than which none replaces as much and gets more right, or gets as many right and replaces more.
+
+    The one that replaces most comes first.
+    """
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: (-_replaced(row), -_correct(row))):
+        if not front or _correct(row) > _correct(front[-1]):
+            front.append(row)
+    return front
+
+
+def _record(row: Row) -> Record:
+    return row.record if row.record is not None else Record("")
+
+
+def _scheme(row: Row) -> Scheme:
+    return row.job.scheme if row.job.scheme is not None else Scheme()
+
+
+def _correct(row: Row) -> int:
+    return _record(row).correct
+
+
+def _replaced(row: Row) -> float:
+    return _record(row).multiplications_replaced or 0.0
+
+
+def _left(row: Row) -> float:
+    """Percentage of the multiplications that is left; never quite 0, for an axis that halves."""
+    return max(1e-3, 100 * (1 - _replaced(row)))
+
+
+def _has_clusters(row: Row) -> bool:
+    """Whether the size of clusters matters to a setting."""
+    return matters(_scheme(row), "cluster")
+
+
+# ------------------------------------------------------------------------------------------------------------- summary
+
+
+def _summary(view: View) -> str:
+    sweep, done = view.sweep, view.done
+    job = sweep.rows[0].job
+    first = (
+        f"<p>{len(sweep.settings)} settings of <b>{_text(view.network)}</b>, each calibrated on "
+        f"{job.calibration_images} images of <code>{_text(sweep.files.calibration)}</code> and run in nothing but "
+        f"integers on the same {job.count} images of <code>{_text(sweep.files.images)}</code>.</p>"
+    )
+    missing = sum(row.record is None and row.failure is None for row in sweep.rows)
+    failed = sum(row.error is not None for row in sweep.rows)
+    notes = [f"{missing} of {len(sweep.rows)} jobs are still to be done."] if missing else []
+    notes += [f"{failed} of {len(sweep.rows)} jobs failed: see the table."] if failed else []
+    notes_html = "".join(f'<p class="bad">{note}</p>' for note in notes)
+    if not done or view.best is None:
+        return first + notes_html
+    cards = [] if view.real is None else [_card("float network", _share(view.real), _interval(view.real))]
+    cards.append(_card("best setting", _share(_record(view.best)), _text(view.name(view.best))))
+    cheapest = view.front[0]
+    cards.append(_card("most multiplications replaced", _percent(_replaced(cheapest)), _cheapest(view, cheapest)))
+    return f'{first}{notes_html}<div class="cards">{"".join(cards)}</div>'
+
+
+def _cheapest(view: View, row: Row) -> str:
+    return f"{_text(view.name(row))}: {_share(_record(row))}"
+
+
+def _card(what: str, figure: str, note: str) -> str:
+    return f'<div class="card">{what}<b>{figure}</b><span class="soft">{note}</span></div>'
+
+
+def _share(record: Record) -> str:
+    return _percent(record.correct / record.count)
+
+
+def _interval(record: Record) -> str:
+    low, high = wilson(record.correct, record.count)
+    return f"{_percent(low)} to {_percent(high)}"
+
+
+# -------------------------------------------------------------------------------------------------------------- charts
+
+
+def _clusters(view: View, matplotlib: Any) -> str:
+    with_clusters = [row for row in view.done if _has_clusters(row)]
+    if len({_scheme(row).cluster for row in with_clusters}) < 2:
+        return ""
+    levels = [row for row in view.done if not _has_clusters(row)]
+    drawn = plots.by_cluster(
+        matplotlib, _series(view, with_clusters, lambda row: float(_scheme(row).cluster)), view.levels(levels)
+    )
+    text = "Larger clusters share a scale among more weights: fewer multiplications, a coarser network. "
+    return _chart("Accuracy and the size of clusters", text + "Bars are 95 % intervals (Wilson).", drawn)
+
+
+def _shares(view: View, matplotlib: Any) -> str:
+    series = _series(view, view.done, _left)
+    front = [view.point(row, _left(row)) for row in view.front]
+    drawn = plots.by_share(matplotlib, series, front, view.levels())
+    text = (
+        "Up and to the right is better: each step of the same width to the right leaves the same fraction of the "
+        "multiplications. Circled settings are those that no other beats in both, with their clusters. Point at a "
+        "marker to see its setting."
+    )
+    return _chart("Accuracy and the multiplications that become additions", text, drawn)
+
+
+def _series(view: View, rows: Sequence[Row], place: Any) -> list[Series]:
+    families: dict[str, list[Row]] = {}
+    for row in rows:
+        families.setdefault(view.family(row), []).append(row)
+    return [
+        Series(name, tuple(view.point(row, place(row)) for row in sorted(members, key=place)))
+        for name, members in families.items()
+    ]
+
+
+def _chart(title: str, text: str, drawn: str) -> str:
+    return f'<h2>{title}</h2><p class="soft">{text}</p><div class="scroll">{drawn}</div>'
+
+
+def _layers(view: View, matplotlib: Any) -> str:
+    chosen = _spread(view.front[::-1])
+    layers = [*dict.fromkeys(layer.name for row in chosen for layer in _record(row).layers)]
+    panels = [
+        ("SQNR, dB", _lines(view, chosen, layers, lambda layer: layer.sqnr)),
+        ("clipped, %", _lines(view, chosen, layers, lambda layer: 100 * layer.saturated if layer.values else None)),
+        ("exponent", _lines(view, chosen, layers, lambda layer: layer.exponent)),
+        ("bits of the sum", _lines(view, chosen, layers, lambda layer: layer.accumulator_bits)),
+    ]
+    text = (
+        "The circled settings, layer by layer. SQNR is the signal over the noise that quantization has brought in so "
+        "far, against the float network: 6 dB are one bit. A code is worth 2 to the exponent. The bits are what the "
+        "layer's sums can need at most."
+    )
+    return _chart("Layer by layer", text, plots.by_layer(matplotlib, [stem(name) for name in layers], panels))
+
+
+def _spread(rows: Sequence[Row]) -> list[Row]:
+    """At most SHOWN_LAYERS of the rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= SHOWN_LAYERS:
+        return [*rows]
+    return [rows[number * (len(rows) - 1) // (SHOWN_LAYERS - 1)] for number in range(SHOWN_LAYERS)]
+
+
+def _lines(view: View, rows: Sequence[Row], layers: Sequence[str], figure: Any) -> list[LayerLine]:
+    made = []
+    for row in rows:
+        of: dict[str, LayerRecord] = {layer.name: layer for layer in _record(row).layers}
+        made.append(LayerLine(view.name(row), tuple(figure(of[name]) if name in of else None for name in layers)))
+    return made
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def _beside(view: View) -> str:
+    """The paper's figures, and the best of this sweep with the same weights and clusters."""
+    rows = []
+    for one in PAPER:
+        same = [row for row in view.done if (_scheme(row).weights, _scheme(row).cluster) == (one.weights, one.cluster)]
+        here = max(same, key=_correct, default=None)
+        ours = ("", "", "")
+        if here is not None:
+            record, real = _record(here), view.real
+            below = "" if real is None else f"{100 * (real.correct / real.count - record.correct / record.count):.1f}"
+            ours = (_share(record), below, _percent(_replaced(here)))
+        paper = (_figure(one.top1), one.below, _figure(one.replaced))
+        rows.append((f"{one.weights}, clusters of {one.cluster}", f"{one.network}, {one.note}", *paper, *ours))
+    heads = ("setting", "paper, on ImageNet", "top-1>", "below float>", "replaced>", "here: top-1>", "below float>")
+    text = (
+        "Mellempudi et al. 2017, 'Mixed Low-precision Deep Learning Inference using Dynamic Fixed Point'. Another "
+        "network on other images: what can be compared is how far below float it falls (in points), and the share "
+        "of multiplications replaced."
+    )
+    return f'<h2>The paper beside</h2><p class="soft">{text}</p>{_table((*heads, "replaced>"), rows)}'
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:g} %"
+
+
+def _table_of_jobs(view: View) -> str:
+    ranked = any(_record(row).correct_top5 is not None for row in view.done)
+    heads = [
+        *(view.names or ["setting"]), "right>", "top-1 (95 % interval)>", *(["top-5>"] if ranked else []),
+        "beside the best (95 %)>", "p>", "replaced>", "clipped>", "overflowed>", "lowest SQNR>", "seconds>", "model",
+    ]  # fmt: skip
+    rows, marks = [], []
+    for row in view.sweep.rows:
+        rows.append(_job_cells(view, row, ranked, len(heads)))
+        marks.append("front" if any(row is one for one in view.front) else "")
+    text = (
+        "Marked settings are those that no other beats in both accuracy and multiplications. Every setting ran the "
+        "same images, so it is compared with the best one image by image: the difference in points, its 95 % interval "
+        "(Bonett and Price), and the probability of so uneven a split by chance (McNemar, exact)."
+    )
+    return f'<h2>All jobs</h2><p class="soft">{text}</p>{_table(heads, rows, marks)}'
+
+
+def _job_cells(view: View, row: Row, ranked: bool, width: int) -> list[str]:
+    cells, record = _setting_cells(view, row), row.record
+    if record is None or record.right is None:
+        why = "not done yet" if row.error is None else f'<span class="bad">{_text(row.error)}</span>'
+        return [*cells, f'<td colspan="{width - len(cells)}">{why}</td>']
+    cells += [f"{record.correct} of {record.count}", f"{_share(record)} {_soft(_interval(record))}"]
+    if ranked:
+        cells.append("" if record.correct_top5 is None else _percent(record.correct_top5 / record.count))
+    best = None if view.best is None else _record(view.best)
+    if best is None or best.right is None or best is record:
+        cells += ["", ""]
+    else:
+        found = paired(record.right, best.right)
+        low, high = found.interval
+        interval = _soft(f"{100 * low:+.2f} to {100 * high:+.2f}")
+        cells += [f"{100 * found.difference:+.2f} {interval}", f"{found.p:.2g}"]
+    if row.job.scheme is None:
+        return [*cells, "", "", "", "", f"{record.seconds:.1f}", ""]
+    lowest = min((layer.sqnr for layer in record.layers if layer.sqnr is not None), default=None)
+    return [
+        *cells,
+        _percent(_replaced(row)),
+        str(record.saturated),
+        str(record.overflowed),
+        "" if lowest is None else f"{lowest:.1f} dB",
+        f"{record.seconds:.1f}",
+        f'<code title="{_text(record.model_hash)}">{_text(record.model_hash)[:12]}</code>',
+    ]
+
+
+def _setting_cells(view: View, row: Row) -> list[str]:
+    """A cell for each field in which the settings differ; an empty one where a scheme has no choice."""
+    width = max(1, len(view.names))
+    if row.job.scheme is None:
+        return ["float network", *[""] * (width - 1)]
+    if not view.names:
+        return [_text(view.name(row))]
+    scheme = row.job.scheme
+    return [_text(written(name, getattr(scheme, name))) if matters(scheme, name) else "" for name in view.names]
+
+
+def _soft(text: str) -> str:
+    return f'<span class="soft">{text}</span>'
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], marks: Sequence[str] = ()) -> str:
+    """Cells are HTML, whole ones where they begin with ``<td``; a head that ends in '>' is that of figures."""
+    kinds = [' class="n"' if head.endswith(">") else "" for head in heads]
+    top = "".join(f"<th{kind}>{escape(head.rstrip('>'))}</th>" for head, kind in zip(heads, kinds, strict=True))
+    lines = []
+    for number, row in enumerate(rows):
+        mark = f' class="{marks[number]}"' if marks and marks[number] else ""
+        cells = (
+            cell if cell.startswith("<td") else f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=False)
+        )
+        lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
+    return f'<div class="scroll"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
+
+
+def _footer(view: View) -> str:
+    """What the figures were made with: the files' contents, and what all settings have in common."""
+    job = view.sweep.rows[0].job
+    files = ", ".join(
+        f"{name} <code>{_text(path)}</code> (SHA-256 <code>{getattr(job, name)[:16]}</code>)"
+        for name, path in vars(view.sweep.files).items()
+    )
+    schemes = [_scheme(row) for row in view.sweep.settings]
+    fixed = [field.name for field in fields(Scheme) if field.name not in view.names]
+    same = f"<p>All settings have {_text(label(schemes[0], fixed))}.</p>" if schemes else ""
+    return f'<footer class="soft"><p>refengine {__version__}, contract {CONTRACT}; {files}.</p>{same}</footer>'
+
+
+def _text(value: object) -> str:
+    return escape(printable(value))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

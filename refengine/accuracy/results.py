@@ -1,0 +1,314 @@
+"""The folder of a sweep: one file for each job that is done, and the tables that are made of them (docs/formats.md).
+
+    sweep.json         the jobs, in the order of the grid, and what the files are called
+    jobs/<key>.json    a job's definition and its record, with the SHA-256 of both
+    results.csv        a row for each job
+    results.h5         the same, with every layer, and bit by bit which images were right
+
+A file appears under its name when it is whole, so a sweep that is killed at any time leaves only whole results.  What
+is read is believed when its hash and every type are right.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from .. import CONTRACT, __version__
+from ..errors import FileError, RefengineError
+from ..network.hdf5 import PathLike, printable, put_array, put_attributes, write_atomically
+from ..quantize.scheme import Scheme
+from .evaluate import wilson
+from .grid import written
+from .jobs import Files, Job, LayerRecord, Record
+
+FORMAT, VERSION = "refengine-sweep", 1
+PLAN, JOBS = "sweep.json", "jobs"
+FLOAT = "float"
+MAX_BYTES = 1 << 28
+
+_COUNTS = ("count", "correct", "correct_top5", "multiplications_replaced", "saturated", "overflowed", "model_hash")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job and what became of it: its record, or the ``failure`` that kept it from being done, or neither yet."""
+
+    job: Job
+    record: Record | None = None
+    failure: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there are figures."""
+        return self.record is not None and self.record.error is None
+
+    @property
+    def error(self) -> str | None:
+        """Why there are none, and will not be unless something changes."""
+        return self.failure if self.record is None else self.record.error
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A folder's jobs, the float network's first, and what its files were called."""
+
+    files: Files
+    rows: tuple[Row, ...]
+
+    @property
+    def float_row(self) -> Row | None:
+        """The float network's own row."""
+        return next((row for row in self.rows if row.job.scheme is None), None)
+
+    @property
+    def settings(self) -> tuple[Row, ...]:
+        """The rows of schemes."""
+        return tuple(row for row in self.rows if row.job.scheme is not None)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all; FileError where it cannot be written."""
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_plan(folder: Path, files: Files, jobs: Sequence[Job]) -> None:
+    """Make the folder and say what is to be done in it."""
+    try:
+        (folder / JOBS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{printable(folder)}: cannot be made a folder ({error.strerror})") from error
+    jobs_told = [job.definition for job in jobs]
+    plan = {"format": FORMAT, "version": VERSION, "files": vars(called(files)), "jobs": jobs_told}
+    write_whole(folder / PLAN, _sealed(plan))
+
+
+def called(files: Files) -> Files:
+    """The files by their names alone: where they lay is nobody's business."""
+    return Files(**{name: printable(os.path.basename(path)) for name, path in vars(files).items()})
+
+
+def write_record(folder: Path, job: Job, record: Record) -> None:
+    """Store what a job gave."""
+    told = asdict(record)
+    told["right"] = None if record.right is None else np.packbits(record.right).tobytes().hex()
+    write_whole(_place(folder, job), _sealed({"definition": job.definition, "record": told}))
+
+
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    """The content as JSON, with its SHA-256."""
+    return (json.dumps({**content, "sha256": _seal(content)}, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _place(folder: Path, job: Job) -> Path:
+    return folder / JOBS / f"{job.key}.json"
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """The folder's jobs, with the records of those that are done; FileError where there is no sweep or it is damaged.
+
+    A damaged record is one that is not there: the next ``sweep`` does the job again.
+    """
+    plan = _unsealed(folder / PLAN)
+    place = folder / PLAN
+    if (plan.get("format"), plan.get("version")) != (FORMAT, VERSION) or not isinstance(plan.get("jobs"), list):
+        raise FileError(f"{printable(place)}: is no list of jobs of this version, needed {FORMAT} {VERSION}")
+    files = _typed(Files, plan.get("files"), place)
+    rows = []
+    for definition in plan["jobs"]:
+        job = _job(definition, place)
+        try:
+            rows.append(Row(job, read_record(folder, job)))
+        except FileError as error:
+            rows.append(Row(job, failure=str(error)))
+    return Sweep(files, tuple(rows))
+
+
+def read_record(folder: Path, job: Job) -> Record | None:
+    """The record of a job, None if it is not done; FileError where the file is damaged or another job's."""
+    place = _place(folder, job)
+    if not place.exists():
+        return None
+    content = _unsealed(place)
+    if content.get("definition") != job.definition:
+        raise FileError(f"{printable(place)}: is the result of another job")
+    told = content.get("record")
+    if not isinstance(told, dict) or not isinstance(told.get("layers"), list):
+        raise FileError(f"{printable(place)}: has no record")
+    layers = tuple(_typed(LayerRecord, layer, place) for layer in told["layers"])
+    record = _typed(Record, {**told, "layers": layers, "right": None}, place)
+    right = _bits(told.get("right"), record.count, place)
+    if right is not None and int(right.sum()) != record.correct:
+        raise FileError(f"{printable(place)}: has {int(right.sum())} images right, counted {record.correct}")
+    if record.error is None and right is None:
+        raise FileError(f"{printable(place)}: does not say which images were right")
+    return Record(**{**vars(record), "right": right})
+
+
+def _bits(text: object, count: int, place: Path) -> np.ndarray | None:
+    """Packed bits as bool (count)."""
+    if text is None:
+        return None
+    try:
+        packed = np.frombuffer(bytes.fromhex(str(text)), np.uint8)
+    except ValueError:
+        packed = np.zeros(0, np.uint8)
+    if count < 1 or len(packed) != -(-count // 8):
+        raise FileError(f"{printable(place)}: has {8 * len(packed)} bits for {count} images")
+    return np.unpackbits(packed, count=count).astype(bool)
+
+
+def _unsealed(path: Path) -> dict[str, Any]:
+    """The content of a file that ``_sealed`` wrote; FileError where it is anything else."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(f"{printable(path)}: has more than {MAX_BYTES} bytes, no result is so large")
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{printable(path)}: is damaged, it is no JSON") from error
+    seal = content.pop("sha256", None) if isinstance(content, dict) else None
+    if not isinstance(content, dict) or seal != _seal(content):
+        raise FileError(f"{printable(path)}: is damaged, its SHA-256 is not that of its content")
+    return content
+
+
+def _job(definition: object, place: Path) -> Job:
+    """A job of its definition; FileError where the definition is none."""
+    told = {**definition} if isinstance(definition, dict) else {}
+    scheme = told.get("scheme")
+    try:
+        if isinstance(scheme, dict):
+            layers = tuple((str(pattern), str(fmt)) for pattern, fmt in scheme.get("layers", ()))
+            told["scheme"] = Scheme(**{**scheme, "layers": layers})
+        job = _typed(Job, {name: told.get(name) for name in (field.name for field in fields(Job))}, place)
+    except (RefengineError, TypeError, ValueError) as error:
+        raise FileError(f"{printable(place)}: has a job that cannot be done ({printable(error)[:200]})") from error
+    if job.definition != definition:
+        raise FileError(f"{printable(place)}: its jobs are of another version of refengine than {__version__}")
+    return job
+
+
+def _typed(kind: Any, values: object, place: Path) -> Any:
+    """A dataclass of plain values, each of its annotated type; FileError otherwise."""
+    hints = get_type_hints(kind)
+    if not isinstance(values, dict) or set(values) != set(hints):
+        raise FileError(f"{printable(place)}: has not the fields of a {kind.__name__}")
+    made = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            value = tuple(value)
+        if not _is_a(value, hints[name]):
+            raise FileError(f"{printable(place)}: {kind.__name__} has {name} of type {type(value).__name__}")
+        made[name] = value
+    return kind(**made)
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    """Whether a value has an annotated type: a class, ``X | None``, ``tuple[X, ...]`` or a mapping of texts."""
+    choices = get_args(hint)
+    if type(None) in choices:
+        return value is None or any(_is_a(value, choice) for choice in choices if choice is not type(None))
+    if not choices:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole or (isinstance(value, float) and math.isfinite(value)) if hint is float else type(value) is hint
+    if isinstance(value, tuple):
+        return all(isinstance(item, choices[0]) for item in value)
+    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def columns(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """A row of figures for each job: scheme, counts, Wilson's interval, seconds, key, error; None where there is none.
+
+    ``weights`` of the float network is 'float'.
+    """
+    names = [field.name for field in fields(Scheme)]
+    for row in rows:
+        scheme, record = row.job.scheme, row.record
+        told: dict[str, Any] = {
+            name: None if scheme is None else written(name, getattr(scheme, name)) for name in names
+        }
+        if scheme is None:
+            told["weights"] = FLOAT
+        told |= {name: getattr(record, name) if row.done else None for name in _COUNTS}
+        share = record.correct / record.count if record is not None and row.done else None
+        low, high = wilson(record.correct, record.count) if record is not None and row.done else (None, None)
+        told |= {"top1": share, "top1_low": low, "top1_high": high, "seconds": record.seconds if record else None}
+        yield {**told, "job": row.job.key, "error": row.error}
+
+
+def csv_of(rows: Sequence[Row]) -> str:
+    """The table of all jobs as CSV."""
+    text = io.StringIO()
+    table = [*columns(rows)]
+    writer = csv.DictWriter(text, fieldnames=[*table[0]] if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def write_results(sweep: Sweep, path: PathLike, inputs: Iterable[PathLike] = ()) -> None:
+    """Write every record into one HDF5 file; FileError where it cannot be written."""
+    with write_atomically(path, inputs) as file:
+        put_attributes(file, {"format": FORMAT, "version": VERSION, "refengine": __version__, "contract": CONTRACT})
+        put_attributes(file, vars(sweep.files))
+        group = file.create_group("jobs")
+        for number, (row, told) in enumerate(zip(sweep.rows, columns(sweep.rows), strict=True)):
+            job = group.create_group(f"{number:05d}")
+            put_attributes(job, told)
+            if row.record is not None and row.record.right is not None:
+                put_array(job, "right", np.packbits(row.record.right))
+                put_attributes(job.create_group("made_with"), row.record.made_with or {})
+                _put_layers(job.create_group("layers"), row.record.layers)
+
+
+def _put_layers(group: Any, layers: Sequence[LayerRecord]) -> None:
+    """One dataset for each field of a layer's record, one entry a layer; -1 or NaN where there is none."""
+    for name in (field.name for field in fields(LayerRecord)):
+        values = [getattr(layer, name) for layer in layers]
+        if name == "covers":
+            values = [json.dumps(value) for value in values]
+        if name == "sqnr":
+            put_array(group, name, np.array([math.nan if value is None else value for value in values], np.float64))
+        elif any(isinstance(value, str) for value in values):
+            texts = [("" if value is None else value).encode() for value in values]
+            group.create_dataset(name, data=np.array(texts, "S"), track_times=False)
+        else:
+            put_array(group, name, np.array([-1 if value is None else value for value in values], np.int64))

@@ -1,0 +1,188 @@
+"""``refengine convert``: what others wrote, in the layouts of refengine: a network from ONNX, images from elsewhere.
+
+The name decides: ``.onnx`` is a network, everything else is images.  Each kind has options of its own.
+"""
+
+from typing import Any
+
+import click
+
+from ..errors import RefengineError
+from . import console, options
+
+MAX_SIDE = 1 << 13
+NETWORK_OPTIONS = ("mean", "std", "channels", "input_shape", "name", "check")
+READING_OPTIONS = (
+    "split",
+    "coarse",
+    "labels",
+    "class_names",
+    "size",
+    "resize",
+    "filter",
+    "gray",
+    "upright",
+    "skip_damaged",
+)  # fields of interop.datasets.Reading
+CHOICE_OPTIONS = ("first", "count", "evenly")
+IMAGE_OPTIONS = (*READING_OPTIONS, *CHOICE_OPTIONS)
+
+
+class Size(click.ParamType):
+    """Height and width, as 224x224."""
+
+    name = "HxW"
+
+    def convert(self, value, param, ctx):
+        height, _, width = str(value).partition("x")
+        if not all(side.isascii() and side.isdigit() and 1 <= int(side[:9]) <= MAX_SIDE for side in (height, width)):
+            self.fail(f"{value!r} is not HxW with sides of 1 to {MAX_SIDE}, as 224x224", param, ctx)
+        return int(height), int(width)
+
+
+class Numbers(click.ParamType):
+    """Numbers between commas; ``kind`` makes one of a text."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return tuple(self.kind(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not numbers between commas", param, ctx)
+
+
+@click.command("convert")
+@click.argument("given", metavar="GIVEN")
+@click.argument("output", metavar="OUT.h5")
+@click.option(
+    "--mean",
+    type=Numbers(float),
+    metavar="M,...",
+    help="A network's input is (pixel - mean) / std, in units of 0..255 and in the network's order of channels: one "
+    "number a channel, or one for all.  [default: 0]",
+)
+@click.option("--std", type=Numbers(float), metavar="S,...", help="See --mean.  [default: 1]")
+@click.option(
+    "--channels", type=click.Choice(["RGB", "BGR", "gray"]), help="What a network wants.  [default: RGB, gray]"
+)
+@click.option("--input-shape", type=Numbers(int), metavar="H,W,C", help="The sizes that a network leaves open.")
+@click.option("--name", default="", metavar="TEXT", help="What a network is called.  [default: as in the file]")
+@click.option("--check", is_flag=True, help="Compare a network's logits with ONNX Runtime's on random images.")
+@click.option("--source", default="", metavar="TEXT", help="Where it comes from; kept in the file.")
+@click.option("--licence", default="", metavar="TEXT", help="Its licence; kept in the file.")
+@click.option("--split", type=click.Choice(["train", "test"]), help="Images of CIFAR and MNIST: which of the two.")
+@click.option("--coarse", is_flag=True, help="CIFAR-100: the 20 coarse labels instead of the 100 fine ones.")
+@click.option("--labels", metavar="FILE", help="Labels of one IDX file, as IDX; of a folder, a CSV of file,label.")
+@click.option("--class-names", metavar="FILE", help="Names of class 0, 1, ..., one a line.")
+@click.option("--size", type=Size(), metavar="HxW", help="Image files: resize and cut the middle to one size.")
+@click.option("--resize", type=click.IntRange(1, MAX_SIDE), metavar="S", help="Bring the shorter side to S before.")
+@click.option("--filter", type=click.Choice(["bilinear", "bicubic"]), help="How to resize.  [default: bilinear]")
+@click.option("--gray", is_flag=True, help="Image files: gray instead of RGB.")
+@click.option("--upright", is_flag=True, help="Turn photos as their EXIF orientation says.")
+@click.option("--skip-damaged", is_flag=True, help="Count image files that are damaged instead of refusing them.")
+@options.first
+@click.option("--count", type=options.POSITIVE, metavar="N", help="How many images.  [default: all]")
+@click.option("--evenly", type=options.POSITIVE, metavar="N", help="Of these, N at even distances: to calibrate on.")
+@options.json_file
+def command(given, output, json_path, **chosen) -> None:
+    """Bring a network or images in the layouts that the other verbs read.
+
+    GIVEN is a network, MODEL.onnx of opset 9 to 28, or images.  What a network has that integers cannot follow is
+    refused by its node's name; docs/interop.md lists the operators.
+    """
+    console.check_outputs([given], json_path, output)
+    if given.endswith(".onnx"):
+        _refuse(IMAGE_OPTIONS, f"{given} is a network")
+        _convert_network(given, output, json_path, chosen)
+    else:
+        _refuse(NETWORK_OPTIONS, f"{given} is no .onnx file, so it is read as images")
+        _convert_images(given, output, json_path, chosen)
+
+
+def _refuse(names: tuple[str, ...], reason: str) -> None:
+    """RefengineError if an option was written that the other kind alone has."""
+    given = click.get_current_context().get_parameter_source
+    for name in names:
+        if given(name) is click.core.ParameterSource.COMMANDLINE:
+            raise RefengineError(f"--{name.replace('_', '-')} does not apply: {reason}")
+
+
+def _convert_network(given: str, output: str, json_path: str | None, chosen: dict[str, Any]) -> None:
+    from ..interop.onnx_agreement import agreement
+    from ..interop.onnx_convert import Preprocessing, convert_file
+    from ..network.float_file import write_float_network
+
+    texts = {name: chosen[name] for name in ("name", "source", "licence")}
+    preprocessing = Preprocessing(chosen["mean"], chosen["std"], chosen["channels"])
+    converted = convert_file(given, preprocessing, input_shape=chosen["input_shape"], **texts)
+    checked = agreement(given, converted) if chosen["check"] else None
+    network = converted.network
+    write_float_network(network, output, [given])
+    figures = {
+        "output": output,
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "channels": network.channels,
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "classes": network.classes,
+        "layers": len(network.layers),
+        "dropped": converted.dropped,
+        "check": None if checked is None else vars(checked),
+    }
+    if console.write_json(json_path, "convert", figures, [given]):
+        return
+    shape = "x".join(str(size) for size in network.input_shape)
+    console.say(f"{output}: {len(network.layers)} layers, images {shape}, {network.classes} classes")
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (network.mean, network.std))
+    console.say(f"input {network.channels}: (pixel - ({mean})) / ({std})")
+    if converted.dropped:
+        console.say(f"the {converted.dropped} at its end is left out: the last layer gives logits")
+    if checked is not None:
+        console.say(f"largest difference to ONNX Runtime on {checked.images} random images: {checked.difference:.3g}")
+
+
+def _convert_images(given: str, output: str, json_path: str | None, chosen: dict[str, Any]) -> None:
+    from ..interop.datasets import Reading, convert_images
+
+    reading = Reading(**{name: chosen[name] for name in READING_OPTIONS})
+    inputs = [path for path in (given, reading.labels, reading.class_names) if path is not None]
+    console.check_outputs(inputs, json_path, output)
+    choice = {name: chosen[name] for name in ("source", "licence", *CHOICE_OPTIONS)}
+    with console.progress("convert") as show:
+        images, written = convert_images(given, output, reading, **choice, progress=show)
+    for note in images.notes:
+        console.complain(note)
+    if written.tilted:
+        console.complain(f"{written.tilted} images have an EXIF orientation and were not turned; --upright turns them")
+    if written.damaged:
+        console.complain(f"{len(written.damaged)} images are damaged and left out, as {written.damaged[0]}")
+    figures = {
+        "output": output,
+        "set": images.what,
+        "of": images.count,
+        "count": written.count,
+        "shape": list(written.shape),
+        "images_of_class": written.classes,
+        "class_names": images.class_names,
+        "damaged": list(written.damaged),
+        "tilted": written.tilted,
+    }
+    if not console.write_json(json_path, "convert", figures, inputs):
+        console.say(f"{output}: {written.count} of {images.count} images, {_seen(written.shape)}, {images.what}")
+        console.say(_classes(written.classes))
+
+
+def _seen(shape: tuple[int, int, int]) -> str:
+    """A shape in words: '32x32 RGB'."""
+    return f"{shape[0]}x{shape[1]} {'gray' if shape[2] == 1 else 'RGB'}"
+
+
+def _classes(counts: tuple[int, ...] | None) -> str:
+    if counts is None:
+        return "no labels"
+    return f"{len(counts)} classes, {min(counts)} to {max(counts)} images of each"

@@ -1,0 +1,87 @@
+"""``refengine crosscheck``: the same network by other programs, every integer of every layer compared."""
+
+import click
+
+from ..interop.onnx_engines import ENGINES
+from ..network.images import open_images
+from ..network.int_file import read_int_network
+from . import console, options
+from .compare import print_comparison
+
+
+@click.command("crosscheck")
+@click.argument("model", metavar="MODEL.h5")
+@click.argument("images", metavar="IMAGES.h5")
+@click.option(
+    "--with", "names", metavar="NAME,...", default=",".join(ENGINES), show_default=True, help="Which programs."
+)
+@options.first
+@click.option("--count", type=options.POSITIVE, default=8, show_default=True, metavar="N", help="How many images.")
+@options.batch
+@options.backend
+@options.threads
+@options.json_file
+def command(model, images, names, first, count, batch, backend, threads, json_path) -> None:
+    """Run a network by programs of others and compare every accumulator and code with refengine's.
+
+    onnxruntime and onnx-reference run what 'refengine export --layers' writes.  A program that differs is compared no
+    further than the batch where it does; the layer that goes wrong by itself is named, its first element and the cause.
+    Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or a program that cannot run it.
+    """
+    from ..golden.crosscheck import crosscheck
+    from ..golden.figures import figures as of
+
+    inputs = [model, images]
+    console.check_outputs(inputs, json_path)
+    network = read_int_network(model)
+    with open_images(images, labels_required=False) as file:
+        numbers = options.chosen_images(file.count, first, count, images)
+        pixels = file.read(numbers.start, numbers.stop)
+    with console.progress("crosscheck") as show:
+        found = crosscheck(
+            network,
+            pixels,
+            [name.strip() for name in names.split(",")],
+            backend=backend,
+            batch=batch,
+            threads=threads,
+            first_image=first,
+            progress=show,
+        )
+    figures = {
+        "model_hash": network.hash,
+        "first": first,
+        "count": len(pixels),
+        "equal": all(one.equal for one in found),
+        "engines": [
+            {
+                "name": one.engine,
+                "version": one.version,
+                "equal": one.equal,
+                "images": one.images,
+                "layers_compared": one.layers,
+                "values_compared": one.values,
+                "values_different": one.different,
+                "comparison": None if one.comparison is None else of(one.comparison),
+            }
+            for one in found
+        ],
+    }
+    if not console.write_json(json_path, "crosscheck", figures, inputs):
+        _print(network, found)
+    if not figures["equal"]:
+        raise SystemExit(1)
+
+
+def _print(network, found) -> None:
+    from ..golden.sentences import report_lines
+
+    console.say(f"model {network.hash}, contract {network.contract}")
+    heads = ("program", "version", "images>", "layers>", "integers>", "different>")
+    rows = [(one.engine, one.version, one.images, one.layers, f"{one.values:,}", f"{one.different:,}") for one in found]
+    console.show_table(console.table(heads, rows))
+    for one in found:
+        if one.comparison is not None and one.dumps is not None:
+            console.say()
+            console.say(f"{one.engine}:")
+            print_comparison(one.comparison, report_lines(one.comparison, *one.dumps))

@@ -1,0 +1,68 @@
+"""What a layer with weights sees on the calibration images: windows of its input, beside the outputs wanted there.
+
+    columns   x[p, j]   float32 (P, n), j = (i, ky, kx): the taps of window p in one group of channels
+    target    t[p, o]   float32 (P, O), the sum of products that each output channel of the group should have there
+
+Positions are spread evenly over all images and outputs, with a jitter that keeps them off the grid of the rows; the
+same layer always gives the same ones.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+_MOST = 2**16
+_FEWEST = 2**12
+_FOR_EACH_TAP = 2**8
+_BYTES = 2**29
+_GATHERED = 2**12
+_WEYL = 0x9E3779B1
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Columns float32 (P, n) whose mean is 0, ``mean`` float64 (n) being what was taken away, and their covariance."""
+
+    columns: np.ndarray
+    mean: np.ndarray
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """H = columns^T columns / P, float64 (n, n)."""
+        return (self.columns.T @ self.columns).astype(np.float64) / len(self.columns)
+
+    def covariance_with(self, target: np.ndarray) -> np.ndarray:
+        """target^T columns / P for a target (P, O), whatever its mean: float64 (O, n)."""
+        return (target.T @ self.columns).astype(np.float64) / len(self.columns)
+
+
+def positions(count: int, taps: int) -> np.ndarray:
+    """Which of ``count`` output positions are looked at, int64 (P,), rising.
+
+    >>> positions(5000, 9).size, positions(100, 9).size
+    (4096, 100)
+    """
+    wanted = min(_MOST, max(_FEWEST, _FOR_EACH_TAP * taps), _BYTES // (4 * taps))
+    if count <= wanted:
+        return np.arange(count)
+    number = np.arange(wanted)
+    start, end = number * count // wanted, (number + 1) * count // wanted
+    return start + number * _WEYL % 2**32 % (end - start)
+
+
+def windows(x: np.ndarray, kernel, strides, pads, chosen: np.ndarray, unit: float) -> Windows:
+    """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, at output positions numbered over (N, OH, OW)."""
+    top, left, bottom, right = pads
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    view = sliding_window_view(padded, tuple(kernel), axis=(1, 2))[:, :: strides[0], :: strides[1]]
+    place = np.unravel_index(chosen, view.shape[:3])
+    columns = np.empty((len(chosen), view[0, 0, 0].size), np.float32)
+    for start in range(0, len(chosen), _GATHERED):
+        part = slice(start, start + _GATHERED)
+        columns[part] = view[tuple(axis[part] for axis in place)].reshape(-1, columns.shape[1])
+    columns *= np.float32(unit)
+    mean = columns.mean(axis=0, dtype=np.float64)
+    columns -= mean.astype(np.float32)
+    return Windows(columns, mean)

@@ -1,0 +1,82 @@
+"""refengine convert of networks: what is written, what is said, and how bad input is refused."""
+
+import pytest
+from onnx_models import as_bytes, classifier
+from verbs import refengine, refusal
+
+from refengine.interop import packages
+from refengine.interop.onnx_convert import convert_file
+from refengine.network.float_file import read_float_network
+
+if not packages.installed("onnx"):
+    pytest.skip("onnx is missing", allow_module_level=True)
+
+NETWORK = ("convert", "net.onnx", "made.h5")
+OPTIONS = ("--mean", "123.5,116,103", "--std", "58", "--channels", "BGR", "--name", "mine", "--licence", "MIT")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(as_bytes(classifier()))
+    return tmp_path
+
+
+def test_the_file_holds_the_network(folder):
+    outcome = refengine(*NETWORK, *OPTIONS)
+    assert (outcome.code, outcome.err) == (0, "")
+    made = read_float_network("made.h5")
+    assert (made.name, made.licence, made.channels, made.mean, made.std) == (
+        "mine", "MIT", "BGR", (123.5, 116, 103), (58, 58, 58),
+    )  # fmt: skip
+    assert [layer.name for layer in made.layers] == [layer.name for layer in convert_file("net.onnx").network.layers]
+    assert outcome.out.splitlines() == [
+        "made.h5: 7 layers, images 6x5x3, 5 classes",
+        "input BGR: (pixel - (123.5, 116, 103)) / (58, 58, 58)",
+        "the Softmax at its end is left out: the last layer gives logits",
+    ]
+
+
+@pytest.mark.skipif(not packages.installed("onnxruntime"), reason="onnxruntime is missing")
+def test_check_says_the_difference(folder):
+    assert "largest difference to ONNX Runtime on 4 random images: " in refengine(*NETWORK, "--check").out
+    figures = refengine(*NETWORK, *OPTIONS, "--check", "--json", "-").json
+    assert (figures["report"], figures["layers"], figures["dropped"]) == ("convert", 7, "Softmax")
+    assert 0 <= figures["check"]["difference"] < figures["check"]["allowed"]
+
+
+def test_the_network_can_be_used(folder):
+    assert refengine(*NETWORK).code == 0
+    assert "5 classes" in refengine("inspect", "made.h5").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        (("convert", "none.onnx", "made.h5"), "No such file"),
+        (("convert", ".", "made.h5", "--mean", "1"), "--mean does not apply"),
+        ((*NETWORK, "--input-shape", "7,5,3"), "net.onnx: input_shape is (7, 5, 3)"),
+        ((*NETWORK, "--mean", "1,2"), "net.onnx: mean is"),
+        ((*NETWORK, "--split", "test"), "--split does not apply: net.onnx is a network"),
+        (("convert", "net.onnx", "net.onnx"), "is also read from"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(folder, arguments, needle):
+    assert needle in refusal(*arguments)
+    assert {path.name for path in folder.iterdir()} == {"net.onnx"}
+
+
+def test_numbers_are_numbers(folder):
+    outcome = refengine(*NETWORK, "--mean", "1,two,3")
+    assert outcome.code == 2
+    assert "'1,two,3' is not numbers between commas" in outcome.err
+
+
+@pytest.mark.parametrize("content", [b"", b"text" * 50, "half", "zeros"])
+def test_damaged_input(folder, content):
+    path = folder / "net.onnx"
+    good = path.read_bytes()
+    spoiled = {"half": good[: len(good) // 2], "zeros": good[:200] + bytes(len(good) - 200)}
+    path.write_bytes(spoiled[content] if isinstance(content, str) else content)
+    assert "net.onnx" in refusal(*NETWORK)
+    assert {path.name for path in folder.iterdir()} == {"net.onnx"}

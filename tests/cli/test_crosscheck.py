@@ -1,0 +1,102 @@
+"""refengine crosscheck: equal is 0, different is 1 with the layer and the cause, everything else is one line and 2."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.golden import crosscheck
+from refengine.interop.onnx_engines import ENGINES
+from refengine.interop.packages import installed, package
+from refengine.network.int_file import read_int_network
+
+CALL = ("crosscheck", "model.h5", "images.h5", "--backend", "reference")
+
+pytestmark = pytest.mark.skipif(
+    not (installed("onnx") and installed("onnxruntime")), reason="onnx or onnxruntime is missing"
+)
+
+
+def test_equal(files):
+    outcome = refengine(*CALL, "--count", "3")
+    network = read_int_network("model.h5")
+    assert (outcome.code, outcome.err) == (0, "")
+    head, _, *rows = outcome.out.splitlines()
+    assert head == f"model {network.hash}, contract {network.contract}"
+    assert [re.split(r" {2,}", row)[0] for row in rows] == [*ENGINES]
+    assert all(re.search(rf" 3 +{len(network.layers)} +[\d,]+ +0$", row) for row in rows)
+
+
+def test_json(files):
+    figures = refengine(*CALL, "--count", "2", "--first", "5", "--batch", "1", "--json", "-").json
+    assert (figures["report"], figures["first"], figures["count"], figures["equal"]) == ("crosscheck", 5, 2, True)
+    assert figures["model_hash"] == read_int_network("model.h5").hash
+    one, other = figures["engines"]
+    assert one["version"] == package("onnxruntime").__version__
+    assert (one["values_compared"], one["values_different"], one["comparison"]) == (other["values_compared"], 0, None)
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """An export in which the biases of one convolution are forgotten."""
+    export = crosscheck.to_onnx
+
+    def spoiled(network, layers):
+        model, arrays = export(network, layers), package("onnx.numpy_helper")
+        (bias,) = [constant for constant in model.graph.initializer if constant.name == "001_conv/bias"]
+        bias.CopyFrom(arrays.from_array(np.zeros_like(arrays.to_array(bias)), bias.name))
+        return model
+
+    monkeypatch.setattr(crosscheck, "to_onnx", spoiled)
+
+
+def test_a_difference_is_named(files, planted):
+    outcome = refengine(*CALL, "--with", "onnxruntime", "--first", "3")
+    assert outcome.code == 1
+    lines = outcome.out.splitlines()
+    assert "onnxruntime:" in lines
+    assert any(re.search(r"^ *001_conv .* culprit$", line) for line in lines)
+    assert "first difference: layer 001_conv, stage accumulator" in lines
+    assert "of image 3: golden " in outcome.out
+    assert lines[-1].startswith("cause: 001_conv: ")
+    assert "bias" in lines[-1]
+
+
+def test_a_difference_in_json(files, planted):
+    outcome = refengine(*CALL, "--with", "onnxruntime", "--json", "-")
+    (one,) = outcome.json["engines"]
+    assert (outcome.code, outcome.json["equal"], one["equal"]) == (1, False, False)
+    assert one["comparison"]["culprits"] == ["001_conv"]
+    assert one["comparison"]["first"]["stage"] == "accumulator"
+    assert one["values_different"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--with", "abacus"], "engine 'abacus' is unknown; available: onnxruntime, onnx-reference"),
+        (["--with", "onnxruntime,"], "engine '' is unknown"),
+        (["--first", "99"], "has images 0..11, asked for 99"),
+        (["--json", "model.h5"], "is also read from"),
+    ],
+)
+def test_bad_input_is_one_line(files, options, needle):
+    assert needle in refusal(*CALL, *options)
+
+
+def test_the_commands_of_the_page_run(files):
+    """docs/interop.md, but for what the reader's own program does."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "interop.md").read_text(encoding="utf-8")
+    section = re.search(r"^## To ONNX and the crosscheck\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)[1]
+    commands = re.findall(r"^\$ refengine (.*)$", section, re.MULTILINE)
+    codes = {command: refengine(*shlex.split(command)).code for command in commands if "dump" not in command}
+    assert len(codes) > 2
+    assert {*codes.values()} == {0}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "images.h5"])
+def test_damaged_input(files, name):
+    assert_damage_is_refused(files / name, *CALL)

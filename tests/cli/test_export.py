@@ -1,0 +1,82 @@
+"""refengine export: the file is the export of the model, whole or not at all."""
+
+import numpy as np
+import pytest
+from verbs import assert_damage_is_refused, refengine, refusal
+
+from refengine.interop import packages
+from refengine.network.images import open_images
+from refengine.network.int_file import read_int_network
+
+CALL = ("export", "model.h5", "out.onnx")
+
+pytestmark = pytest.mark.skipif(not packages.installed("onnx"), reason="onnx is missing")
+
+
+def test_the_file_is_a_valid_model_of_the_network(files):
+    outcome = refengine(*CALL)
+    network, onnx = read_int_network("model.h5"), packages.package("onnx")
+    assert (outcome.code, outcome.err) == (0, "")
+    made = onnx.load("out.onnx")
+    onnx.checker.check_model(made, full_check=True)
+    assert {one.key: one.value for one in made.metadata_props}["model_hash"] == network.hash
+    size = (files / "out.onnx").stat().st_size
+    head, line = outcome.out.splitlines()
+    assert head == f"model {network.hash}, contract {network.contract}"
+    assert line == f"out.onnx: opset 21, {len(made.graph.node)} nodes, {size:,} bytes"
+
+
+def test_layers_are_outputs(files):
+    figures = refengine(*CALL, "--layers", "--json", "-").json
+    outputs = [one.name for one in packages.package("onnx").load("out.onnx").graph.output]
+    assert {"001_conv.accumulator", "001_conv.code", "logits"} < {*outputs}
+    assert (figures["report"], figures["output"], figures["outputs"]) == ("export", "out.onnx", len(outputs))
+    assert figures["bytes"] == (files / "out.onnx").stat().st_size
+
+
+@pytest.mark.skipif(not packages.installed("onnxruntime"), reason="onnxruntime is missing")
+def test_outputs_saved_under_their_names_are_a_dump(files):
+    """What docs/interop.md tells who has a program of their own."""
+    refengine(*CALL, "--layers")
+    refengine("trace", "model.h5", "images.h5", "--count", "3", "-o", "golden.h5")
+    session = packages.package("onnxruntime").InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
+    with open_images("images.h5") as images:
+        results = session.run(None, {"image": images.read(0, 3)})
+    (files / "dump").mkdir()
+    for output, integers in zip(session.get_outputs(), results, strict=True):
+        np.save(files / "dump" / f"{output.name}.npy", integers)
+    (files / "dump" / "logits.npy").unlink()
+    outcome = refengine("compare", "golden.h5", "dump", "--model", "model.h5", "--order", "NCHW")
+    assert outcome.code == 0
+    assert f"EQUAL: {len(read_int_network('model.h5').layers)} layers" in outcome.out
+
+
+def test_the_same_model_gives_the_same_bytes(files):
+    refengine(*CALL)
+    refengine("export", "model.h5", "again.onnx")
+    assert (files / "out.onnx").read_bytes() == (files / "again.onnx").read_bytes()
+
+
+def test_what_onnx_has_no_operator_for_is_refused(files):
+    refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "model.h5", "--rounding", "stochastic")
+    assert "layer '000_input' (input) rounds stochastic, by draws that no ONNX operator makes" in refusal(*CALL)
+    assert not (files / "out.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        (["model.h5", "model.h5"], "is also read from"),
+        (["model.h5", "nowhere/out.onnx"], "there is no folder"),
+        (["model.h5", "out.onnx", "--json", "out.onnx"], "would be written twice"),
+        (["net.h5", "out.onnx"], "net.h5"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(files, arguments, needle):
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert needle in refusal("export", *arguments)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_damaged_input(files):
+    assert_damage_is_refused(files / "model.h5", *CALL)

@@ -1,0 +1,36 @@
+"""The door to a cluster: one line where there is none."""
+
+import socket
+import time
+
+import pytest
+
+from refengine.errors import RefengineError
+from refengine.interop import dask_cluster
+from refengine.interop.dask_cluster import connected
+from refengine.interop.packages import installed
+
+needs_distributed = pytest.mark.skipif(not installed("distributed"), reason="distributed is missing")
+
+
+@needs_distributed
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:{free}", "127.0.0.1:{free}", "nonsense", "tls://127.0.0.1:{free}", "x://y"]
+)
+def test_nobody_answers(address, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "SECONDS", 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = address.format(free=free.getsockname()[1])
+    started = time.monotonic()
+    with pytest.raises(RefengineError, match="no Dask scheduler answers there") as refusal, connected(address):
+        pytest.fail("somebody answered")
+    assert str(refusal.value).startswith(f"--dask {address}: ")
+    assert "\n" not in str(refusal.value)
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.skipif(installed("distributed"), reason="distributed is there")
+def test_without_the_package():
+    with pytest.raises(RefengineError, match=r"refengine\[dask\]"), connected("tcp://127.0.0.1:1"):
+        pytest.fail("connected by nothing")

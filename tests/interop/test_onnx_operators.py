@@ -1,0 +1,100 @@
+"""Operators one by one: ONNX's own tests, and every refusal by the name of its node."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx_nodes
+import pytest
+from onnx_models import floats, graph, node
+
+from refengine.errors import NetworkError
+from refengine.interop.onnx_convert import convert
+from refengine.interop.onnx_operators import ADVICE, OPERATORS
+from refengine.interop.packages import installed, package
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "interop.md"
+WEIGHT = {"w": floats(2, 3, 3, 3), "m": floats(4, 5), "v": floats(6, 5), "zero": np.float32(0), "six": np.float32(6)}
+
+needs_onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is missing")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return onnx_nodes.table()
+
+
+@needs_onnx
+def test_onnx_s_own_tests_agree_or_are_refused_for_a_known_limit(rows):
+    assert {op: row.wrong for op, row in rows.items() if row.wrong} == {}
+    reasons = {reason for row in rows.values() for reason in row.refused}
+    assert reasons <= {*onnx_nodes.LIMITS.values()}
+
+
+@needs_onnx
+def test_the_page_has_their_table(rows):
+    """Made with the version of onnx that the page names; other versions come with other tests."""
+    text = PAGE.read_text(encoding="utf-8")
+    version = package("onnx").__version__
+    if f"onnx {version.rsplit('.', 1)[0]}" not in text:
+        pytest.skip(f"the table is that of another version than {version}")
+    assert onnx_nodes.as_markdown(rows) in text
+
+
+def test_the_page_names_every_operator():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [op for op in OPERATORS if f"`{op}`" not in text] == []
+
+
+@pytest.mark.parametrize("op", [*ADVICE, "GridSample", "com.microsoft::FusedConv"])
+def test_an_unknown_operator_is_named_with_what_to_do(op):
+    with pytest.raises(NetworkError, match=rf"^node '/net/y/{op}' \({op}\): is not among .*; \w+ the|it by") as caught:
+        convert(graph([node(op, "x", out="y"), node("Relu", "y")]))
+    assert ADVICE.get(op, "replace it") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "complaint"),
+    [
+        ([node("Conv", "x", "w", dilations=(2, 2))], "dilations"),
+        ([node("Conv", "x", "w", kernel_shape=(1, 1))], "kernel_shape"),
+        ([node("Conv", "x", "w", pads=(1, 1))], "attribute 'pads' is"),
+        ([node("Conv", "x", "w", pads=(-1, 0, 0, 0))], "'pads' is"),
+        ([node("Conv", "x", "w", strides=(0, 1))], "'strides' is"),
+        ([node("Conv", "x", "w", auto_pad="SAME")], "'auto_pad' is 'SAME'"),
+        ([node("Conv", "x", "w", group=0)], "'group' is 0"),
+        ([node("Conv", "x", "w", group="two")], "'group' is two, needed a number"),
+        ([node("Conv", "x", "w", activation="Relu")], "has the attribute 'activation'"),
+        ([node("Conv", "x", "x")], "has a weight that is computed from the image"),
+        ([node("Conv", "x")], "wrong operands"),
+        ([node("Conv", "x", "w", "", "", "")], "wrong operands"),
+        ([node("Conv", "x", "m")], "weight of shape"),
+        ([node("Pad", "x", pads=(0, 0, 1, 1, 0, 0, 1, 1), value=1.0), node("Conv", "pad", "w")], "padded with 1.0"),
+        ([node("Pad", "x", pads=(0, 0, 1, 1, 0, 0, 1, 1)), node("Relu", "pad")], "a Pad is taken up by"),
+        ([node("Pad", "x", pads=(0, 0, 1, 1, 0, 0, 1, 1)), node("MaxPool", "pad", kernel_shape=(3, 3))], "could win"),
+        ([node("Pad", "x", pads=(1, 0, 0, 0, 0, 0, 0, 0))], "needed an image padded in rows"),
+        ([node("Pad", "x", pads=(0, 0, 1, 1, 0, 0, 1, 1), mode="reflect")], "mode 'reflect'"),
+        ([node("Pad", "x", pads=(0, 0, -1, 0, 0, 0, 0, 0))], "none below 0"),
+        ([node("Gemm", "x", "m")], r"reads \(2, 3, 6, 5\)"),
+        ([node("Gemm", "x", "m", transA=1)], "transA"),
+        ([node("MatMul", "x", "v")], "needed vectors"),
+        ([node("Clip", "x", max=6.0)], "clips to -inf..6.0"),
+        ([node("Clip", "x", "zero", "zero")], "clips to 0.0..0.0"),
+        ([node("Relu", "x"), node("Add", "x", "relu", out="a"), node("Mul", "a", "x")], "multiplies two tensors"),
+        ([node("Div", "x", "zero")], "divides by 0"),
+        ([node("Div", "six", "x")], "needed"),
+        ([node("Add", "x", "v")], "needed one number a channel"),
+        ([node("GlobalAveragePool", "x"), node("Add", "x", "globalaveragepool")], "needed two tensors of one shape"),
+        ([node("Concat", "x", "x", axis=2)], "needed the channels"),
+        ([node("Transpose", "x", perm=(1, 0, 2, 3))], r"turns \(2, 3, 6, 5\)"),
+        ([node("Transpose", "x", perm=(9, 9))], "turns"),
+        ([node("ReduceMean", "x", axes=(1,))], "the mean of an image"),
+        ([node("Flatten", "x", axis=2)], "needed the batch of 2"),
+        ([node("Cast", "x", to=7)], "needed float32 throughout"),
+        ([node("Dropout", "x", "", "six")], "training mode"),
+        ([node("Relu", "x"), type(node("Relu"))("Add", ("relu", "mask"), ("a",), {}, "sum")], "does not exist"),
+    ],
+)
+def test_what_cannot_be_said_in_layers_is_named(nodes, complaint):
+    with pytest.raises(NetworkError, match=rf"^node '.*\): .*{complaint}") as caught:
+        convert(graph([*nodes, node("Flatten", nodes[-1].outputs[0], out="end")], WEIGHT))
+    assert "\n" not in str(caught.value)
