@@ -9,8 +9,8 @@ Floors, imports only point down; a name is a path:
     quantize   from float to integer
     engine     run, trace
     vectors    tensors as files that simulators, synthesis and firmware read, and back
-    accuracy   evaluate, cost
-    interop    formats and engines of others
+    accuracy   evaluate, cost, sweep, report
+    interop    networks, images and engines of others
     golden     compare, cause, explain: the workflow of who builds the network elsewhere
     cli        a verb a file
 """

@@ -33,7 +33,9 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @click.option("-o", "--output", required=True, metavar="OUT.h5", help="Where to write the integer network.")
 @_scheme_option("--weights", WEIGHT_FORMATS, help="Weight format of the middle layers.")
 @_scheme_option("--cluster", metavar="N", help="Filters (input channels of one output) that share a scale.")
-@_scheme_option("--method", METHODS, help="How codes and scales are chosen: on the calibration images, or by the weights alone.")
+@_scheme_option(
+    "--method", METHODS, help="How codes and scales are chosen: on the calibration images, or by the weights alone."
+)
 @_scheme_option("--first", WEIGHT_FORMATS, help="Weight format of the first layer with weights.")
 @_scheme_option("--last", WEIGHT_FORMATS, help="Weight format of the last layer with weights.")
 @click.option(

@@ -75,7 +75,7 @@ def _operands(group: Group) -> Operands:
 def _fold(walk: Walk, group: Group, unit, operands: Operands, acc) -> Affine:
     """What the accumulators mean: batch norm folded, re-estimated, or corrected towards the float layer."""
     bias, norm = operands.bias, operands.norm
-    measured = fold.accumulator_moments(acc) if walk.reestimate or walk.scheme.method == CALIBRATED else None
+    measured = fold.accumulator_moments(acc)
     if walk.scheme.method == CALIBRATED:
         bias = fold.centred(unit, bias, measured, mean_wanted(walk, group, operands))
     if norm is not None:

@@ -55,8 +55,8 @@ class WeightChoice:
 
     def of(self, rows: slice) -> "WeightChoice":
         """What was decided about some of the output channels."""
-        weight, codes, alphas = (None if a is None else a[rows] for a in (self.weight, self.codes, self.alphas))
-        return replace(self, weight=weight, codes=codes, alphas=alphas)
+        codes, alphas = (None if array is None else array[rows] for array in (self.codes, self.alphas))
+        return replace(self, weight=self.weight[rows], codes=codes, alphas=alphas)
 
     def _peaks(self, factors):
         """The largest magnitude that each channel's codes have to express."""

@@ -13,9 +13,8 @@ from refengine.accuracy.grid import MAX_SCHEMES, collapsed, expanded, label, sch
 from refengine.errors import RefengineError, SchemeError
 from refengine.numbers.formats import WEIGHT_FORMATS
 from refengine.numbers.rounding import ROUNDINGS
-from refengine.quantize.scheme import METHODS
 from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import EXPONENTS, Scheme
+from refengine.quantize.scheme import EXPONENTS, METHODS, Scheme
 
 
 def test_the_cross_product():
