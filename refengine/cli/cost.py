@@ -10,14 +10,10 @@ from ..accuracy.cost import LayerCost, NetworkCost, cost_of
 from ..accuracy.energy import DEFAULT, HOROWITZ, Energy, energy, read_table
 from ..accuracy.workload import FLOAT32, Layers, as_the_paper_counts, in_clusters, in_format, workloads
 from ..errors import RangeError
-from ..network.float_file import FORMAT as FLOAT_NETWORK
-from ..network.float_file import read_float_network
 from ..network.float_network import FloatNetwork
 from ..network.geometry import GEOMETRIES, geometry
-from ..network.hdf5 import open_checked
-from ..network.int_file import FORMAT as INT_NETWORK
-from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
+from ..network.network_file import read_network
 from ..numbers.formats import INT4, INT8_WEIGHT
 from . import console, options
 
@@ -80,7 +76,7 @@ def command(network, shape, clusters, chosen, energy_path, show_energy, json_pat
     console.check_outputs(inputs, json_path)
     sizes = _sizes(clusters)
     table = HOROWITZ if energy_path is None else read_table(energy_path)
-    found = geometry(shape) if network is None else _read(network)
+    found = geometry(shape) if network is None else read_network(network)
     columns = _columns(found, sizes, table)
     if chosen is not None and chosen not in columns:
         raise RangeError(f"--layers names column {chosen[:80]!r}, columns are {', '.join(columns)}")
@@ -111,13 +107,6 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not sizes or not all(1 <= size <= LARGEST_CLUSTER for size in sizes):
         raise RangeError(f"--cluster is {text[:80]!r}, needed sizes from 1 to {LARGEST_CLUSTER}, as {CLUSTERS}")
     return sizes
-
-
-def _read(path: str) -> IntNetwork | FloatNetwork:
-    """A network of integers or of floats, whichever the file says it is."""
-    with open_checked(path, {INT_NETWORK: {1}, FLOAT_NETWORK: {1}}) as root:
-        kind = root.text("format")
-    return read_int_network(path) if kind == INT_NETWORK else read_float_network(path)
 
 
 def _columns(network: IntNetwork | FloatNetwork, sizes: Iterable[int], table: Table) -> dict[str, Column]:

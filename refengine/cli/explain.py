@@ -96,9 +96,17 @@ def _print(found: Explanation, everything: bool) -> None:
         _print_taps([*taps], found, everything)
         _print_parts(found, everything)
         _print_steps(found)
-    console.say(
-        f"{what} {found.result}, worth {worth(found.result, found.exponent)} = {found.result} * 2^{found.exponent}"
-    )
+    amount, unit = worth(found.result, found.exponent, found.divisor), _unit(found.exponent, found.divisor)
+    console.say(f"{what} {found.result}, worth {amount} = {found.result} * {unit}")
+
+
+def _unit(exponent: int, divisor: int) -> str:
+    """What a step is worth.
+
+    >>> _unit(-3, 1), _unit(0, 225)
+    ('2^-3', '2^0 / 225')
+    """
+    return f"2^{exponent}" + (f" / {divisor}" if divisor > 1 else "")
 
 
 def _place(place: tuple[int, ...]) -> str:
@@ -265,9 +273,7 @@ def _print_steps(found: Explanation) -> None:
     if accumulation is None:
         return
     value = accumulation.accumulator
-    unit = f"2^{accumulation.unit_exponent}" + (
-        f" / {accumulation.unit_divisor}" if accumulation.unit_divisor > 1 else ""
-    )
+    unit = _unit(accumulation.unit_exponent, accumulation.unit_divisor)
     width = f"{accumulation.bits} bits" + (f", {accumulation.policy}" if accumulation.bits < 32 else "")
     fits = "holds the sum" if value == accumulation.sum else f"cannot hold the sum {accumulation.sum}"
     amount = worth(value, accumulation.unit_exponent, accumulation.unit_divisor)

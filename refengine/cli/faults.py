@@ -63,6 +63,8 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
             first_image=first,
             progress=show,
         )
+    if not table.trials:
+        raise RangeError(f"{', '.join(table.unseen)}: no layer chosen and no image shows any of these faults")
     figures = {"model_hash": network.hash, "first": first, "count": len(pixels), **_figures(table)}
     if not console.write_json(json_path, "faults", figures, inputs):
         _print(figures)

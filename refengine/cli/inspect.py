@@ -14,13 +14,15 @@ from ..engine.trace import FORMAT as TRACE
 from ..engine.trace import Trace, TraceLayer, open_trace, roundings
 from ..network.float_file import FORMAT as FLOAT_NETWORK
 from ..network.float_file import read_float_network
-from ..network.hdf5 import open_checked
+from ..errors import FileError
+from ..network.hdf5 import open_checked, printable
 from ..network.images import FORMAT as IMAGES
 from ..network.images import open_images
 from ..network.int_file import FORMAT as INT_NETWORK
 from ..network.int_file import read_int_network
 from ..vectors.manifest import FORMAT as PACK
-from ..vectors.manifest import MANIFEST, Entry, read_manifest
+from ..vectors.manifest import MANIFEST, Entry
+from ..vectors.reader import open_vectors
 from ..vectors.tensors import AXES
 from . import console, options
 from .layers import FLOAT_HEADS, HEADS, ends, float_layers, float_row, int_layers, int_row, times
@@ -35,7 +37,7 @@ def command(file, json_path) -> None:
     """Say what a file is and what is in it: a network of floats or integers, labelled images, a trace, a vector pack.
 
     For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
-    its accumulator needs at most, and its requantization.
+    its accumulator needs at most, and its requantization.  Of a vector pack every file is held against its SHA-256.
     """
     console.check_outputs([file], json_path)
     kind = PACK if (Path(file) / MANIFEST).exists() else _kind_of(file)
@@ -46,6 +48,8 @@ def command(file, json_path) -> None:
 
 
 def _kind_of(file: str) -> str:
+    if Path(file).is_dir():
+        raise FileError(f"{printable(file)}: is a folder without {MANIFEST}, an HDF5 file or a vector pack was needed")
     with open_checked(file, {name: {1} for name in _KINDS if name != PACK}) as root:
         return root.text("format")
 
@@ -169,8 +173,10 @@ def _trace(file: str) -> Figures:
         }
 
 
-def _exponents(trace: Trace, layer: TraceLayer) -> list[int]:
-    """The lowest and the highest exponent of the layer's codes, which may be dynamic."""
+def _exponents(trace: Trace, layer: TraceLayer) -> list[int] | None:
+    """The lowest and the highest exponent of the layer's codes, which may be dynamic; None for the sums of a pool."""
+    if layer.op in ("avgpool", "global_avgpool") and "code" not in layer.stages:
+        return None
     if "exponent" not in layer.stages:
         return [layer.exponent] * 2
     chosen = trace.stage(layer.name, "exponent").whole()
@@ -187,14 +193,17 @@ def _show_trace(figures: Figures) -> None:
 
 def _trace_row(layer: Figures) -> list[object]:
     stages = ", ".join(f"{stage} {times(shape)}" for stage, shape in layer["stages"].items())
-    return [layer["name"], layer["op"], layer["format"], ends(layer["exponents"]), stages]
+    exponents = layer["exponents"] and ends(layer["exponents"])
+    return [layer["name"], layer["op"], layer["format"], exponents, stages]
 
 
 # ------------------------------------------------------------------------------------------------------- vector packs
 
 
 def _pack(folder: str) -> Figures:
-    manifest = read_manifest(folder)
+    with open_vectors(folder) as pack:
+        pack.verify()
+        manifest = pack.manifest
     stored = [file for entry in manifest.entries for file in entry.files.values()]
     return {
         "network": manifest.network,
@@ -250,6 +259,7 @@ def _show_pack(figures: Figures) -> None:
     console.say(
         "bits of each integer, 'in' those of a word where it is wider, and the order of the axes where it is another"
     )
+    console.say("every file is as it was written: sizes and SHA-256 are the manifest's")
 
 
 def _pack_row(layer: Figures | None, tensors: Sequence[Figures]) -> list[object]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..network.float_network import FloatNetwork, shapes
 from ..network.int_network import IntLayer, IntNetwork, accumulator_bits_needed
+from ..network.units import result_divisor
 from ..ops.conv import clusters_of
 
 HEADS = ("layer", "op", "output>", "codes", "2^>", "weights", "clusters>", "nonzero>", "bits>", "multiplier>", "shift>")
@@ -22,6 +23,7 @@ def int_layers(network: IntNetwork) -> list[dict[str, Any]]:
             "output_shape": list(network.shapes[layer.name]),
             "format": network.formats[layer.name].name,
             "exponent": layer.exponent,
+            "divisor": result_divisor(network, layer),
             "dynamic": network.dynamic[layer.name],
             "attributes": dict(layer.attributes),
             "weights": _weights(layer),
@@ -82,6 +84,7 @@ def int_row(layer: dict[str, Any]) -> list[object]:
     """A line of the table ``HEADS``."""
     weights, accumulator, step = layer["weights"], layer["accumulator"], layer["requantize"]
     exponents = ends([layer["exponent"], layer["exponent"] + layer["dynamic"]])
+    exponents += f" / {layer['divisor']}" if layer["divisor"] > 1 else ""
     row = [layer["name"], layer["op"], times(layer["output_shape"]), layer["format"], exponents]
     row += [None] * 3 if weights is None else _weight_cells(weights)
     row.append(None if accumulator is None else _bits(accumulator))

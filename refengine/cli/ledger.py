@@ -73,6 +73,8 @@ def _write(folder: str, found, inputs: list[str]) -> None:
 
     try:
         os.makedirs(folder, exist_ok=True)
+    except FileExistsError as error:
+        raise FileError(f"{printable(folder)}: is a file, a folder was needed") from error
     except OSError as error:
         raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
     for layer, ends in found:

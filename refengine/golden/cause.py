@@ -224,7 +224,7 @@ def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...
         sentence += f" and would change {best.spoiled} right ones"
     complete = _complete_channels(evidence, same)
     if complete is not None:
-        sentence += f"; {complete} hold exactly what it would write"
+        sentence += f"; in {complete} it would write exactly what is there"
     return Diagnosis(best.name, False, sentence, (best, *ranked[1:]), said)
 
 

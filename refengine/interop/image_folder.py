@@ -53,10 +53,10 @@ def open_image_folder(
     FileError if there are none, an image is damaged (unless ``skip_damaged``), refused, or of another size than the
     first; if the table names a file twice or one that is not there; RefengineError without Pillow.
     """
-    pillow()
     place = printable(os.fspath(folder))
     with guarded(place):
         listing = _listed(Path(folder), place) if labels is None else _table(Path(folder), labels, class_names)
+    pillow()
     numbers = None if listing.labels is None else np.array(listing.labels, np.int64)
 
     def blocks(chosen: Array) -> Iterator[Block]:

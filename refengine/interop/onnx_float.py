@@ -3,8 +3,8 @@
     image  float32 (N, C, H, W)   normalised, channels in the network's order: what ``network/forward.py`` normalises to
     logits float32 (N, classes)
 
-N is fixed.  Every layer becomes the node of its meaning in opset 17, under its own name; ``ceil_mode`` is written as
-the padding that it amounts to, since engines differ in windows that reach over the edge.
+N is fixed or open.  Every layer becomes the node of its meaning in opset 17, under its own name; ``ceil_mode`` is
+written as the padding that it amounts to, since engines differ in windows that reach over the edge.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ IMAGE, LOGITS = "image", "logits"
 Array = np.ndarray[Any, Any]
 
 
-def to_onnx(network: FloatNetwork, batch: int = 1) -> Any:
-    """The network as ``onnx.ModelProto`` for batches of ``batch`` images; RefengineError where onnx is missing."""
+def to_onnx(network: FloatNetwork, batch: int | str = 1) -> Any:
+    """The network as ``onnx.ModelProto``; RefengineError where onnx is missing.
+
+    batch: how many images it takes at once, or a name for a number that the file leaves open.
+    """
     onnx, helper = package("onnx"), package("onnx.helper")
     graph = _Graph(network)
     for layer in network.layers:

@@ -23,6 +23,7 @@ import numpy as np
 from .. import __version__
 from ..errors import NetworkError
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.units import result_divisor
 from ..numbers.requantize import Requantize
 from ..numbers.rounding import STOCHASTIC, addends
 from ..ops import OPS
@@ -89,6 +90,7 @@ def properties(network: IntNetwork) -> dict[str, str]:
         "contract": str(network.contract),
         "channels": network.channels,
         "logits_exponent": str(network.layers[-1].exponent),
+        "logits_divisor": str(result_divisor(network, network.layers[-1])),
     }
 
 

@@ -154,6 +154,14 @@ class Vectors:
         word, bit = place(int(element), entry.packing)
         return Address(entry.files[texts[0]].file, block * entry.block_words + word, bit)
 
+    def verify(self) -> None:
+        """FileError unless every file of the pack has the size and the SHA-256 of the manifest; no integer is read."""
+        for stored in [
+            self.manifest.model,
+            *(file for entry in self._entries.values() for file in entry.files.values()),
+        ]:
+            self._believe(stored)
+
     def check(self, progress: Progress | None = None) -> None:
         """Read every file: FileError unless all are as they were written, and the formats hold the same integers."""
         network = self.network()

@@ -15,7 +15,7 @@ LAYER/partial_sums      nhwcg or ncg           32, signed
 LAYER/accumulator       nhwc or nc             accumulator_bits, signed   2**(input's exponent + weight_exponent[o])
 LAYER/total             nhwc or nc             what its bound needs       2**(exponent - shift[c])
 LAYER/code              nhwc or nc             the format's               2**exponent
-logits                  nc                     32, signed                 2**exponent of the last layer
+logits                  nc                     32, signed                 2**exponent of the last layer, if that is no pool
 ======================  =====================  =========================  ==========================================
 
 Axis letters are those of the contract: n images, h and w pixels, c channels, o output and i input channels, g clusters.
@@ -32,6 +32,7 @@ import numpy as np
 from ..engine.trace import STAGES
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
+from ..network.units import power_of_two, result_divisor, sum_divisor
 from ..numbers.formats import INT32, SCALE, TERNARY, UINT8, WEIGHT_FORMATS
 from ..numbers.rounding import MAX_SHIFT
 from ..ops import OPS
@@ -91,7 +92,8 @@ def tensors_of(
         parts = wanted.get(layer.name, ())
         every = [*_constants(network, layer), *_stages(network, layer, count, layer.name == partial)]
         found += [tensor for tensor in every if tensor.part in parts]
-    exponent = network.layers[-1].exponent
+    last = network.layers[-1]
+    exponent = power_of_two(last.exponent, result_divisor(network, last))
     return (*found, Tensor(None, LOGITS, (count, network.classes), "nc", "int32", INT32.bits, True, exponent))
 
 
@@ -150,7 +152,7 @@ def _unit(network: IntNetwork, layer: IntLayer) -> Exponent:
         return _integers(exponents[0] + layer.weight_exponent)
     if layer.op == "batchnorm":
         return exponents[0] - 8
-    return min(exponents) if layer.op in ("add", "requantize") else None
+    return power_of_two(min(exponents), sum_divisor(network, layer)) if exponents else None
 
 
 def _integers(array: np.ndarray | None) -> tuple[int, ...] | None:

@@ -1,10 +1,12 @@
-"""refengine export: the file is the export of the model, whole or not at all."""
+"""refengine export: the file is the export of the network, whole or not at all."""
 
 import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.interop import packages
+from refengine.network.float_file import read_float_network
+from refengine.network.forward import forward
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
 
@@ -63,13 +65,26 @@ def test_what_onnx_has_no_operator_for_is_refused(files):
     assert not (files / "out.onnx").exists()
 
 
+def test_a_float_network_comes_back(files):
+    refengine("export", "net.h5", "out.onnx")
+    line = refengine("export", "net.h5", "again.onnx").out.splitlines()[0]
+    options = line.partition("convert ")[2].split()
+    assert refengine("convert", "out.onnx", "back.h5", *options).code == 0
+    network, back = read_float_network("net.h5"), read_float_network("back.h5")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *network.input_shape)).astype(np.uint8)
+    assert np.array_equal(forward(back, pixels), forward(network, pixels))
+    (entry,) = packages.package("onnx").load("out.onnx").graph.input
+    assert entry.type.tensor_type.shape.dim[0].dim_param == "N"
+
+
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
         (["model.h5", "model.h5"], "is also read from"),
         (["model.h5", "nowhere/out.onnx"], "there is no folder"),
         (["model.h5", "out.onnx", "--json", "out.onnx"], "would be written twice"),
-        (["net.h5", "out.onnx"], "net.h5"),
+        (["images.h5", "out.onnx"], "images.h5"),
+        (["net.h5", "out.onnx", "--layers"], "--layers needs an integer network"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(files, arguments, needle):

@@ -35,7 +35,7 @@ def test_a_wrong_cause_called_certain_is_a_failure(files, monkeypatch):
 
 
 def test_what_cannot_happen_is_said(files):
-    outcome = refengine(*CALL, "--fault", "round_half_up")
+    outcome = refengine(*CALL, "--fault", "round_half_up", "--fault", "round_floor")
     assert "not tried: round_half_up" in outcome.out
 
 
@@ -44,6 +44,7 @@ def test_what_cannot_happen_is_said(files):
     [
         (["--fault", "nosuch"], "fault 'nosuch' is unknown; available: round_floor"),
         (["--layer", "nosuch"], "'nosuch'"),
+        (["--fault", "round_half_up"], "round_half_up: no layer chosen and no image shows any of these faults"),
         (["--first", "99"], "has images 0..11"),
         (["--json", "model.h5"], "is also read from"),
     ],

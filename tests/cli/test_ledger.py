@@ -69,7 +69,7 @@ def test_chosen_layers(files):
         (["--layer", "nosuch"], "'nosuch'"),
         (["--first", "99"], "has images 0..11, asked for 99"),
         (["--json", "model.h5"], "is also read from"),
-        (["--witness", "model.h5"], "cannot be made"),
+        (["--witness", "model.h5"], "is a file, a folder was needed"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):

@@ -167,7 +167,7 @@ def test_dynamic_networks_are_what_they_should_be():
     """What the test above claims to cover: every kind of reader, several choices, and saturation at their end."""
     readers, choices, formats = set(), set(), set()
 
-    @settings(max_examples=100, database=None, derandomize=True, deadline=None)
+    @settings(max_examples=300, database=None, derandomize=True, deadline=None)
     @given(network=networks.dynamic_networks())
     def look(network):
         results, _ = observed(network, networks.random_images(network, 2), "kernels")

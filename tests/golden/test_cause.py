@@ -158,7 +158,7 @@ def test_two_faults_in_different_channels():
     found = diagnose(LARGE, "code", got)
     assert not found.certain
     channels = {"bias_missing": "the first 5 channels", "kernel_flipped": "the last 3 channels"}
-    assert f"{channels[found.cause]} hold exactly what it would write" in found.sentence
+    assert f"in {channels[found.cause]} it would write exactly what is there" in found.sentence
 
 
 def test_stages_together():

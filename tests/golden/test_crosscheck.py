@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 import pytest
 from hypothesis import given
-from networks import every_op, int_networks, random_images, small, with_fc_on
+from networks import every_op, int_networks, random_images, seeded, small, with_fc_on
 
 from refengine.errors import NetworkError, RangeError
 from refengine.golden.crosscheck import ENGINES, crosscheck, images_at_a_time
@@ -50,6 +50,12 @@ def test_whatever_comes_last(last):
     network = every_op()
     layers = network.layers[: last + 1]
     assert_no_integer_differs(replace(network, layers=layers, classes=prod(network.shapes[layers[-1].name])), 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_operator_with_other_attributes(seed):
+    ops = ["conv", "pad_channels", "maxpool", "add", "batchnorm", "conv", "concat", "avgpool", "requantize"]
+    assert_no_integer_differs(seeded(seed, ops, EXACT), 2)
 
 
 @given(int_networks(roundings=EXACT))

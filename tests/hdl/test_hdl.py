@@ -41,7 +41,6 @@ BUGS = re.findall(r"^    ([A-Z_0-9]+)[, ]", SOURCES[0].read_text(), re.MULTILINE
 
 # bug -> what must be named: alone and certain where there is one name; where there are more, nothing tells them apart
 CAUSES = {
-    "ROUND_HALF_TWICE": ["rounding_offset_twice"],
     "ROUND_HALF_HALVED": ["rounding_offset_halved"],
     "SHIFT_LESS": ["shift_less"],
     "SHIFT_MORE": ["shift_more"],
@@ -72,6 +71,8 @@ CAUSES = {
     "OUTPUT_REVERSED": ["channels_reversed"],
     # a ReLU hides what the modes do to negative sums, and a residual of whole units is no reason to round twice
     "ROUND_FLOOR": ["rounds_floor", "rounds_toward_zero", "product_floored_first"],
+    # no sum of these is a whole number of units: such a one alone would rise by a unit in one and stay in the other
+    "ROUND_HALF_TWICE": ["rounds_ceil", "rounds_away_from_zero", "rounding_offset_twice"],
     # one word is one cluster here, so that both orders are the same one
     "WEIGHT_LANES": ["words_of_4_channels_reversed", "cluster_reversed"],
     # a residual is never negative here, so that it does not matter which of both is clipped

@@ -1,6 +1,7 @@
 """Fine-tuning computes in the engine's integers, in training and out of it, and writes what quantize finds again."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from refengine.engine.run import run
 from refengine.errors import NetworkError, SchemeError
 from refengine.interop.packages import installed, package
 from refengine.interop.torch_tuning import Tuning
+from refengine.network.float_file import read_float_network
 from refengine.network.float_network import FloatNetwork
+from refengine.network.images import open_images
 from refengine.ops.conv import integer_weights
 from refengine.quantize.clusters import METHODS
 from refengine.quantize.quantize import quantize
@@ -22,6 +25,7 @@ from refengine.quantize.scheme import Scheme
 
 pytestmark = pytest.mark.skipif(not installed("torch"), reason="torch is missing")
 
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 SCHEMES = [
     Scheme(cluster=4, method="optimal"),
     Scheme(cluster=64, method="paper"),
@@ -75,6 +79,19 @@ def test_in_training_its_calibration_images_give_what_quantize_makes(scheme):
     tuning, images, made = started(scheme)
     assert_the_engines_integers(tuning, made, images)
     assert used(tuning).hash == made.hash
+
+
+@pytest.mark.parametrize("cluster", [4, 64])
+def test_the_shipped_network(cluster):
+    """In training on its calibration images, which are quantize's, and out of it on others."""
+    network = read_float_network(WEIGHTS / "resnet20-fashion.h5")
+    with open_images(WEIGHTS / "fashion-calibration-1000.h5") as file:
+        images, others = file.read(0, 16), file.read(16, 24)
+    scheme = Scheme(cluster=cluster, method="optimal")
+    tuning, made = Tuning(network, images, scheme), quantize(network, images, scheme)
+    assert_the_engines_integers(tuning, made, images)
+    tuning.training = False
+    assert_the_engines_integers(tuning, made, others)
 
 
 @given(networks())

@@ -132,10 +132,9 @@ def test_the_number_of_starts_falls_with_the_work():
 
 
 def test_every_order_is_a_permutation():
-    covariance = seen().covariance
-    orders = [module._order(start, covariance) for start in range(48)]
-    assert all(sorted(order) == list(range(12)) for order in orders)
-    assert len({tuple(order) for order in orders[3:]}) >= 40
+    orders = [module._order(start, np.eye(64)) for start in range(48)]
+    assert all(sorted(order) == list(range(64)) for order in orders)
+    assert len({tuple(order) for order in orders[4:]}) == 44
 
 
 def test_a_dense_target_is_the_ridge():
