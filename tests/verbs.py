@@ -1,6 +1,7 @@
 """Calls of the command line, for tests: what a verb did, and how it must refuse bad input."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from click.testing import CliRunner
@@ -10,7 +11,10 @@ from refengine.cli.main import verbs
 
 @dataclass
 class Outcome:
-    """What a verb did: exit code, and what it printed where."""
+    """What a verb did: exit code, and what it printed where.
+
+    err is without the lines of progress, whose number is up to the speed of the machine.
+    """
 
     code: int
     out: str
@@ -26,7 +30,7 @@ def refengine(*arguments):
     result = CliRunner().invoke(verbs, [str(argument) for argument in arguments], prog_name="refengine")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Outcome(result.exit_code, result.stdout, result.stderr)
+    return Outcome(result.exit_code, result.stdout, re.sub(r"^[\w-]+: \d+ of \d+.*\n", "", result.stderr, flags=re.M))
 
 
 def refusal(*arguments):

@@ -45,9 +45,10 @@ class Evaluation:
     """The outcome: counts, and the fractions that follow from them.
 
     ``correct_top5`` and its kin are None where a network has fewer than six classes, since any guess would be right.
-    ``float_correct`` and ``agreeing`` (images of which both networks say the same class) are None without a float
-    network.  ``layers``: events of every layer that accumulates.  ``ranks`` int64 (N): how many classes come before
-    each image's label, so that outcomes can be compared image by image.
+    ``float_correct``, ``agreeing`` (images of which both networks say the same class) and ``only_float`` (images that
+    the float network alone gets right) are None without a float network.  ``layers``: events of every layer that
+    accumulates.  ``ranks`` int64 (N): how many classes come before each image's label, so that outcomes can be
+    compared image by image.
     """
 
     network: str
@@ -61,6 +62,7 @@ class Evaluation:
     float_correct: int | None
     float_correct_top5: int | None
     agreeing: int | None
+    only_float: int | None
     multiplications_replaced: float
     layers: Mapping[str, Events] = field(default_factory=dict)
     seconds: float = 0.0
@@ -92,6 +94,13 @@ class Evaluation:
         return self._share(self.agreeing)
 
     @property
+    def only_integers(self) -> int | None:
+        """Images that the integer network alone gets right."""
+        if self.float_correct is None or self.only_float is None:
+            return None
+        return self.correct - self.float_correct + self.only_float
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of ``top1``."""
         return wilson(self.correct, self.count)
@@ -115,7 +124,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Every field but the ranks, and every fraction, in types that JSON knows."""
-        shares = ("top1", "top5", "float_top1", "float_top5", "agreement", "saturated", "overflowed")
+        shares = ("top1", "top5", "float_top1", "float_top5", "agreement", "only_integers", "saturated", "overflowed")
         fields = {name: value for name, value in asdict(self).items() if name != "ranks"}
         return {
             **fields,
@@ -210,6 +219,7 @@ class Counts:
     hits: Hits = Hits()
     float_hits: Hits = Hits()
     agreeing: int = 0
+    only_float: int = 0
     layers: Mapping[str, Events] = field(default_factory=dict)
     ranks: tuple[np.ndarray, ...] = ()
 
@@ -220,6 +230,7 @@ class Counts:
             self.hits + other.hits,
             self.float_hits + other.float_hits,
             self.agreeing + other.agreeing,
+            self.only_float + other.only_float,
             layers,
             self.ranks + other.ranks,
         )
@@ -240,7 +251,9 @@ def count_batch(network: IntNetwork, float_network: FloatNetwork | None, batch: 
         return counts
     real = forward(float_network, pixels)
     agreeing = int(np.count_nonzero(prediction.logits.argmax(axis=1) == real.argmax(axis=1)))
-    return replace(counts, float_hits=hits(ranks(real, labels)), agreeing=agreeing)
+    real_places = ranks(real, labels)
+    only_float = int(np.count_nonzero((real_places == 0) & (places > 0)))
+    return replace(counts, float_hits=hits(real_places), agreeing=agreeing, only_float=only_float)
 
 
 def hits(places: np.ndarray) -> Hits:
@@ -262,6 +275,7 @@ def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: Counts,
         float_correct=sums.float_hits.first if compared else None,
         float_correct_top5=sums.float_hits.five if compared and ranked else None,
         agreeing=sums.agreeing if compared else None,
+        only_float=sums.only_float if compared else None,
         multiplications_replaced=network_cost(network).multiplications_replaced,
         layers=sums.layers,
         seconds=seconds,

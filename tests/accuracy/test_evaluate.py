@@ -68,6 +68,8 @@ def test_counts_are_those_of_a_loop(pair, backend):
     logits = forward(real, images)
     assert outcome.float_correct == int((logits.argmax(axis=1) == labels).sum())
     assert outcome.agreeing == int((logits.argmax(axis=1) == run(network, images).argmax(axis=1)).sum())
+    right, real_right = run(network, images).argmax(axis=1) == labels, logits.argmax(axis=1) == labels
+    assert (outcome.only_integers, outcome.only_float) == ((right & ~real_right).sum(), (real_right & ~right).sum())
     assert outcome.count == COUNT
     assert outcome.top1 == outcome.correct / COUNT
     assert outcome.top5 == outcome.correct_top5 / COUNT >= outcome.top1
@@ -152,7 +154,7 @@ def test_images_in_a_file(pair, tmp_path):
 def test_without_a_float_network_there_is_nothing_beside(pair):
     _, network, images, labels = pair
     outcome = evaluate(network, (images, labels))
-    assert outcome.float_correct is outcome.float_correct_top5 is outcome.agreeing is None
+    assert outcome.float_correct is outcome.float_correct_top5 is outcome.agreeing is outcome.only_integers is None
     assert outcome.float_top1 is outcome.float_top5 is outcome.agreement is None
 
 

@@ -6,6 +6,7 @@ import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.accuracy.evaluate import evaluate
+from refengine.accuracy.paired import Paired
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
@@ -81,6 +82,10 @@ def test_the_table_counts(files):
     assert rows["integers top-1"] == [str(wanted.correct), "7"]
     assert rows["float top-1"] == [str(wanted.float_correct), "7"]
     assert f"same class as the float network: {wanted.agreeing} of 7" in outcome.out
+    both = Paired(7, wanted.only_integers, wanted.only_float)
+    difference, low = 100 * both.difference, 100 * both.interval[0]
+    assert f"image by image: {difference:+.2f} points, 95 % from {low:+.2f}" in outcome.out
+    assert f"{both.first_only} right by integers alone, {both.second_only} by floats alone" in outcome.out
     assert read_int_network("model.h5").hash in outcome.out
 
 
