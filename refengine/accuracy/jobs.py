@@ -27,6 +27,7 @@ from ..network.forward import forward
 from ..network.hdf5 import printable
 from ..network.images import LabelledImages, evenly_spaced, open_images
 from ..network.int_network import IntNetwork, accumulator_bits_needed
+from ..quantize.calibration_set import calibration_set
 from ..quantize.quantize import quantize
 from ..quantize.scheme import Scheme
 from .evaluate import TOP, check_labels, evaluate, hits, ranks
@@ -77,9 +78,9 @@ class Job:
 
 
 def jobs_for(
-    schemes: tuple[Scheme, ...], files: Files, calibration_images: int = 1024, limit: int | None = None
+    schemes: tuple[Scheme, ...], files: Files, calibration_images: int | None = None, limit: int | None = None
 ) -> tuple[Job, ...]:
-    """The float network's job and one for each scheme.
+    """The float network's job and one for each scheme, calibrated on as many images as ``calibration_set`` takes.
 
     FileError, NetworkError or RangeError where the files do not fit together, before any work is done.
     """
@@ -91,7 +92,7 @@ def jobs_for(
             )
         check_labels(np.asarray(images.labels), images.count, network.classes)
         count = images.count if limit is None else min(limit, images.count)
-        used = min(calibration_images, calibration.count)
+        used = len(calibration_set(network, calibration.shape[:2], calibration.count, calibration_images))
     names = {name: sha256_of(path) for name, path in vars(files).items()}
     return tuple(Job(scheme, **names, calibration_images=used, count=count) for scheme in (None, *schemes))
 

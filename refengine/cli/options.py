@@ -40,7 +40,13 @@ json_file = click.option(
 first = click.option(
     "--first", type=NATURAL, default=0, show_default=True, metavar="K", help="Number of the first image."
 )
-
+calibration_images = click.option(
+    "--calibration-images",
+    type=POSITIVE,
+    metavar="N",
+    help="How many of the images to calibrate on, evenly spaced, are used, all of them in memory.  "
+    "[default: 1024, fewer where one layer's floats would exceed 1 GiB]",
+)
 
 dask = click.option(
     "--dask",

@@ -7,13 +7,14 @@ import click
 
 from ..errors import SchemeError
 from ..network.float_file import read_float_network
-from ..network.images import evenly_spaced, open_images
+from ..network.images import open_images
 from ..network.int_file import write_int_network
 from ..network.int_network import IntNetwork
 from ..numbers.accumulator import POLICIES
 from ..numbers.arith import arithmetic_named
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
+from ..quantize.calibration_set import calibration_set
 from ..quantize.quantize import quantize
 from ..quantize.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
 from . import console, options
@@ -68,14 +69,7 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 )
 @_scheme_option("--accumulator-bits", metavar="B", help="Width of the accumulators, 16 to 32.")
 @_scheme_option("--accumulator-policy", POLICIES, help="What a sum does that does not fit.")
-@click.option(
-    "--calibration-images",
-    type=options.POSITIVE,
-    default=1024,
-    show_default=True,
-    metavar="N",
-    help="How many of the images, evenly spaced, are used.",
-)
+@options.calibration_images
 @options.threads
 @options.json_file
 def command(network, calibration, output, calibration_images, threads, json_path, layers, arith, **fields) -> None:
@@ -93,7 +87,7 @@ def command(network, calibration, output, calibration_images, threads, json_path
     console.check_outputs(inputs, json_path, output)
     float_network = read_float_network(network)
     with open_images(calibration, labels_required=False) as file:
-        images = file.take(evenly_spaced(file.count, calibration_images))
+        images = file.take(calibration_set(float_network, file.shape[:2], file.count, calibration_images))
     start = time.perf_counter()
     with console.progress("quantize") as show:
         made = quantize(float_network, images, scheme, lambda layer, done, total: show(done, total, layer), threads)

@@ -34,14 +34,7 @@ REPORT = "report.html"
     help="Values of any field of a scheme, as 'cluster=1,2,4,...,64 weights=ternary,int8'; all combinations are run.",
 )
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder of the results.")
-@click.option(
-    "--calibration-images",
-    type=options.POSITIVE,
-    default=1024,
-    show_default=True,
-    metavar="N",
-    help="How many of the calibration images, evenly spaced, are used.",
-)
+@options.calibration_images
 @click.option("--limit", type=options.POSITIVE, metavar="N", help="Only the first N labelled images.")
 @click.option(
     "--jobs",
