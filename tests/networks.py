@@ -345,6 +345,14 @@ def small(**changed):
     return IntNetwork(**fields | {"made_with": {"scheme": "by hand", "origin": "tests"}} | changed)
 
 
+def averaging(op="global_avgpool"):
+    """Pixels, 3x3 of them, and their average as the logit: a sum of nine, each worth a ninth."""
+    window = {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
+    image = small().layers[0]
+    last = IntLayer(f"001_{op}", op, (image.name,), image.exponent, attributes=window if op == "avgpool" else {})
+    return small(input_shape=(3, 3, 1), layers=(image, last), classes=1)
+
+
 def with_fc_on(shape):
     """An input of that shape and an fc of one class on its first pixel: large images, few weights."""
     network = small()

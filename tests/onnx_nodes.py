@@ -50,8 +50,7 @@ LIMITS = {
     "cuts": "parts of an axis",
     "needed vectors": "products of more than vectors and a matrix",
     "transA": "the batch changes",
-    "takes 2": "more than two operands",
-    "positional": "more than two operands",
+    "compares": "more than one tensor",
     "could win": "pads other than zeros",
     "two tensors": "products of two tensors",
     "attribute": "attributes that are not known",
@@ -127,7 +126,7 @@ def lower_seen_as(graph, shapes, batch, views):
 
     if all(len(shape) == 4 for shape in views.values()):
         return lower(graph, shapes, batch)
-    layers = Layers(batch, graph.constants, graph.uses())
+    layers = Layers(batch, graph.constants, graph.readers())
     for name, shape in shapes.items():
         layers.image_input(name, shape, nhwc=False)
         layers.values[name] = replace(layers.values[name], shape=views[name])

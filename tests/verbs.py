@@ -30,7 +30,9 @@ def refengine(*arguments):
     result = CliRunner().invoke(verbs, [str(argument) for argument in arguments], prog_name="refengine")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Outcome(result.exit_code, result.stdout, re.sub(r"^(?!refengine)[\w-]+: \d+ of \d+.*\n", "", result.stderr, flags=re.M))
+    return Outcome(
+        result.exit_code, result.stdout, re.sub(r"^(?!refengine)[\w-]+: \d+ of \d+.*\n", "", result.stderr, flags=re.M)
+    )
 
 
 def refusal(*arguments):

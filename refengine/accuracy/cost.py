@@ -1,12 +1,12 @@
 """What a network costs for one image: the paper's accounting of multiplications, the bytes that it holds and moves.
 
 A convolution has one multiply-accumulate (MAC) for each weight and output pixel.  With ternary codes a cluster's taps
-are added and subtracted, and one multiplication by the cluster's scale is left for each output: O * G * OH * OW.  Other
-weight formats keep every multiplication; so does the first convolution, which counts as 8-bit.  An addition goes with
-each MAC in every format: n taps of a cluster take n - 1, and one more takes their sum to the accumulator, which starts
-at the bias.  Zero codes and padding are counted as the paper counts them; ``without_zeros`` leaves out the zero codes,
-and the clusters that hold nothing else.  Pooling, residuals and requantization are not counted: they are the same
-whatever the format of the weights.
+are added and subtracted, and one multiplication by the cluster's scale is left for each output: O * G * OH * OW.  8-bit
+weights keep every multiplication, as in the first convolution, which counts as 8-bit; so do 4-bit codes, whose clusters
+have scales to be multiplied by on top.  An addition goes with each MAC in every format: n taps of a cluster take n - 1,
+and one more takes their sum to the accumulator, which starts at the bias.  Zero codes and padding are counted as the
+paper counts them; ``without_zeros`` leaves out the zero codes, and the clusters that hold nothing else.  Pooling,
+residuals and requantization are not counted: they are the same whatever the format of the weights.
 
 Source: Mellempudi et al. 2017, Mixed Low-precision Deep Learning Inference using Dynamic Fixed Point, read so that its
 figures for ResNet-101 come out.
@@ -34,8 +34,8 @@ class Counts:
 
     @property
     def multiplications(self) -> int:
-        """What is left of a multiplication for each MAC: the products, or where there are none the scalings."""
-        return self.products or self.scalings
+        """All of them, whatever the width of what is multiplied."""
+        return self.products + self.scalings
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class LayerCost:
 
     @property
     def replaced(self) -> float:
-        """Share of the multiplications that became additions, 0..1; 0 where there are none."""
+        """Share of the MACs that need no multiplication, at most 1; below 0 where scales come on top of products."""
         return 1 - self.multiplications / self.macs if self.macs else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -130,7 +130,10 @@ class NetworkCost:
 
     @property
     def multiplications_replaced(self) -> float:
-        """Share of the network's multiplications that became additions, 0..1; 0 where it has none."""
+        """Share of the network's MACs that need no multiplication, at most 1; 0 where it has no MACs.
+
+        Below 0 where there are more multiplications than MACs: 4-bit codes take one each, and their scales others.
+        """
         return 1 - self.multiplications / self.macs if self.macs else 0.0
 
     @property

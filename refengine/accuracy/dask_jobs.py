@@ -9,9 +9,10 @@ order, so they depend neither on how many workers there are nor on which of them
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -36,13 +37,18 @@ Networks = tuple[bytes, bytes | None]
 PROGRAM: Program = (__version__, CONTRACT)
 
 
-def records(client: Any, files: Files, jobs: Sequence[Job]) -> Iterator[tuple[Job, Record | Failure]]:
+def records(client: Any, files: Files, jobs: Iterable[Job]) -> Iterator[tuple[Job, Record | Failure]]:
     """Yield each job with its record, as the workers finish them; jobs have the same files and counts.
 
-    RefengineError where the scheduler is lost.
+    A job is asked for when there is a worker for it soon.  RefengineError where the scheduler is lost.
     """
-    content = _sent(client, content_of(files, jobs[0]))
-    yield from _answers(client, ((job, (job, content)) for job in jobs), partial(_record, PROGRAM))
+    waiting = iter(jobs)
+    first = next(waiting, None)
+    if first is None:
+        return
+    content = _sent(client, content_of(files, first))
+    calls = ((job, (job, content)) for job in chain([first], waiting))
+    yield from _answers(client, calls, partial(_record, PROGRAM))
 
 
 def counting(client: Any, model: str, float_network: str | None, backend: str) -> Counting:

@@ -109,7 +109,8 @@ def read_table(path: str) -> dict[str, float]:
     name = printable(path)
     try:
         if not Path(path).is_file():
-            raise FileError(f"{name}: cannot be read, there is no such file")
+            wrong = "it is no file" if Path(path).exists() else "there is no such file"
+            raise FileError(f"{name}: cannot be read, {wrong}")
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
@@ -156,7 +157,7 @@ def _checked_row(row: list[str], found: Mapping[str, float], place: str) -> tupl
     if operation in found:
         raise FileError(f"{place}: operation {operation} stands in the table twice")
     try:
-        picojoule = float(text)
+        picojoule = float(text if text.isascii() and "_" not in text else "")  # float would read 1_0 as 10
     except ValueError:
         picojoule = math.nan
     if not (math.isfinite(picojoule) and picojoule >= 0):

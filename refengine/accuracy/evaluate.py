@@ -22,11 +22,11 @@ from ..network.forward import forward
 from ..network.images import LabelledImages
 from ..network.int_network import IntNetwork
 from .cost import network_cost
+from .paired import Z95, Paired
 
 Progress = Callable[[int, int], None]
 
 TOP = 5
-Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,13 @@ class Evaluation:
         return self.correct - self.float_correct + self.only_float
 
     @property
+    def paired(self) -> Paired | None:
+        """Both networks image by image, the integer one first; None without a float network."""
+        if self.only_integers is None or self.only_float is None:
+            return None
+        return Paired(self.count, self.only_integers, self.only_float)
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of ``top1``."""
         return wilson(self.correct, self.count)
@@ -126,11 +133,14 @@ class Evaluation:
         """Every field but the ranks, and every fraction, in types that JSON knows."""
         shares = ("top1", "top5", "float_top1", "float_top5", "agreement", "only_integers", "saturated", "overflowed")
         fields = {name: value for name, value in asdict(self).items() if name != "ranks"}
+        paired = self.paired
         return {
             **fields,
             **{name: getattr(self, name) for name in shares},
             "rounding": list(self.rounding),
             "interval95": list(self.interval),
+            "difference": None if paired is None else paired.difference,
+            "difference_interval95": None if paired is None else list(paired.interval),
         }
 
 

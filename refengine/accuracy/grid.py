@@ -3,9 +3,10 @@
     cluster=1,2,4,...,64        values of one field; '...' goes on as the numbers before it do
     weights=ternary,int8        every value is combined with every value of the other fields
     layers=none,first=int4+layer2.*=int8      each a list of overrides, joined by '+', or none
-    reestimate=yes,no,auto      auto: if any layer is ternary
+    reestimate=yes,no,auto      auto: if any layer is ternary, unless the method is calibrated
 
-Combinations that cannot differ in any integer are one: no cluster is chosen where no weight has one.
+A field may be written with hyphens, as the options of ``quantize`` are: ``multiplier-bits``.  Combinations that cannot
+differ in any integer are one: no cluster is chosen where no weight has one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,13 @@ def schemes(words: Sequence[str]) -> tuple[Scheme, ...]:
     """The schemes of a grid, each once, the last field varying fastest; SchemeError where a word means nothing."""
     grid: dict[str, list[Any]] = {}
     for word in words:
-        field, equals, values = word.partition("=")
+        name, equals, values = word.partition("=")
+        field = name.replace("-", "_")
+        if field == "arith":
+            raise SchemeError(
+                f"grid has {word!r}, which is no field; needed the rounding and multiplier-bits that it stands for "
+                "('refengine arith --list')"
+            )
         if not equals or field not in _DEFAULTS:
             raise SchemeError(f"grid has {word!r}, needed FIELD=VALUE,VALUE,... with one of {', '.join(_DEFAULTS)}")
         if field in grid:
@@ -167,8 +174,10 @@ def varied(given: Sequence[Scheme]) -> tuple[str, ...]:
 def label(scheme: Scheme, names: Sequence[str]) -> str:
     """A scheme in the words of a grid: the fields ``names``, those left out in which it has no choice.
 
+    Where there is nothing to tell it from, its weights.
+
     >>> label(Scheme(cluster=8), ["weights", "cluster"]), label(Scheme(weights="int8"), ["weights", "cluster"])
     ('weights=ternary cluster=8', 'weights=int8')
     """
-    told = (name for name in names if matters(scheme, name))
-    return " ".join(f"{name}={written(name, getattr(scheme, name))}" for name in told) or "the only setting"
+    told = [name for name in names if matters(scheme, name)] or ["weights"]
+    return " ".join(f"{name}={written(name, getattr(scheme, name))}" for name in told)

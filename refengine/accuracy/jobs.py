@@ -33,7 +33,7 @@ from ..quantize.scheme import Scheme
 from .evaluate import TOP, check_labels, evaluate, hits, ranks
 from .quality import sqnr
 
-VERSION = 1
+VERSION = 2
 QUALITY_IMAGES = 8
 _FLOAT_BATCH = 16
 
@@ -149,8 +149,8 @@ class LayerRecord:
 class Record:
     """What a job gave: counts, and bit by bit which images were right; or, with ``error``, why there is nothing.
 
-    right: bool (count).  correct_top5 is None for fewer than six classes.  ``seconds`` and nothing else differs from
-    one run of the same job to the next.
+    right: bool (count).  correct_top5 is None for fewer than six classes.  ``seconds``, by the clock on the wall, and
+    nothing else differs from one run of the same job to the next.
     """
 
     network: str

@@ -6,12 +6,12 @@ separate intervals.
 
 import math
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
 from ..errors import RangeError
-from .evaluate import Z95
+
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,17 @@ class Paired:
 
     @property
     def p(self) -> float:
-        """Exact two-sided McNemar test: 2 P(X <= the smaller of the two), X binomial of ``n`` throws of a coin."""
+        """Exact two-sided McNemar test: 2 P(X <= the smaller of the two), X binomial of ``n`` throws of a coin.
+
+        The largest term is taken by its logarithm, the others by their ratios: C(n, k - 1) / C(n, k) = k / (n - k + 1).
+        """
         n, fewer = self.first_only + self.second_only, min(self.first_only, self.second_only)
-        return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
+        largest = math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1) - n * math.log(2)
+        total = term = 1.0
+        for k in range(fewer, 0, -1):
+            term *= k / (n - k + 1)
+            total += term
+        return min(1.0, 2 * total * math.exp(largest))
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Paired:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from html import escape
+from itertools import zip_longest
 from string import Template
 from typing import Any
 
@@ -24,6 +25,7 @@ from .plots import LayerLine, Level, Point, Series
 from .results import Row, Sweep
 
 SHOWN_LAYERS = 6  # settings whose layers are drawn
+_OF_WEIGHTS = ("weights", "cluster", "first", "last", "layers")
 
 _STYLE = """
 :root { --ink: #1c2127; --soft: #66707b; --line: #d5dade; --paper: #fff; --card: #f4f6f8; --mark: #e7f0fb;
@@ -70,10 +72,11 @@ class Published:
     replaced: float | None
 
 
+TRAINED = "trained for 4 more epochs"
 PAPER = (
     Published("ResNet-101", "ternary", 4, "without training", 71.8, "less than 6", 85.0),
     Published("ResNet-101", "ternary", 64, "without training", None, "significantly", 98.0),
-    Published("ResNet-50", "ternary", 64, "trained for 4 more epochs", 68.9, "", None),
+    Published("ResNet-50", "ternary", 64, TRAINED, 68.9, "", None),
     Published("ResNet-101", "int4", 4, "without training", 76.3, "less than 2", None),
 )
 
@@ -180,15 +183,18 @@ def _summary(view: View) -> str:
         f"{job.calibration_images} images of <code>{_text(sweep.files.calibration)}</code> and run in nothing but "
         f"integers on the same {job.count} images of <code>{_text(sweep.files.images)}</code>.</p>"
     )
-    missing = sum(row.record is None and row.failure is None for row in sweep.rows)
+    missing = sum(not row.settled for row in sweep.rows)
     failed = sum(row.error is not None for row in sweep.rows)
     notes = [f"{missing} of {len(sweep.rows)} jobs are still to be done."] if missing else []
     notes += [f"{failed} of {len(sweep.rows)} jobs failed: see the table."] if failed else []
+    notes += [f"{sweep.apart} more results in the folder do not fit beside these and are not shown."] * (
+        sweep.apart > 0
+    )
     notes_html = "".join(f'<p class="bad">{note}</p>' for note in notes)
     if not done or view.best is None:
         return first + notes_html
     cards = [] if view.real is None else [_card("float network", _share(view.real), _interval(view.real))]
-    cards.append(_card("best setting", _share(_record(view.best)), _text(view.name(view.best))))
+    cards.append(_card("best setting, on these images", _share(_record(view.best)), _text(view.name(view.best))))
     cheapest = view.front[0]
     cards.append(_card("most multiplications replaced", _percent(_replaced(cheapest)), _cheapest(view, cheapest)))
     return f'{first}{notes_html}<div class="cards">{"".join(cards)}</div>'
@@ -288,25 +294,35 @@ def _lines(view: View, rows: Sequence[Row], layers: Sequence[str], figure: Any) 
 
 
 def _beside(view: View) -> str:
-    """The paper's figures, and the best of this sweep with the same weights and clusters."""
+    """The paper's figures, and every setting of this sweep that quantizes in the same way."""
     rows = []
     for one in PAPER:
-        same = [row for row in view.done if (_scheme(row).weights, _scheme(row).cluster) == (one.weights, one.cluster)]
-        here = max(same, key=_correct, default=None)
-        ours = ("", "", "")
-        if here is not None:
-            record, real = _record(here), view.real
-            below = "" if real is None else f"{100 * (real.correct / real.count - record.correct / record.count):.1f}"
-            ours = (_share(record), below, _percent(_replaced(here)))
-        paper = (_figure(one.top1), one.below, _figure(one.replaced))
-        rows.append((f"{one.weights}, clusters of {one.cluster}", f"{one.network}, {one.note}", *paper, *ours))
-    heads = ("setting", "paper, on ImageNet", "top-1>", "below float>", "replaced>", "here: top-1>", "below float>")
+        setting = f"{one.weights}, clusters of {one.cluster}"
+        paper = [setting, f"{one.network}, {one.note}", _figure(one.top1), one.below, _figure(one.replaced)]
+        here = [_here(view, one, row) for row in view.done if _as_in(one, _scheme(row))]
+        rows += [[*cells, *ours] for cells, ours in zip_longest([paper], here or [[""] * 4], fillvalue=[""] * 5)]
+    heads = ("setting", "paper, on ImageNet", "top-1>", "below float>", "replaced>", "here", "top-1>", "below float>")
     text = (
         "Mellempudi et al. 2017, 'Mixed Low-precision Deep Learning Inference using Dynamic Fixed Point'. Another "
         "network on other images: what can be compared is how far below float it falls (in points), and the share "
-        "of multiplications replaced."
+        "of multiplications replaced. Beside stand the settings with these weights and clusters everywhere but in the "
+        "first and the last layer, which have 8 bits."
     )
     return f'<h2>The paper beside</h2><p class="soft">{text}</p>{_table((*heads, "replaced>"), rows)}'
+
+
+def _as_in(one: Published, scheme: Scheme) -> bool:
+    """Whether a scheme has the paper's weights and clusters in all layers but the first and the last."""
+    usual = Scheme(weights=one.weights, cluster=one.cluster)
+    return all(getattr(scheme, name) == getattr(usual, name) for name in _OF_WEIGHTS)
+
+
+def _here(view: View, one: Published, row: Row) -> list[str]:
+    """A setting's cells beside the paper's: its name, and its figures."""
+    record, real = _record(row), view.real
+    below = "" if real is None else f"{100 * (real.correct / real.count - record.correct / record.count):.1f}"
+    name = _text(view.name(row)) + (", not trained" if one.note == TRAINED else "")
+    return [name, _share(record), below, _percent(_replaced(row))]
 
 
 def _figure(value: float | None) -> str:
@@ -317,7 +333,8 @@ def _table_of_jobs(view: View) -> str:
     ranked = any(_record(row).correct_top5 is not None for row in view.done)
     heads = [
         *(view.names or ["setting"]), "right>", "top-1 (95 % interval)>", *(["top-5>"] if ranked else []),
-        "beside the best (95 %)>", "p>", "replaced>", "clipped>", "overflowed>", "lowest SQNR>", "seconds>", "model",
+        "beside the best (95 %)>", "p>", "replaced>", "clipped>", "overflowed>", "lowest SQNR>", "wall-clock s>",
+        "model",
     ]  # fmt: skip
     rows, marks = [], []
     for row in view.sweep.rows:
@@ -326,7 +343,10 @@ def _table_of_jobs(view: View) -> str:
     text = (
         "Marked settings are those that no other beats in both accuracy and multiplications. Every setting ran the "
         "same images, so it is compared with the best one image by image: the difference in points, its 95 % interval "
-        "(Bonett and Price), and the probability of so uneven a split by chance (McNemar, exact)."
+        "(Bonett and Price), and the probability of so uneven a split by chance (McNemar, exact). The best one was "
+        "picked on these same images, which flatters it, and no p or interval is corrected for the number of settings: "
+        "choose on some images, and report on others. Seconds are those of the clock, of jobs that may have shared the "
+        "processor."
     )
     return f'<h2>All jobs</h2><p class="soft">{text}</p>{_table(heads, rows, marks)}'
 

@@ -1,9 +1,10 @@
 """The folder of a sweep: one file for each job that is done, and the tables that are made of them (docs/formats.md).
 
-    sweep.json         the jobs, in the order of the grid, and what the files are called
+    sweep.json         the jobs, in the order of the grid, the folder's others after them, and what the files are called
     jobs/<key>.json    a job's definition and its record, with the SHA-256 of both
     results.csv        a row for each job
     results.h5         the same, with every layer, and bit by bit which images were right
+    lock               empty: what sweeps that run at once claim their jobs by (claims.py)
 
 A file appears under its name when it is whole, so a sweep that is killed at any time leaves only whole results.  What
 is read is believed when its hash and every type are right.
@@ -20,7 +21,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -56,6 +57,11 @@ class Row:
         return self.record is not None and self.record.error is None
 
     @property
+    def settled(self) -> bool:
+        """Whether a sweep has nothing more to do about it."""
+        return self.record is not None or self.failure is not None
+
+    @property
     def error(self) -> str | None:
         """Why there are none, and will not be unless something changes."""
         return self.failure if self.record is None else self.record.error
@@ -63,10 +69,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A folder's jobs, the float network's first, and what its files were called."""
+    """A folder's jobs, the float network's first, and what its files were called.
+
+    apart: how many results the folder has besides, of other files, counts or versions.
+    """
 
     files: Files
     rows: tuple[Row, ...]
+    apart: int = 0
 
     @property
     def float_row(self) -> Row | None:
@@ -142,19 +152,55 @@ def read_sweep(folder: Path) -> Sweep:
 
     A damaged record is one that is not there: the next ``sweep`` does the job again.
     """
-    plan = _unsealed(folder / PLAN)
     place = folder / PLAN
+    if not place.exists():
+        raise FileError(f"{printable(folder)}: is no folder of a sweep, needed one that 'refengine sweep -o' made")
+    plan = _unsealed(place)
     if (plan.get("format"), plan.get("version")) != (FORMAT, VERSION) or not isinstance(plan.get("jobs"), list):
         raise FileError(f"{printable(place)}: is no list of jobs of this version, needed {FORMAT} {VERSION}")
     files = _typed(Files, plan.get("files"), place)
-    rows = []
-    for definition in plan["jobs"]:
-        job = _job(definition, place)
-        try:
-            rows.append(Row(job, read_record(folder, job)))
-        except FileError as error:
-            rows.append(Row(job, failure=str(error)))
-    return Sweep(files, tuple(rows))
+    jobs = [_job(definition, place) for definition in plan["jobs"]]
+    return Sweep(files, tuple(_row(folder, job) for job in jobs), apart(folder, jobs))
+
+
+def _row(folder: Path, job: Job) -> Row:
+    try:
+        return Row(job, read_record(folder, job))
+    except FileError as error:
+        return Row(job, failure=str(error))
+
+
+def read_others(folder: Path, jobs: Sequence[Job]) -> tuple[Row, ...]:
+    """What the folder has besides ``jobs`` that can stand in one table with them: the same files, counts and versions.
+
+    Damaged results and those of other versions are left out.
+    """
+    wanted, known = replace(jobs[0], scheme=None), {job.key for job in jobs}
+    found = []
+    for place in _stored(folder):
+        if place.stem not in known:
+            with suppress(FileError):
+                job = _job(_unsealed(place).get("definition"), place)
+                if replace(job, scheme=None) == wanted:
+                    found.append(Row(job, read_record(folder, job)))
+    return tuple(sorted(found, key=_order))
+
+
+def apart(folder: Path, jobs: Sequence[Job]) -> int:
+    """How many results the folder has besides those of ``jobs``."""
+    known = {job.key for job in jobs}
+    return sum(place.stem not in known for place in _stored(folder))
+
+
+def _stored(folder: Path) -> list[Path]:
+    """The files of results, whole ones alone."""
+    return sorted((folder / JOBS).glob("[!.]*.json"))
+
+
+def _order(row: Row) -> tuple[str, int, str]:
+    """By weights and clusters, as a grid mostly has it; the file's names would be no order at all."""
+    scheme = row.job.scheme if row.job.scheme is not None else Scheme()
+    return scheme.weights, scheme.cluster, str(scheme)
 
 
 def read_record(folder: Path, job: Job) -> Record | None:

@@ -1,20 +1,36 @@
 """A sweep: do the jobs that are not done, store each when it is, and make the tables of all.
 
 Where and by whom the jobs are done is ``share``'s business: it takes jobs and gives each back with its record, in any
-order (``processes.answers`` here, ``dask_jobs.records`` on a cluster).  No figure depends on it.
+order (``processes.answers`` here, ``dask_jobs.records`` on a cluster).  No figure depends on it.  Several sweeps may
+work in one folder at once: each job is claimed before it is done, and the results of the others are awaited.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import FileError
+from .claims import Claims
 from .jobs import Files, Job, Record
 from .processes import Failure
-from .results import Row, Sweep, called, csv_of, read_record, write_plan, write_record, write_results, write_whole
+from .results import (
+    Row,
+    Sweep,
+    apart,
+    called,
+    csv_of,
+    read_others,
+    read_record,
+    write_plan,
+    write_record,
+    write_results,
+    write_whole,
+)
 
 CSV, HDF5 = "results.csv", "results.h5"
+_PAUSE = 0.5  # seconds between looks at what other sweeps do
 
-Share = Callable[[Sequence[Job]], Iterator[tuple[Job, Record | Failure]]]
+Share = Callable[[Iterable[Job]], Iterator[tuple[Job, Record | Failure]]]
 Progress = Callable[[int, int], None]
 
 
@@ -28,29 +44,59 @@ def run_sweep(
 ) -> Sweep:
     """Do what is not done of ``jobs`` and write the tables; results that are there already are kept.
 
-    ``progress(done, total)`` is called before the first job and after each; ``complain`` hears of damaged results,
-    which are made again.  Killed at any time, it leaves every finished job's result.  FileError where the folder cannot
-    be written.
+    The tables hold ``jobs`` and what else the folder has of the same files and counts.  ``progress(done, total)`` is
+    called before the first job, after each, and while others are awaited; ``complain`` hears of damaged results, which
+    are made again.  Killed at any time, it leaves every finished job's result.  FileError where the folder cannot be
+    written.
     """
-    write_plan(folder, files, jobs)
+    _plan(folder, files, jobs)
     rows = {job.key: Row(job, _kept(folder, job, complain)) for job in jobs}
-    missing = [row.job for row in rows.values() if row.record is None]
-    done = len(rows) - len(missing)
-    if progress is not None:
-        progress(done, len(rows))
-    for job, answer in share(missing) if missing else ():
-        if isinstance(answer, Failure):
-            rows[job.key] = Row(job, failure=answer.reason)
-        else:
-            write_record(folder, job, answer)
-            rows[job.key] = Row(job, answer)
-        done += 1
+
+    def show() -> None:
         if progress is not None:
-            progress(done, len(rows))
-    made = Sweep(called(files), tuple(rows.values()))
+            progress(sum(row.settled for row in rows.values()), len(rows))
+
+    show()
+    with Claims(folder) as claims:
+        while missing := [row.job for row in rows.values() if not row.settled]:
+            tried = False
+            for job, answer in share(_claimed(folder, missing, claims, rows)):
+                tried = True
+                if isinstance(answer, Failure):
+                    rows[job.key] = Row(job, failure=answer.reason)
+                else:
+                    write_record(folder, job, answer)
+                    rows[job.key] = Row(job, answer)
+                claims.give_back(job.key)
+                show()
+            if not tried:  # what is left is in other hands
+                time.sleep(_PAUSE)
+                show()
+    others = _plan(folder, files, jobs)
+    made = Sweep(called(files), (*rows.values(), *others), apart(folder, [*jobs, *(row.job for row in others)]))
     write_whole(folder / CSV, csv_of(made.rows).encode())
     write_results(made, folder / HDF5)
     return made
+
+
+def _plan(folder: Path, files: Files, jobs: Sequence[Job]) -> tuple[Row, ...]:
+    """Write the plan: ``jobs``, and what else the folder has that can stand beside them, which is returned."""
+    others = read_others(folder, jobs)
+    write_plan(folder, files, [*jobs, *(row.job for row in others)])
+    return others
+
+
+def _claimed(folder: Path, jobs: Iterable[Job], claims: Claims, rows: dict[str, Row]) -> Iterator[Job]:
+    """The jobs that are this process's to do, each claimed when it is asked for; others' results go to ``rows``."""
+    for job in jobs:
+        if not claims.take(job.key):
+            continue
+        record = _kept(folder, job, None)
+        if record is None:
+            yield job
+        else:
+            rows[job.key] = Row(job, record)
+            claims.give_back(job.key)
 
 
 def _kept(folder: Path, job: Job, complain: Callable[[str], None] | None) -> Record | None:

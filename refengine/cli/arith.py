@@ -6,6 +6,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ..errors import RangeError
 from ..golden.arith import COMMON, Divergence, divergence
 from ..network.images import open_images
 from ..network.int_file import read_int_network
@@ -46,7 +47,9 @@ def command(model, images, first, count, patterns, against, batch, json_path) ->
     """
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
-    names = COMMON if against is None else tuple(name.strip() for name in against.split(","))
+    names = COMMON if against is None else tuple(name.strip() for name in against.split(",") if name.strip())
+    if not names:
+        raise RangeError("--against names no arithmetic; --list has them all")
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -30,7 +31,8 @@ class Show(Protocol):
 
 _SECONDS_BETWEEN_LINES = 5  # and a twentieth of the work, unless that takes a minute
 _SECONDS_AT_MOST = 60
-_WIDTH_OF_A_FILE = 200
+_WIDTH_OF_A_FILE = 1 << 16
+_GAP = 2  # columns of space between two of a table
 
 
 # ---------------------------------------------------------------------------------------------------------------- text
@@ -50,20 +52,41 @@ def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> Table:
     """A table; columns whose heads end in '>' are figures and lean to the right, None is an empty cell."""
     made = Table(box=None, pad_edge=False, padding=(0, 1))
     for head in heads:
-        made.add_column(head.rstrip(">"), justify="right" if head.endswith(">") else "left", overflow="fold")
+        made.add_column(head.rstrip(">"), justify="right" if head.endswith(">") else "left")
     for row in rows:
         made.add_row(*(Text(printable("" if cell is None else cell)) for cell in row))
     return made
 
 
 def show_table(made: Table) -> None:
-    """Print a table, as wide as it needs where stdout is no terminal."""
+    """Print a table: a line a row where stdout is no terminal; there, sentences are folded, no name and no number."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
     console = Console(width=width, highlight=False)
+    widths = _widths(made, console.width)
+    for column, fitting in zip(made.columns, widths, strict=True):
+        column.width = fitting
+    console.width = max(console.width, _total(widths))  # a terminal that is too narrow breaks lines by itself
     with console.capture() as captured:
         console.print(made)
     lines = (line.rstrip() for line in captured.get().splitlines())
     print("\n".join(line for line in lines if line))
+
+
+def _widths(made: Table, whole: int) -> list[int]:
+    """Widths of columns that make a table ``whole`` wide, if they can: the widest give way, none below its words."""
+    texts = [[str(column.header), *map(str, column.cells)] for column in made.columns]
+    widths = [max(map(cell_len, column)) for column in texts]
+    least = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    while _total(widths) > whole:
+        foldable = [number for number, width in enumerate(widths) if width > least[number]]
+        if not foldable:
+            break
+        widths[max(foldable, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------ progress

@@ -95,7 +95,7 @@ def command(given, output, json_path, **chosen) -> None:
     refused by its node's name; docs/interop.md lists the operators.
     """
     console.check_outputs([given], json_path, output)
-    if given.endswith(".onnx"):
+    if given.lower().endswith(".onnx"):
         _refuse(IMAGE_OPTIONS, f"{given} is a network")
         _convert_network(given, output, json_path, chosen)
     else:
@@ -120,6 +120,7 @@ def _convert_network(given: str, output: str, json_path: str | None, chosen: dic
     preprocessing = Preprocessing(chosen["mean"], chosen["std"], chosen["channels"])
     converted = convert_file(given, preprocessing, input_shape=chosen["input_shape"], **texts)
     checked = agreement(given, converted) if chosen["check"] else None
+    _hint_at_units(chosen["mean"] or (0.0,), chosen["std"] or (1.0,))
     network = converted.network
     write_float_network(network, output, [given])
     figures = {
@@ -143,7 +144,20 @@ def _convert_network(given: str, output: str, json_path: str | None, chosen: dic
     if converted.dropped:
         console.say(f"the {converted.dropped} at its end is left out: the last layer gives logits")
     if checked is not None:
-        console.say(f"largest difference to ONNX Runtime on {checked.images} random images: {checked.difference:.3g}")
+        console.say(
+            f"largest difference to ONNX Runtime on {checked.images} random images: {checked.difference:.2e}, "
+            f"allowed {checked.allowed:.2e}, largest logit {checked.largest:.3g}"
+        )
+
+
+def _hint_at_units(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """One line on stderr where mean and std look like those of pixels in 0..1."""
+    small = all(abs(value) < 1 for value in mean) and all(value <= 1 for value in std)
+    if small and (any(mean) or any(value != 1 for value in std)):
+        scaled = (",".join(f"{255 * value:g}" for value in values) for values in (mean, std))
+        console.complain(
+            "mean and std look like those of pixels in 0..1, pixels are 0..255 here: --mean {} --std {}".format(*scaled)
+        )
 
 
 def _convert_images(given: str, output: str, json_path: str | None, chosen: dict[str, Any]) -> None:

@@ -65,10 +65,13 @@ def command(network, shape, clusters, chosen, energy_path, show_energy, json_pat
 
     NETWORK.h5 is an integer network, whose own formats and codes are counted in the column 'own', or a float network,
     counted as 'quantize' would make it by default.  A column with a number is the same network in clusters of so many
-    filters; int4 has 4-bit codes where those were ternary; int8 and float32 are so throughout.
+    filters; int4 has 4-bit codes where those were ternary; int8 and float32 are so throughout.  4-bit codes replace
+    no multiplication, and their scales take some on top: less than 0 % are replaced.
     """
     if show_energy:
-        click.echo(DEFAULT, nl=False)
+        console.check_outputs([], json_path)
+        if not console.write_json(json_path, "cost", {"picojoules_from": PUBLISHED, "picojoules": dict(HOROWITZ)}, []):
+            click.echo(DEFAULT, nl=False)
         return
     if (network is None) == (shape is None):
         raise click.UsageError("needed: NETWORK.h5 or --geometry, one of them")
@@ -101,8 +104,8 @@ def command(network, shape, clusters, chosen, energy_path, show_energy, json_pat
 
 def _sizes(text: str) -> tuple[int, ...]:
     """Cluster sizes between commas, each once; RangeError for anything else."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    good = words and all(word.isascii() and word.isdigit() and len(word) < 9 for word in words)
+    words = [word.strip() for word in text.split(",")]
+    good = all(word.isascii() and word.isdigit() and len(word) < 9 for word in words)
     sizes = tuple(dict.fromkeys(map(int, words))) if good else ()
     if not sizes or not all(1 <= size <= LARGEST_CLUSTER for size in sizes):
         raise RangeError(f"--cluster is {text[:80]!r}, needed sizes from 1 to {LARGEST_CLUSTER}, as {CLUSTERS}")

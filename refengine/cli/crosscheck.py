@@ -3,29 +3,52 @@
 import click
 
 from ..interop.onnx_engines import ENGINES
+from ..interop.tosa_engine import TOSA, VARIABLE
 from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
 from .compare import print_comparison
+
+_NAMED = 6
 
 
 @click.command("crosscheck")
 @click.argument("model", metavar="MODEL.h5")
 @click.argument("images", metavar="IMAGES.h5")
 @click.option(
-    "--with", "names", metavar="NAME,...", default=",".join(ENGINES), show_default=True, help="Which programs."
+    "--with",
+    "names",
+    metavar="NAME,...",
+    default=",".join(ENGINES),
+    show_default=True,
+    help=f"Which programs; another is {TOSA}.",
+)
+@click.option(
+    "--tosa-python",
+    envvar=VARIABLE,
+    show_envvar=True,
+    metavar="FILE",
+    help="The interpreter of an environment with tosa-tools.",
 )
 @options.first
-@click.option("--count", type=options.POSITIVE, default=8, show_default=True, metavar="N", help="How many images.")
+@click.option(
+    "--count",
+    type=options.POSITIVE,
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How many images, or as many as there are.",
+)
 @options.batch
 @options.backend
 @options.threads
 @options.json_file
-def command(model, images, names, first, count, batch, backend, threads, json_path) -> None:
+def command(model, images, names, tosa_python, first, count, batch, backend, threads, json_path) -> None:
     """Run a network by programs of others and compare every accumulator and code with refengine's.
 
     onnxruntime and onnx-reference run what 'refengine export --layers' writes.  A program that differs is compared no
     further than the batch where it does; the layer that goes wrong by itself is named, its first element and the cause.
+    tosa, Arm's reference model, runs each layer alone on refengine's codes, as far as TOSA's operators express it.
     Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or a program that cannot run it.
     """
     from ..golden.crosscheck import crosscheck
@@ -46,6 +69,7 @@ def command(model, images, names, first, count, batch, backend, threads, json_pa
             batch=batch,
             threads=threads,
             first_image=first,
+            tosa_python=tosa_python,
             progress=show,
         )
     figures = {
@@ -60,6 +84,9 @@ def command(model, images, names, first, count, batch, backend, threads, json_pa
                 "equal": one.equal,
                 "images": one.images,
                 "layers_compared": one.layers,
+                "stages_compared": one.stages,
+                "stages_left_out": dict(one.left_out),
+                "codes_by_int64": dict(one.by_int64),
                 "values_compared": one.values,
                 "values_different": one.different,
                 "comparison": None if one.comparison is None else of(one.comparison),
@@ -81,7 +108,21 @@ def _print(network, found) -> None:
     rows = [(one.engine, one.version, one.images, one.layers, f"{one.values:,}", f"{one.different:,}") for one in found]
     console.show_table(console.table(heads, rows))
     for one in found:
+        if one.engine == TOSA:
+            _print_tosa(one)
         if one.comparison is not None and one.dumps is not None:
             console.say()
             console.say(f"{one.engine}:")
             print_comparison(one.comparison, report_lines(one.comparison, *one.dumps))
+
+
+def _print_tosa(one) -> None:
+    """Which stages were compared, by which operators their codes came about, and what was left out."""
+    from ..golden.names import some
+
+    stages = f"{one.stages} of {one.stages + len(one.left_out)} accumulators and codes of layers"
+    console.say(f"{one.engine}: {stages} compared, each layer alone")
+    for what, reasons in (("not compared", one.left_out), ("codes by INT64 operators, not RESCALE", one.by_int64)):
+        for why in dict.fromkeys(reasons.values()):
+            names = [name for name, reason in reasons.items() if reason == why]
+            console.say(f"  {what}: {len(names)}, {why}: {some(names, _NAMED)}")

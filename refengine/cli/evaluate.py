@@ -7,7 +7,6 @@ import click
 
 from ..accuracy.dask_jobs import counting
 from ..accuracy.evaluate import Counting, Evaluation, evaluate, wilson
-from ..accuracy.paired import Paired
 from ..interop.dask_cluster import connected
 from ..network.float_file import read_float_network
 from ..network.images import open_images
@@ -79,8 +78,8 @@ def print_evaluation(outcome: Evaluation) -> None:
     console.show_table(console.table(("", "correct>", "images>", "share>", "95 % interval>"), _rows(outcome)))
     if outcome.agreeing is not None:
         console.say(f"same class as the float network: {outcome.agreeing} of {outcome.count}")
-    if outcome.only_integers is not None and outcome.only_float is not None:
-        found = Paired(outcome.count, outcome.only_integers, outcome.only_float)
+    found = outcome.paired
+    if found is not None:
         low, high = found.interval
         console.say(
             f"integers less float, image by image: {100 * found.difference:+.2f} points, 95 % from {100 * low:+.2f} to "

@@ -156,18 +156,21 @@ def _tap_rows(channels, grid, found: Explanation):
     height, width = grid
     several = len({part for row in channels for part, _ in row}) > 1 or found.op in ("conv", "fc")
     ahead = [*(["source"] if len(found.operands) > 1 else []), *(["cluster>"] if several else [])]
+    end, whole = ("largest>", _largest) if found.passing is not None else ("sum>", _sum)
     if height * width > _CELLS_IN_ONE:
-        heads = [*ahead, "channel>", "row>", "codes", "sum>"]
+        heads = [*ahead, "channel>", "row>", "codes", end]
         rows = [
-            [*_ahead(line, ahead), _channel(line[0][1]), line[0][1].place[0], _cells(line, found), _sum(line)]
+            [*_ahead(line, ahead), _channel(line[0][1]), line[0][1].place[0], _cells(line, found), whole(line)]
             for row in channels
             for line in (row[start : start + width] for start in range(0, len(row), width))
         ]
         return heads, rows
     if grid == (1, 1):
-        heads = [*ahead, "place", "code", "product>"]
+        weighted = found.weight_format is not None
+        heads = [*ahead, "place", "code", *(["product>"] if weighted else [])]
         return heads, [
-            [*_ahead(row, ahead), _place(row[0][1].place), _cells(row, found), row[0][1].product] for row in channels
+            [*_ahead(row, ahead), _place(row[0][1].place), _cells(row, found), *([_sum(row)] if weighted else [])]
+            for row in channels
         ]
     first = channels[0]
     names = [
@@ -176,13 +179,13 @@ def _tap_rows(channels, grid, found: Explanation):
         else f"row {first[start][1].place[0]}"
         for start in range(0, len(first), width)
     ]
-    heads = [*ahead, "channel>", *names, "sum>"]
+    heads = [*ahead, "channel>", *names, end]
     rows = [
         [
             *_ahead(row, ahead),
             _channel(row[0][1]),
             *(_cells(row[start : start + width], found) for start in range(0, len(row), width)),
-            _sum(row),
+            whole(row),
         ]
         for row in channels
     ]
@@ -200,6 +203,11 @@ def _channel(tap: Term) -> int:
 
 def _sum(row) -> int:
     return sum(tap.product for _, tap in row)
+
+
+def _largest(row) -> int | None:
+    """Of the codes of the image: padding never wins (contract W3)."""
+    return max((tap.code for _, tap in row if not tap.padding), default=None)
 
 
 def _cells(row, found: Explanation) -> str:
@@ -232,12 +240,12 @@ def _print_parts(found: Explanation, everything: bool) -> None:
     cut = len(numbered) > _FEW and not everything
     if cut:
         numbered = sorted(numbered, key=lambda item: -abs(item[1].product))[:SHOWN]
-    part, factor = _PART_WORDS.get(found.op, ("cluster", "scale"))
+    part, factor, partial = _PART_WORDS.get(found.op, ("cluster", "scale", "the sum of code * weight over a cluster"))
     heads = (f"{part}>", "channels>", "P>", f"{factor}>", "product>", "running sum>")
     rows: list[list[object]] = [] if cut else [["bias", None, None, None, accumulation.bias, accumulation.bias]]
     rows += [_part_row(number, each, cut) for number, each in numbered]
     console.say()
-    console.say(f"sum: P is the sum of code * weight over a {part}, product = P * {factor}")
+    console.say(f"sum: P is {partial}, product = P * {factor}")
     console.show_table(console.table(heads, rows))
     if cut:
         rest = accumulation.sum - accumulation.bias - sum(each.product for _, each in numbered)
@@ -252,13 +260,13 @@ def _part_row(number: int, part: Contribution, cut: bool) -> list[object]:
     return [number, channels, part.partial, part.factor, part.product, None if cut else part.running]
 
 
-_PART_WORDS = {
-    "add": ("operand", "left shift as a factor"),
-    "avgpool": ("window", "L / count"),
-    "global_avgpool": ("window", "factor"),
-    "input": ("pixel", "factor"),
-    "batchnorm": ("code", "factor"),
-    "requantize": ("code", "factor"),
+_PART_WORDS = {  # by operator: what a part is called, what it is multiplied by, and what its P is
+    "add": ("operand", "left shift as a factor", "the code of an operand"),
+    "avgpool": ("window", "L / count", "the sum of the codes of the window"),
+    "global_avgpool": ("window", "factor", "the sum of the codes of the window"),
+    "input": ("pixel", "factor", "the pixel"),
+    "batchnorm": ("code", "factor", "the code, times the channel's sign"),
+    "requantize": ("code", "factor", "the code"),
 }
 
 

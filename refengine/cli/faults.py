@@ -111,7 +111,7 @@ def _print(figures: dict) -> None:
     for name in figures["unseen"]:
         console.say(f"not tried: {name} changes nothing in these layers and images, or cannot happen to them")
     trials, nameable = figures["trials"], figures["nameable"]
-    console.say(f"{figures['kinds']} kinds of faults, {trials} trials")
+    console.say(f"{_counted(figures['kinds'], 'kind')} of faults, {_counted(trials, 'trial')}")
     for key, what in (
         ("detected", "detected"),
         ("layer_right", "first layer exact"),
@@ -119,7 +119,7 @@ def _print(figures: dict) -> None:
         ("alone", "that layer alone the culprit"),
     ):
         console.say(f"{what}: {_share(figures[key], trials)}")
-    known = f"{nameable} trials of kinds that have a name"
+    known = f"{_counted(nameable, 'trial')} of kinds that have a name"
     console.say(
         f"cause named right: {_share(figures['named'], nameable)} ({known}), {figures['certain']} with certainty"
     )
@@ -136,6 +136,10 @@ def _row(fault: dict) -> list[object]:
     named = sum(trial["named"] == "right" for trial in trials) if fault["names"] else None
     cells = [fault["name"], fault["sentence"], len(trials), count("detected"), count("element_right"), count("alone")]
     return [*cells, named, count("certain"), ", ".join(said)]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _share(part: int, whole: int) -> str:

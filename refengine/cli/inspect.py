@@ -12,9 +12,9 @@ import numpy as np
 
 from ..engine.trace import FORMAT as TRACE
 from ..engine.trace import Trace, TraceLayer, open_trace, roundings
+from ..errors import FileError
 from ..network.float_file import FORMAT as FLOAT_NETWORK
 from ..network.float_file import read_float_network
-from ..errors import FileError
 from ..network.hdf5 import open_checked, printable
 from ..network.images import FORMAT as IMAGES
 from ..network.images import open_images

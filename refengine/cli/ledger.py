@@ -13,6 +13,16 @@ from ..network.int_file import read_int_network
 from . import console, options
 
 
+def _formats(context, parameter, value) -> tuple[str, ...]:
+    from ..vectors.text_formats import FORMATS
+
+    names = () if value is None else tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(FORMATS)}")
+    return names
+
+
 @click.command("ledger")
 @click.argument("model", metavar="MODEL.h5")
 @click.argument("images", metavar="IMAGES.h5")
@@ -22,23 +32,40 @@ from . import console, options
     "--layer", "patterns", multiple=True, metavar="PATTERN", help="Only layers of this name or shell pattern.  [repeat]"
 )
 @click.option("--witness", "folder", metavar="DIR", help="Write for each layer a .npz of inputs that attain the bound.")
+@click.option(
+    "--format",
+    "formats",
+    callback=_formats,
+    metavar="NAMES",
+    help="Witnesses as a simulator reads them too: some of readmemh, readmemb, coe, mif, c, sv, and npy (of the "
+    "stages alone, for compare), with commas between.",
+)
+@click.option("--all", "everything", is_flag=True, help="Print every column: extremes, headroom, values.")
 @options.backend
 @options.threads
 @options.json_file
-def command(model, images, first, count, patterns, folder, backend, threads, json_path) -> None:
+def command(
+    model, images, first, count, patterns, folder, formats, everything, backend, threads, json_path
+) -> None:  # fmt: skip
     """Book what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
 
-    Seen: by these images, in finished sums.  Bound: by any image, in any order of summation.  A witness is an input of
-    the layer that attains the bound, so that the worst case can be simulated.
+    Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
+    that give one code for every image, which need no adder.  A witness is an input of the layer that attains the bound,
+    so that the worst case can be simulated.
     """
     from ..golden.ledger import figures as of
-    from ..golden.ledger import ledger, witness_figures, witnesses
+    from ..golden.ledger import ledger
     from ..golden.terms import accumulates
+    from ..golden.witness_files import check_folder, witness_figures, witnesses
 
+    if formats and folder is None:
+        raise click.UsageError("--format says how witnesses are written, and needs --witness DIR")
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     layers = choose_layers(network, patterns or None)
+    if folder is not None:
+        check_folder(folder, network)
     with open_images(images, labels_required=False) as file, console.progress("ledger") as show:
         numbers = options.chosen_images(file.count, first, count, images)
         entries = ledger(
@@ -59,42 +86,67 @@ def command(model, images, first, count, patterns, folder, backend, threads, jso
     }
     if folder is not None:
         found = [(layer, witnesses(network, layer)) for layer in layers if accumulates(layer)]
-        _write(folder, found, inputs)
+        written = _write(folder, network, found, formats, inputs)
         for figure, (_, ends) in zip(figures["layers"], found, strict=True):
             figure["witnesses"] = [witness_figures(one) for one in ends]
+        figures["witness_files"] = written
     figures["witness"] = folder
     if not console.write_json(json_path, "ledger", figures, inputs):
         console.say(f"model {network.hash}, contract {network.contract}, images {first}..{numbers.stop - 1}")
-        _print(figures)
+        _print(figures, everything)
 
 
-def _write(folder: str, found, inputs: list[str]) -> None:
-    from ..golden.ledger import witness_file
+def _write(folder: str, network, found, formats, inputs: list[str]) -> int:
+    """Write the witnesses; how many files they are."""
+    from ..golden.witness_files import witness_files
 
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileExistsError as error:
-        raise FileError(f"{printable(folder)}: is a file, a folder was needed") from error
-    except OSError as error:
-        raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
+    count = 0
     for layer, ends in found:
         if "/" in layer.name or not layer.name.isprintable():
             raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
-        console.write_file(str(Path(folder) / f"{layer.name}.npz"), witness_file(layer, ends), inputs)
+        for name, content in witness_files(network, layer, ends, formats).items():
+            path = Path(folder) / name
+            try:
+                os.makedirs(path.parent, exist_ok=True)
+            except OSError as error:
+                raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
+            console.write_file(str(path), content, inputs)
+            count += 1
+    return count
 
 
-_HEADS = (
-    *("layer", "sums seen>", "bound of sums>", "bits: seen>", "bound>", "declared>"),
-    *("headroom: seen>", "bound>", "bits of total: seen>", "bound>"),
-    *("values>", "saturated: low>", "high>", "overflowed>"),
+_COLUMNS = (
+    ("layer", lambda layer: layer["layer"]),
+    ("bits: seen>", lambda layer: layer["sums"]["bits"]),
+    ("bound>", lambda layer: layer["bound"]["bits"]),
+    ("varying>", lambda layer: _bits(layer["varying_bound"])),
+    ("declared>", lambda layer: _declared(layer)),
+    ("total: seen>", lambda layer: _bits(layer["total"])),
+    ("bound>", lambda layer: _bits(layer["total_bound"])),
+    ("saturated>", lambda layer: layer["saturated_low"] + layer["saturated_high"]),
+    ("overflowed>", lambda layer: layer["overflowed"]),
+)
+_MORE = (
+    ("of values>", lambda layer: layer["values"]),
+    ("saturated: low>", lambda layer: layer["saturated_low"]),
+    ("high>", lambda layer: layer["saturated_high"]),
+    ("headroom: seen>", lambda layer: layer["headroom_seen"]),
+    ("bound>", lambda layer: layer["headroom_bound"]),
+    ("constant channels>", lambda layer: layer["constant_channels"]),
+    ("sums seen>", lambda layer: _ends(layer["sums"])),
+    ("bound of sums>", lambda layer: _ends(layer["bound"])),
 )
 
 
-def _print(figures: dict) -> None:
-    console.show_table(console.table(_HEADS, map(_row, figures["layers"])))
+def _print(figures: dict, everything: bool) -> None:
+    columns = (*_COLUMNS, *_MORE) if everything else _COLUMNS
+    rows = [[cell(layer) for _, cell in columns] for layer in figures["layers"]]
+    console.show_table(console.table([head for head, _ in columns], rows))
     console.say(
         "seen: what the finished sums of these images needed; bound: what no sum of any image leaves, in any order"
     )
+    more = "" if everything else "; --all prints more columns"
+    console.say(f"varying: the bound without channels that are constant, which lint names{more}")
     if figures["witness"] is None:
         return
     console.say()
@@ -102,29 +154,20 @@ def _print(figures: dict) -> None:
     rows = [_witness_row(layer["layer"], one) for layer in figures["layers"] for one in layer["witnesses"]]
     console.show_table(console.table(heads, rows))
     console.say("reached: by the terms of that sign, added first; the finished sum has the others too")
-    count = len(figures["layers"])
-    console.say(f"{figures['witness']}: {count} file{'s' if count != 1 else ''}, one for each layer")
+    count = figures["witness_files"]
+    console.say(f"{figures['witness']}: {count} file{'s' if count != 1 else ''}")
 
 
-def _row(layer: dict) -> list[object]:
-    sums, bound, total, total_bound = (layer[name] for name in ("sums", "bound", "total", "total_bound"))
-    declared = f"{layer['accumulator_bits']}" + (f" {layer['policy']}" if layer["accumulator_bits"] < 32 else "")
-    return [
-        layer["layer"],
-        f"{sums['lo']}..{sums['hi']}",
-        f"{bound['lo']}..{bound['hi']}",
-        sums["bits"],
-        bound["bits"],
-        declared,
-        layer["headroom_seen"],
-        layer["headroom_bound"],
-        None if total is None else total["bits"],
-        None if total_bound is None else total_bound["bits"],
-        layer["values"],
-        layer["saturated_low"],
-        layer["saturated_high"],
-        layer["overflowed"],
-    ]
+def _declared(layer: dict) -> str:
+    return f"{layer['accumulator_bits']}" + (f" {layer['policy']}" if layer["accumulator_bits"] < 32 else "")
+
+
+def _bits(span: dict | None) -> int | None:
+    return None if span is None else span["bits"]
+
+
+def _ends(span: dict) -> str:
+    return f"{span['lo']}..{span['hi']}"
 
 
 def _witness_row(name: str, one: dict) -> list[object]:

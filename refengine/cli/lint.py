@@ -16,8 +16,8 @@ SHOWN = 6  # channels that are named
 def command(ctx, model, strict, json_path) -> None:
     """Look for what is suspicious in an integer network, without running it.
 
-    Dead and constant channels, channels that can only saturate, lost precision, accumulators that can overflow, codes
-    that nothing can reach.  What is said holds for every image.
+    Dead and constant channels, channels that can only saturate, lost precision, accumulators that may overflow, codes
+    that nothing can reach.  What is called so is so for every image; what may happen is what the bounds do not exclude.
     """
     from ..golden.lint import ERROR, SEVERITIES, WARNING, lint
     from ..golden.lint import figures as of

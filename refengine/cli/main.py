@@ -5,6 +5,7 @@ imported when the verb is called, so ``refengine --help`` loads neither NumPy no
 """
 
 import io
+import os
 import sys
 from importlib import import_module
 
@@ -22,7 +23,7 @@ VERBS = {
     "run": "Run images through an integer network and print its logits.",
     "trace": "Write every integer of a run, or a digest of each layer.",
     "vectors": "Write everything that a testbench reads, as its memories want it.",
-    "export": "Write an integer network as ONNX, in integer operators alone.",
+    "export": "Write a network as ONNX: one of integers in integer operators alone, or a float one.",
     "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
     "crosscheck": "Run a network by programs of others and compare every integer.",
     "explain": "Show how one output integer comes about.",
@@ -36,6 +37,11 @@ VERBS = {
     "arith": "Count how often other designs' arithmetic would differ on a network.",
     "bench": "Measure refengine's speed beside production int8 engines.",
 }
+
+
+# Libraries of linear algebra add up in an order that follows the number of their threads.  One thread each, so that
+# quantize makes the same integers on two cores and on sixty; the threads that are faster are refengine's own.
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 
 
 class Failure(click.ClickException):
@@ -102,5 +108,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    os.environ.update(ONE_THREAD)
     signals.listen()
     verbs.main(prog_name="refengine")

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import click
+import numpy as np
 
 from ..errors import SchemeError
 from ..network.float_file import read_float_network
@@ -57,7 +58,8 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @click.option(
     "--reestimate/--no-reestimate",
     default=None,
-    help="Re-estimate batch norm on the calibration images.  [default: if any layer is ternary]",
+    help="Re-estimate batch norm on the calibration images.  "
+    "[default: if any layer is ternary, unless the method is calibrated, which moves biases instead]",
 )
 @_scheme_option("--multiplier-bits", metavar="B", help="Width of the multipliers, 1 (pure shifts) to 15.")
 @_scheme_option("--rounding", ROUNDINGS, help="How every requantization rounds.")
@@ -88,6 +90,8 @@ def command(network, calibration, output, calibration_images, threads, json_path
     float_network = read_float_network(network)
     with open_images(calibration, labels_required=False) as file:
         images = file.take(calibration_set(float_network, file.shape[:2], file.count, calibration_images))
+    if (dull := _dull(images)) is not None:
+        console.complain(f"{dull}: exponents and weights will fit that, and nothing else")
     start = time.perf_counter()
     with console.progress("quantize") as show:
         made = quantize(float_network, images, scheme, lambda layer, done, total: show(done, total, layer), threads)
@@ -107,6 +111,17 @@ def command(network, calibration, output, calibration_images, threads, json_path
             console.say("made for the calibration images' {}; the float network's own size is {}".format(*sizes))
         console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {len(images)} calibration images")
         console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
+
+
+def _dull(images: np.ndarray) -> str | None:
+    """What is wrong with calibration images, uint8 (N, H, W, C), that show next to nothing; None if they do not."""
+    if len(images) == 1:
+        return "there is one calibration image"
+    if (images == images[0]).all():
+        return f"all {len(images)} calibration images are the same"
+    if (images == images[:, :1, :1]).all():
+        return "every calibration image is of one colour"
+    return None
 
 
 def _pair(text: str) -> tuple[str, str]:

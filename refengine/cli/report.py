@@ -28,6 +28,14 @@ def command(folder, output, json_path) -> None:
     write_report(made, path)
     if not console.write_json(json_path, "report", {"jobs": [*columns(made.rows)]}, inputs):
         console.say(f"{path}: {sum(row.done for row in made.rows)} of {len(made.rows)} jobs")
+    if damaged := sum(row.failure is not None for row in made.rows):
+        console.complain(
+            f"{damaged} of {len(made.rows)} results are damaged; the next 'refengine sweep' does them again"
+        )
+    if made.apart:
+        console.complain(
+            f"{folder} has {made.apart} more results, of other files, counts or versions, or damaged: not shown"
+        )
 
 
 def write_report(made: Sweep, path: Path) -> None:

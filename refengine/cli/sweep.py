@@ -52,9 +52,11 @@ def command(
 ) -> None:
     """Quantize a network by every scheme of a grid, and evaluate each on the same images.
 
-    Fields of a scheme are the options of 'refengine quantize'.  Combinations that cannot differ are one job.  A job
-    that fails is a row with its error, and the exit code is 1 then.  Stopped in the middle, it goes on when it is
-    called again: what is done is kept.  DIR gets results.csv, results.h5 and, with matplotlib, report.html.
+    Fields of a scheme are the options of 'refengine quantize', but for three: --layer is 'layers', a list joined by
+    '+'; --reestimate is yes, no or auto; for --arith write the rounding and multiplier-bits that it stands for.
+    Combinations that cannot differ are one job.  A job that fails is a row with its error, and the exit code is 1
+    then.  Stopped in the middle, it goes on when it is called again: what is done is kept, and what DIR already has of
+    the same files and counts stays in its tables.  DIR gets results.csv, results.h5 and, with matplotlib, report.html.
     """
     inputs = [network, calibration, images]
     console.check_outputs(inputs, json_path)
@@ -70,6 +72,10 @@ def command(
         write_report(made, folder / REPORT)
     else:
         console.complain(f"no report.html, matplotlib is missing; needed: {EXTRA}, then 'refengine report {output}'")
+    if made.apart:
+        console.complain(
+            f"{output} has {made.apart} more results, of other files, counts or versions, or damaged: not shown"
+        )
     failed = sum(not row.done for row in made.rows)
     if failed:
         console.complain(f"{failed} of {len(made.rows)} jobs failed")

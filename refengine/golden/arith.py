@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.run import Observer, Result, check_images, run
 from ..engine.trace import choose_layers, roundings
-from ..errors import RangeError
+from ..errors import NetworkError, RangeError
 from ..network.batches import Images, batch_size, image_batches, image_count
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.accumulator import confine
@@ -96,13 +96,15 @@ def divergence(
     ``names``: of ARITHMETICS.  ``layers``: names or shell patterns, the layers that ``single`` counts; None: all.
     ``labels``: int (N), or None.  ``first_image``: the first image's number in the run, for stochastic rounding.
     ``progress(done, total)`` is called after each batch.  RangeError for an unknown name, images that the network
-    cannot read, or another number of labels; NetworkError for a layer that does not exist.
+    cannot read, or another number of labels; NetworkError for a layer that does not exist, or where none rounds.
     """
     network.require_static("arith")
     rules = rules_of(network, names)
     if labels is not None and len(labels) != image_count(images):
         raise RangeError(f"there are {len(labels)} labels for {image_count(images)} images, needed one for each")
     chosen = [layer for layer in choose_layers(network, layers) if layer.requantize is not None]
+    if not chosen:
+        raise NetworkError("no chosen layer rounds, so no arithmetic can differ there")
     counts = _Counts(len(rules), [layer.name for layer in chosen])
     for first, pixels in image_batches(images, batch_size(network) if batch is None else batch):
         check_images(network, pixels)

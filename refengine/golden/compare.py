@@ -102,7 +102,7 @@ class Comparison:
 
     problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.  unjudged: stages
     that a side dumped of no layer.  explanation: how the dump lies, where that explains most of it.  network: whether
-    layers could be recomputed.
+    layers could be recomputed.  other_model: whether a network was given that is not that of both dumps.
     """
 
     golden: str
@@ -116,6 +116,7 @@ class Comparison:
     unjudged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     explanation: Explanation | None = None
     network: bool = False
+    other_model: bool = False
 
     @property
     def equal(self) -> bool:
@@ -190,6 +191,7 @@ def compare(
         plan.unjudged,
         explanation,
         alone is not None,
+        plan.other_model,
     )
 
 

@@ -23,6 +23,7 @@ from ..engine.predict import predictor
 from ..engine.run import Result, check_images
 from ..errors import RefengineError
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.units import result_divisor
 from ..numbers.formats import signed_bits
 from ..numbers.requantize import Requantize
 from ..numbers.rounding import DOUBLE_ROUND, MODES, STOCHASTIC, addends
@@ -184,8 +185,8 @@ class Passing:
 class Explanation:
     """One output integer of one image with everything that led to it.
 
-    ``result`` is a code, or a logit of the last layer; it is worth ``result * 2**exponent``.  Either ``accumulation``
-    (and ``requantization``, unless the layer gives logits) or ``passing`` is there.
+    ``result`` is a code, or a logit of the last layer; it is worth ``result * 2**exponent / divisor``.  Either
+    ``accumulation`` (and ``requantization``, unless the layer gives logits) or ``passing`` is there.
     """
 
     network: str
@@ -203,6 +204,7 @@ class Explanation:
     passing: Passing | None
     format: str
     exponent: int
+    divisor: int
     result: int
 
 
@@ -299,6 +301,7 @@ def explain_codes(
         passing,
         network.formats[layer.name].name,
         layer.exponent,
+        result_divisor(network, layer),
         value,
     )
 

@@ -61,16 +61,20 @@ def page(found: Explanation) -> str:
         parts += [_window(found.accumulation, found), _running(found.accumulation)]
     if found.requantization is not None:
         parts.append(_requantization(found.requantization))
-    value = f"<strong>{found.result}</strong>, worth {worth(found.result, found.exponent)}"
+    value = f"<strong>{found.result}</strong>, worth {worth(found.result, found.exponent, found.divisor)}"
     head = (
         f"{escape(found.network)}: layer {found.position}, {escape(found.op)}, image {found.image}. "
         f"The result is {value} ("
-        f"{found.result} &middot; 2<sup>{found.exponent}</sup>), {escape(found.format)}."
+        f"{found.result} &middot; {_unit(found.exponent, found.divisor)}), {escape(found.format)}."
     )
     title = escape(f"{found.layer} at {place}")
     return _PAGE.substitute(
         title=title, style=_STYLE, head=head, model_hash=escape(found.model_hash), body="".join(parts)
     )
+
+
+def _unit(exponent: int, divisor: int) -> str:
+    return f"2<sup>{exponent}</sup>" + (f" / {divisor}" if divisor > 1 else "")
 
 
 def _operands(found: Explanation) -> str:
@@ -163,8 +167,7 @@ def _running(accumulation: Accumulation) -> str:
     ]
     lowest, highest = min(0, *(step[3] for step in steps)), max(0, *(step[3] for step in steps))
     rows = [[what, how, str(add), str(running), _bar(running, lowest, highest)] for what, how, add, running in steps]
-    unit = f"2<sup>{accumulation.unit_exponent}</sup>"
-    unit += f" / {accumulation.unit_divisor}" if accumulation.unit_divisor > 1 else ""
+    unit = _unit(accumulation.unit_exponent, accumulation.unit_divisor)
     held = (
         "holds the sum" if accumulation.accumulator == accumulation.sum else f"cannot hold the sum {accumulation.sum}"
     )

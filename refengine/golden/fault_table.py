@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine.run import Result, run_layer
+from ..engine.run import Result, check_images, run_layer
 from ..errors import RangeError
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.requantize import total
@@ -141,9 +141,8 @@ class GoldenRun:
 
 
 def golden_run(network: IntNetwork, images: Array, first_image: int = 0) -> GoldenRun:
-    """Run the network and keep everything; RangeError for no image."""
-    if not len(images):
-        raise RangeError("faults are tried on 0 images, needed at least 1")
+    """Run the network and keep everything; RangeError for no image, or images that the network cannot read."""
+    check_images(network, images)
     cases: dict[str, Case] = {}
     made: dict[str, Stages] = {}
     for position, layer in enumerate(network.layers):

@@ -3,11 +3,13 @@
 For whoever chooses the width of an adder: the lowest and the highest finished sum and total that were seen, the static
 bounds (contract A2, Q1), the bits that each needs, and what is left of the declared accumulator.  The bound holds for
 every image and every order of summation; what was seen holds for the images that were run, and for finished sums.
+
+A channel that gives one code for every image needs no accumulator, and its bias may be enormous (a batch norm whose
+factor is near 0).  So the bound is there twice: of all channels, and of those that are not constant.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from ..engine.events import Events
 from ..engine.predict import images_a_batch, predictor
 from ..engine.run import Result, check_images
-from ..errors import RangeError
+from ..errors import NetworkError, RangeError
 from ..network.batches import Images, batch_size, image_count, map_batches
 from ..network.images import LabelledImages
 from ..network.int_network import IntLayer, IntNetwork
@@ -25,8 +27,8 @@ from ..network.total_bounds import total_ends
 from ..numbers.formats import signed_bits
 from ..numbers.requantize import total
 from ..ops import OPS
+from .reach import reach
 from .terms import accumulates
-from .witness import ENDS, Witness, proven, witness
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +53,9 @@ class Span:
 class Entry:
     """One accumulating layer: what was seen (of whole sums, before a narrow accumulator), can be, and is declared.
 
-    ``total`` and ``total_bound`` are those before rounding, None where there is no requantization.
+    ``constant``: how many channels give one code for every image; ``varying_bound``: that of the others, None where
+    there are none.  Where exponents are dynamic no channel is called constant.  ``total`` and ``total_bound`` are those
+    before rounding, None where there is no requantization.
     """
 
     layer: str
@@ -59,6 +63,8 @@ class Entry:
     events: Events
     sums: Span
     bound: Span
+    constant: int
+    varying_bound: Span | None
     total: Span | None
     total_bound: Span | None
     bits: int
@@ -99,9 +105,11 @@ def ledger(
 
     ``only``: the numbers of the images to run, which are read a batch at a time where they lie in a file;
     ``first_image``: the number of the first one in the run.  Neither batches nor threads nor the backend change a
-    number.  RangeError for images that the network cannot read, or for none.
+    number.  RangeError for images that the network cannot read, or for none; NetworkError where no layer accumulates.
     """
     chosen = [layer for layer in (network.layers if layers is None else layers) if accumulates(layer)]
+    if not chosen:
+        raise NetworkError("no chosen layer accumulates: codes pass through all of them")
     seen = {layer.name: _Seen() for layer in chosen}
     numbers = range(image_count(images)) if only is None else only
     if not len(numbers):
@@ -131,7 +139,16 @@ def ledger(
         done += count
         if progress is not None:
             progress(done, len(numbers))
-    return tuple(_entry(network, layer, seen[layer.name]) for layer in chosen)
+    constant = constant_channels(network)
+    return tuple(_entry(network, layer, seen[layer.name], constant[layer.name]) for layer in chosen)
+
+
+def constant_channels(network: IntNetwork) -> dict[str, np.ndarray]:
+    """Of each layer the channels that give one code for every image (``reach``): bool (C)."""
+    if any(network.dynamic.values()):
+        return {name: np.zeros(shape[-1], bool) for name, shape in network.shapes.items()}
+    channels = {name: shape[-1] for name, shape in network.shapes.items()}
+    return {name: np.broadcast_to(one.result.constant, channels[name]) for name, one in reach(network).items()}
 
 
 def _batches(images: Images, numbers: range, size: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -160,12 +177,22 @@ def _span(values: np.ndarray) -> Span:
     return Span(int(values.min()), int(values.max()))
 
 
-def _entry(network: IntNetwork, layer: IntLayer, seen: _Seen) -> Entry:
-    lo, hi = network.bounds[layer.name]
+def _entry(network: IntNetwork, layer: IntLayer, seen: _Seen, constant: np.ndarray) -> Entry:
+    lo, hi = (np.broadcast_to(end, len(constant)) for end in network.bounds[layer.name])
     bound = Span(int(lo.min()), int(hi.max()))
-    bits, policy = layer.accumulator_bits, layer.accumulator_policy
-    reached = total_bound(network, layer)
-    return Entry(layer.name, layer.op, seen.events, seen.sums or bound, bound, seen.total, reached, bits, policy)
+    return Entry(
+        layer=layer.name,
+        op=layer.op,
+        events=seen.events,
+        sums=seen.sums or bound,
+        bound=bound,
+        constant=int(np.count_nonzero(constant)),
+        varying_bound=None if constant.all() else Span(int(lo[~constant].min()), int(hi[~constant].max())),
+        total=seen.total,
+        total_bound=total_bound(network, layer),
+        bits=layer.accumulator_bits,
+        policy=layer.accumulator_policy,
+    )
 
 
 def total_bound(network: IntNetwork, layer: IntLayer) -> Span | None:
@@ -182,6 +209,8 @@ def figures(entry: Entry) -> dict[str, Any]:
         **vars(entry.events),
         "sums": _span_figures(entry.sums),
         "bound": _span_figures(entry.bound),
+        "constant_channels": entry.constant,
+        "varying_bound": _span_figures(entry.varying_bound),
         "total": _span_figures(entry.total),
         "total_bound": _span_figures(entry.total_bound),
         "accumulator_bits": entry.bits,
@@ -193,46 +222,3 @@ def figures(entry: Entry) -> dict[str, Any]:
 
 def _span_figures(span: Span | None) -> dict[str, int] | None:
     return None if span is None else {"lo": span.lo, "hi": span.hi, "bits": span.bits}
-
-
-# ----------------------------------------------------------------------------------------------------------- witnesses
-
-
-def witnesses(network: IntNetwork, layer: IntLayer) -> tuple[Witness, ...]:
-    """The layer's witnesses for both ends, each proven by a run."""
-    found = tuple(witness(network, layer, end) for end in ENDS)
-    for one in found:
-        proven(layer, one)
-    return found
-
-
-def witness_file(layer: IntLayer, found: Sequence[Witness]) -> bytes:
-    """The content of a .npz: the witnesses as a batch, and what the layer makes of it.
-
-    ``input_0`` (and ``input_1``), ``residual``, ``accumulator``, ``total``, ``code``: an image for each end, low first;
-    ``place``, ``bound``, ``reached``, ``sum``: int64 for each end.
-    """
-    arrays: dict[str, list[np.ndarray]] = {}
-    for one in found:
-        result = proven(layer, one)
-        for number, operand in enumerate(one.operands):
-            arrays.setdefault(f"input_{number}", []).append(operand)
-        if one.residual is not None:
-            arrays.setdefault("residual", []).append(one.residual)
-        if result.accumulator is not None:
-            arrays.setdefault("accumulator", []).append(result.accumulator)
-            if layer.requantize is not None:
-                sums = total(result.accumulator, layer.requantize, one.residual)
-                arrays.setdefault("total", []).append(sums)
-                arrays.setdefault("code", []).append(result.result)
-        for name, value in (("place", one.place), ("bound", one.bound), ("reached", one.reached), ("sum", one.sum)):
-            arrays.setdefault(name, []).append(np.array([value], np.int64))
-    content = io.BytesIO()
-    np.savez(content, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
-    return content.getvalue()
-
-
-def witness_figures(found: Witness) -> dict[str, Any]:
-    """A witness without its arrays, in types that JSON knows."""
-    names = ("end", "bound", "reached", "sum", "padded", "attains")
-    return {**{name: getattr(found, name) for name in names}, "place": list(found.place)}

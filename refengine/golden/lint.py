@@ -3,7 +3,9 @@
 A rule has a name, a severity, a sentence that says what it means, one that says what to do, and a function that looks
 at one layer.  ``error``: what comes out is not what anybody wants.  ``warning``: accuracy or hardware is lost, and
 somebody should have a look.  ``note``: worth knowing, and often meant.  What a channel can come to is an interval that
-holds for every image (``reach``), so whatever is called constant or unused is so.
+holds for every image (``reach``), so whatever is called constant or unused is so; what an interval allows may still
+never happen, so of wrapping and clipping it is said that they are not excluded.  What follows from a finding is no
+other one: of a constant channel neither its bias nor its scales are found again.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from ..network.int_network import IntLayer, IntNetwork, accumulator_bits_needed
 from ..numbers.formats import signed_bits
 from ..ops.conv import integer_weights
 from .reach import Interval, Reach, flattened, reach
-from .terms import operand_shapes
+from .terms import accumulates, operand_shapes
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -35,10 +37,16 @@ OVERWEIGHT = 8  # a residual that reaches so many times the largest code
 
 @dataclass(frozen=True)
 class Found:
-    """Where a rule strikes in a layer: channels, none for the layer as a whole, and the figures in words."""
+    """Where a rule strikes in a layer: channels, none for the layer as a whole, and the figures in words.
+
+    ``of``: how many channels there are, where they are not those of the layer's result.  ``advice``: where it is not
+    the rule's.
+    """
 
     detail: str
     channels: tuple[int, ...] = ()
+    of: int | None = None
+    advice: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +81,10 @@ class LintRule:
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that strikes: in which layer, in which of ``of`` channels (none: the layer as a whole)."""
+    """A rule that strikes: in which layer, in which of ``of`` channels (none: the layer as a whole).
+
+    The channels are those of the layer's result; in ``dead-inputs`` those that come in.
+    """
 
     rule: str
     severity: str
@@ -94,22 +105,16 @@ def lint(network: IntNetwork) -> tuple[Finding, ...]:
         inputs = tuple(reached[name].result for name in layer.inputs)
         residual = None if layer.residual is None else reached[layer.residual].result
         look = Look(network, layer, reached[layer.name], inputs, residual)
-        channels = network.shapes[layer.name][-1]
-        for rule in RULES:
-            findings += [
-                Finding(
-                    rule.name,
-                    rule.severity,
-                    layer.name,
-                    found.channels,
-                    channels,
-                    found.detail,
-                    rule.meaning,
-                    rule.advice,
-                )
-                for found in rule.find(look)
-            ]
+        findings += [_finding(rule, look, found) for rule in RULES for found in rule.find(look)]
     return tuple(findings)
+
+
+def _finding(rule: LintRule, look: Look, found: Found) -> Finding:
+    of = look.network.shapes[look.layer.name][-1] if found.of is None else found.of
+    advice = rule.advice if found.advice is None else found.advice
+    return Finding(
+        rule.name, rule.severity, look.layer.name, found.channels, of, found.detail, rule.meaning, advice
+    )  # fmt: skip
 
 
 def figures(finding: Finding) -> dict[str, Any]:
@@ -187,7 +192,8 @@ def _zero_weights(look: Look) -> Iterator[Found]:
     if channels:
         rest = "bias and residual come out" if look.layer.residual is not None else "the bias comes out"
         constant = int(np.count_nonzero(_constant(look)[list(channels)]))
-        yield Found(f"no weight is left, {rest}; {constant} of them are constant", channels)
+        what = f"no weight is left, {rest}; {constant} of them {'is' if constant == 1 else 'are'} constant"
+        yield Found(what + _widening(look, channels), channels)
 
 
 def _zero_multiplier(look: Look) -> Iterator[Found]:
@@ -205,7 +211,18 @@ def _constant_output(look: Look) -> Iterator[Found]:
     channels = _where(mask)
     if channels:
         codes = sorted({int(code) for code in _spread(look, look.reach.result.lo)[mask]})
-        yield Found(f"always {_listed(codes)}", channels)
+        yield Found(f"always {_listed(codes)}" + _widening(look, channels), channels)
+
+
+def _widening(look: Look, channels: Sequence[int]) -> str:
+    """What the sums would need without the constant channels, if some of ``channels`` make them wider."""
+    lo, hi = (_spread(look, end) for end in look.network.bounds[look.layer.name])
+    alive = ~_constant(look)
+    among = [channel for channel in channels if not alive[channel]]
+    if not among or not alive.any():
+        return ""
+    widest, without = (accumulator_bits_needed(lo[some], hi[some]) for some in (among, alive))
+    return f"; sums of {widest} bits, where {without} hold all that are not constant" if widest > without else ""
 
 
 def _always_saturates(look: Look) -> Iterator[Found]:
@@ -219,10 +236,28 @@ def _dead_inputs(look: Look) -> Iterator[Found]:
     if look.layer.op not in ("conv", "fc"):
         return
     (x,) = look.inputs
-    zero = (x.lo == 0) & (x.hi == 0)
-    if zero.any():
-        share = f"{100 * int(zero.sum()) // len(zero)} %"
-        yield Found(f"{int(zero.sum())} of {len(zero)} input channels are always 0: {share} of the work adds nothing")
+    zero = (x.lo == 0) & (x.hi == 0) & ~_read_by_constants(look, len(x.lo))
+    channels = _where(zero)
+    if channels:
+        adds = f"{_share(len(channels), len(zero))} of the work adds nothing"
+        yield Found(f"these channels of the input are always 0: {adds}", channels, len(zero))
+
+
+def _read_by_constants(look: Look, inputs: int) -> np.ndarray:
+    """Input channels that only constant channels of the result read, which are found by themselves: bool (inputs)."""
+    groups = look.layer.attributes.get("group", 1)
+    constant = _constant(look).reshape(groups, -1).all(axis=1)
+    return np.repeat(constant, inputs // groups)
+
+
+def _share(part: int, whole: int) -> str:
+    """A share in percent, cut.
+
+    >>> _share(1, 8), _share(1, 480)
+    ('12 %', 'less than 1 %')
+    """
+    percent = 100 * part // whole
+    return f"{percent} %" if percent else "less than 1 %"
 
 
 # ---------------------------------------------------------------------------------------------------- scales, exponents
@@ -233,7 +268,7 @@ def _zero_scales(look: Look) -> Iterator[Found]:
     if found is None:
         return
     codes, scale, reads = found
-    lost = codes & (scale == 0) & reads
+    lost = codes & (scale == 0) & reads & ~_constant(look)[:, None]
     if lost.any():
         yield Found(f"{int(lost.sum())} of {lost.size} clusters have codes and the scale 0", _where(lost.any(axis=1)))
 
@@ -244,8 +279,9 @@ def _zero_clusters(look: Look) -> Iterator[Found]:
         return
     codes, *_ = found
     empty = ~codes & codes.any(axis=1, keepdims=True)  # channels without any code are another rule's
+    empty &= ~_constant(look)[:, None]
     if empty.any():
-        share = f"{100 * int(empty.sum()) // empty.size} %"
+        share = _share(int(empty.sum()), empty.size)
         yield Found(
             f"{int(empty.sum())} of {empty.size} clusters ({share}) have no code", _where(np.asarray(empty.any(axis=1)))
         )
@@ -278,10 +314,9 @@ def _absurd_exponent(look: Look) -> Iterator[Found]:
         yield Found(f"a code of the result is worth 2^{look.layer.exponent}")
     exponents = look.layer.weight_exponent
     if exponents is not None:
-        channels = _where((np.abs(exponents) > LARGEST_EXPONENT) & ~_no_weights(look))
+        channels = _where((np.abs(exponents) > LARGEST_EXPONENT) & ~_no_weights(look) & ~_constant(look))
         if channels:
-            some = [int(exponents[channel]) for channel in channels]
-            yield Found(f"weight exponents {min(some)}..{max(some)}", channels)
+            yield Found(f"weight exponents {_ends([int(exponents[channel]) for channel in channels])}", channels)
 
 
 def _coarse_multiplier(look: Look) -> Iterator[Found]:
@@ -318,7 +353,7 @@ def _bias_at_the_edge(look: Look) -> Iterator[Found]:
     bias = look.layer.constants.get("bias")
     if bias is None:
         return
-    channels = _where(np.abs(bias.astype(np.int64)) >= EDGE_OF_INT32)
+    channels = _where((np.abs(bias.astype(np.int64)) >= EDGE_OF_INT32) & ~_constant(look))
     if channels:
         yield Found(f"biases of {_ends([int(bias[channel]) for channel in channels])}", channels)
 
@@ -364,24 +399,37 @@ def _overweight_operand(look: Look) -> Iterator[Found]:
 # --------------------------------------------------------------------------------------------------------- accumulators
 
 
-def _over(look: Look, policy: str) -> Iterator[Found]:
-    layer = look.layer
-    if layer.name not in look.network.bounds or layer.accumulator_policy != policy:
-        return
-    lo, hi = look.network.bounds[layer.name]
-    needed = accumulator_bits_needed(lo, hi)
-    if needed > layer.accumulator_bits:
-        top = 1 << (layer.accumulator_bits - 1)
-        channels = _where(_spread(look, (lo < -top) | (hi >= top)))
-        yield Found(f"sums can need {needed} bits, the accumulator has {layer.accumulator_bits}", channels)
+def _beyond(look: Look, sums: Interval) -> np.ndarray:
+    """Channels whose sums are not all held by the declared accumulator: bool (C)."""
+    top = 1 << (look.layer.accumulator_bits - 1)
+    return _spread(look, (sums.lo < -top) | (sums.hi >= top))
 
 
 def _can_wrap(look: Look) -> Iterator[Found]:
-    yield from _over(look, "wrap")
+    """Finished sums alone: what wraps on the way wraps back (contract A3)."""
+    sums, layer = look.reach.sums, look.layer
+    if sums is None or layer.accumulator_policy != "wrap":
+        return
+    channels = _where(_beyond(look, sums))
+    if channels:
+        needed = accumulator_bits_needed(sums.lo, sums.hi)
+        yield Found(f"finished sums may need {needed} bits, the accumulator has {layer.accumulator_bits}", channels)
 
 
 def _can_clip(look: Look) -> Iterator[Found]:
-    yield from _over(look, "saturate")
+    """Finished sums, which are clipped, and partial ones, which are not, but by another machine (contract A4)."""
+    sums, layer = look.reach.sums, look.layer
+    if sums is None or layer.accumulator_policy != "saturate":
+        return
+    partial = Interval(*(np.asarray(end, np.int64) for end in look.network.bounds[layer.name]))
+    channels = _where(_beyond(look, sums) | _beyond(look, partial))
+    if channels:
+        finished, on_the_way = (accumulator_bits_needed(ends.lo, ends.hi) for ends in (sums, partial))
+        yield Found(
+            f"finished sums may need {finished} bits, partial ones {on_the_way}, "
+            f"the accumulator has {layer.accumulator_bits}",
+            channels,
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- output
@@ -394,7 +442,19 @@ def _unused_codes(look: Look) -> Iterator[Found]:
     lo, hi = int(look.reach.result.lo.min()), int(look.reach.result.hi.max())
     used, offered = _code_bits(lo, hi, step.format.lo), _code_bits(step.lo, step.hi, step.format.lo)
     if used < offered:
-        yield Found(f"codes {lo}..{hi} of {step.lo}..{step.hi}: {offered - used} of {offered} bits are never used")
+        advice = "The format can be narrower in hardware; the exponent is that of the others that are joined."
+        yield Found(
+            f"codes {lo}..{hi} of {step.lo}..{step.hi}: {offered - used} of {offered} bits are never used",
+            advice=advice if _joined(look.network, look.layer) else None,
+        )
+
+
+def _joined(network: IntNetwork, layer: IntLayer) -> bool:
+    """Whether the layer's codes are joined with others, which must have its exponent."""
+    readers = [reader for reader in network.layers if layer.name in reader.inputs]
+    return any(
+        len(reader.inputs) > 1 or _joined(network, reader) for reader in readers if not accumulates(reader)
+    )  # fmt: skip
 
 
 def _code_bits(lo: int, hi: int, format_lo: int) -> int:
@@ -439,8 +499,9 @@ RULES = (
     LintRule(
         "zero-weights",
         WARNING,
-        "Every weight of these channels is 0, so they say the same for every image.",
-        "Prune them from the float network, or look whether training or the scheme lost them.",
+        "Every weight of these channels is 0: without a residual they say the same for every image.",
+        "Prune them from the float network, or look whether training or the scheme lost them.  Hardware that keeps "
+        "constant ones can give them any bias that makes the same code, and need not be as wide as theirs.",
         _zero_weights,
     ),
     LintRule(
@@ -454,7 +515,8 @@ RULES = (
         "constant-output",
         WARNING,
         "These channels have weights and yet give one code for every image.",
-        "Prune them, or look at bias and activation: a ReLU behind a low bias is never passed.",
+        "Prune them, or look at bias and activation: a ReLU behind a low bias is never passed.  Hardware that keeps "
+        "them can give them weights of 0 and any bias that makes the same code, and need not be as wide as theirs.",
         _constant_output,
     ),
     LintRule(
@@ -467,7 +529,7 @@ RULES = (
     LintRule(
         "dead-inputs",
         NOTE,
-        "Some of the channels that come in are 0 for every image, and their weights are read in vain.",
+        "Some of the channels that come in, those named, are 0 for every image, and their weights are read in vain.",
         "Prune these inputs here and the channels where they are made.",
         _dead_inputs,
     ),
@@ -509,7 +571,7 @@ RULES = (
     LintRule(
         "bias-at-the-edge",
         WARNING,
-        "The bias alone nearly fills INT32.",
+        "The bias alone nearly fills INT32, in channels that are not constant.",
         "A coarser weight exponent makes it smaller; a factor near 0 makes it large.",
         _bias_at_the_edge,
     ),
@@ -536,16 +598,18 @@ RULES = (
     ),
     LintRule(
         "can-wrap",
-        ERROR,
-        "Some image can make the accumulator wrap round, and the sum then has the wrong sign.",
-        "Widen it to the bound, or see with 'refengine ledger' how much the images at hand leave.",
+        WARNING,
+        "Finished sums may leave the accumulator and wrap round to other numbers: the bounds do not exclude it, which "
+        "is no proof that an image does it.  Partial sums may wrap as they like.",
+        "Widen it to the finished sums, or see with 'refengine ledger' how much the images at hand leave.",
         _can_wrap,
     ),
     LintRule(
         "can-clip",
         WARNING,
-        "Some image can make the accumulator saturate.",
-        "Widen it to the bound, or see with 'refengine ledger' how much the images at hand leave.",
+        "Sums may leave the accumulator: the bounds do not exclude it, which is no proof that an image does it.  The "
+        "finished sum is then clipped, once; an adder of that width, which clips partial sums too, is another machine.",
+        "Widen it to the bound, or add in a wider one; 'refengine ledger' says how much the images at hand leave.",
         _can_clip,
     ),
     LintRule(

@@ -129,6 +129,8 @@ class Plan:
         self.images = next((d.images for d in (dut, golden) if d.images is not None), None)
         self.notes: tuple[str, ...] = (*golden.notes, *dut.notes, *copies(golden, dut))
         self.other_model = self._check_dumps(golden, dut)
+        if network is not None and network.hash not in (golden.model_hash, dut.model_hash) and self.other_model:
+            self.network = network = None  # its layers are not those of the dumps
         of_network = [layer.name for layer in network.layers] if network is not None else []
         self.dut_names = dut_names([*dict.fromkeys([*golden.layers, *of_network])], dut.layers, rules.names)
         back = {there: here for here, there in self.dut_names.items()}
@@ -191,11 +193,14 @@ class Plan:
         for one, other in shared(dut, golden):
             self.problems.append(f"{printable(one)} is the same file as {printable(other)}: nothing was tested there")
         hashes = [(f"the golden {golden.file}", golden.model_hash), (f"the DUT {dut.file}", dut.model_hash)]
-        hashes += [("the model", network.hash)] if network is not None else []
         known = [(who, value) for who, value in hashes if value is not None]
         for who, value in known[1:]:
             if value != known[0][1]:
                 self.problems.append(f"{known[0][0]} is of model {known[0][1]}, {who} of model {value}")
+        if network is not None and known and network.hash != known[0][1]:
+            self.problems.append(
+                f"the model given is another network, {network.hash}: {known[0][0]} is of model {known[0][1]}"
+            )
         firsts = [dump.first_image for dump in (golden, dut)]
         if None not in firsts and firsts[0] != firsts[1]:
             self.problems.append(f"the golden begins with image {firsts[0]}, the DUT with image {firsts[1]}")

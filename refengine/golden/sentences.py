@@ -145,6 +145,8 @@ def _culprit(layer: LayerReport, comparison: Comparison, golden: Dump, dut: Dump
             yield f"  {who}: {dump.file}/{printable(address.file)}, word {address.word}, bit {address.bit}"
     if layer.cause is not None:
         yield f"cause: {printable(layer.layer)}: {printable(layer.cause.sentence)}"
+    elif comparison.other_model:
+        yield "cause: not looked for, the model is another one than that of the dumps"
     elif not comparison.network:
         yield "cause: not looked for, --model MODEL.h5 recomputes each layer"
 

@@ -66,7 +66,7 @@ def _recognised(path: PathLike, files: Files, reading: Reading, names: tuple[str
             raise RefengineError("--resize and --filter need --size, which says what is cut out")
         how = Preparation(reading.size, reading.resize, reading.filter or "bilinear", reading.gray, reading.upright)
         return open_image_folder(path, how, reading.labels, names, reading.skip_damaged)
-    known = "an archive or file of CIFAR, an IDX file as MNIST's, or a folder of images"
+    known = "an archive or file of CIFAR, an IDX file as MNIST's, a folder of images, or a network called .onnx"
     raise FileError(f"{files.source}: is no data set that is known, needed {known}")
 
 

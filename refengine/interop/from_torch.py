@@ -1,13 +1,14 @@
 """A PyTorch module as a float network.
 
 ``torch.export`` runs the module on an example and keeps what it did: a list of PyTorch's own operators (ATen) with
-every size known, whatever Python code led there.  Each becomes the ONNX node of its meaning (``NODES``), and
-``onnx_convert.py`` makes the layers; the package onnx is not needed.
+every size known, whatever Python code led there, unless that looks at the numbers.  Each becomes the ONNX node of its
+meaning (``NODES``), and ``onnx_convert.py`` makes the layers; the package onnx is not needed.
 """
 
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,12 +24,17 @@ EXTRA = 'pip install "refengine[torch]"'
 
 Arguments = dict[str, Any]
 
+_RAISED = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # what Python code raises, a module's own included  # fmt: skip
+
 
 def from_torch(
     module: Any,
     example: Any,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
+    mean: Sequence[float] | float = 0.0,
+    std: Sequence[float] | float = 1.0,
     channels: str | None = None,
     name: str = "",
     source: str = "",
@@ -37,20 +43,49 @@ def from_torch(
     """The network of a ``torch.nn.Module`` in evaluation mode, whose input is (pixel - mean) / std, pixels 0..255.
 
     ``example`` is a batch of images, float32 (N, C, H, W), of any numbers; ``mean`` and ``std`` have one number a
-    channel or one for all.  NetworkError, naming the operation, for what a float network cannot say, RefengineError
-    where torch is missing.
+    channel or are one for all.  A softmax over the classes at the end is left out, which a warning says.  NetworkError,
+    naming the operation, for what a float network cannot say, RefengineError where torch is missing.
     """
     torch = package("torch", EXTRA)
-    if any(part.training for part in module.modules()):
-        raise NetworkError("the module is in training mode, needed evaluation mode: module.eval()")
+    _check_module(torch, module)
+    preprocessing = Preprocessing(_numbers("mean", mean), _numbers("std", std), channels)
     try:
         with quiet(), torch.no_grad():
             exported = torch.export.export(module, (example,)).run_decompositions({})
-    except (RuntimeError, TypeError, ValueError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
+    except (*_RAISED, torch._dynamo.exc.TorchDynamoException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise NetworkError(f"torch.export cannot follow the module ({reason})") from error
+        raise NetworkError(f"torch.export cannot follow the module ({type(error).__name__}: {reason})") from error
     graph = _Trace(exported).graph(name or type(module).__name__)
-    return convert(graph, Preprocessing(tuple(mean), tuple(std), channels), None, name, source, licence).network
+    converted = convert(graph, preprocessing, None, name, source, licence)
+    if converted.dropped:
+        warnings.warn(f"the {converted.dropped} at its end is left out: the last layer gives logits", stacklevel=2)
+    return converted.network
+
+
+def _numbers(name: str, values: Sequence[float] | float) -> tuple[float, ...]:
+    try:
+        return tuple(np.atleast_1d(np.asarray(values, np.float64)).reshape(-1).tolist())
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{name} is {str(values)[:80]}, needed one number, or one a channel") from error
+
+
+def _check_module(torch: Any, module: Any) -> None:
+    """NetworkError unless it is a module of float32 in evaluation mode, and itself, not something around it."""
+    if not isinstance(module, torch.nn.Module):
+        raise NetworkError(f"the module is of type {type(module).__name__}, needed a torch.nn.Module with its weights")
+    if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        raise NetworkError(f"the module is wrapped in {type(module).__name__}, needed what is in it: module.module")
+    for name, part in module.named_modules():
+        if "quantized" in type(part).__module__.split("."):
+            kind = f"{type(part).__module__}.{type(part).__name__}"
+            raise NetworkError(f"the part {name!r} is quantized already ({kind}), needed the module of floats")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_meta:
+            raise NetworkError(f"{name!r} is on the device meta and has no numbers, needed a module with its weights")
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise NetworkError(f"{name!r} holds {tensor.dtype}, needed float32: module.float()")
+    if any(part.training for part in module.modules()):
+        raise NetworkError("the module is in training mode, needed evaluation mode: module.eval()")
 
 
 class _Trace:
@@ -187,6 +222,10 @@ def _two(op: str) -> Callable[[Call, Arguments], Meaning]:
     return make
 
 
+def _subtracted_from(call: Call, a: Arguments) -> Meaning:
+    return _two("Sub")(call, {**a, "self": a["other"], "other": a["self"]})
+
+
 def _pool(op: str) -> Callable[[Call, Arguments], Meaning]:
     def make(call: Call, a: Arguments) -> Meaning:
         if a.get("divisor_override") is not None:
@@ -202,14 +241,19 @@ def _pool(op: str) -> Callable[[Call, Arguments], Meaning]:
     return make
 
 
-def _adaptive_pool(call: Call, a: Arguments) -> Meaning:
+def _adaptive_pool(op: str) -> Callable[[Call, Arguments], Meaning]:
+    """The pool ``op``: of windows of one size, or global."""
+    return lambda call, a: _divided_pool(op, call, a)
+
+
+def _divided_pool(op: str, call: Call, a: Arguments) -> Meaning:
     sides, wanted = call.shape(of_input=0)[-2:], _pair(a["output_size"])
     if any(side % size for side, size in zip(sides, wanted, strict=True)):
         raise call.error(f"makes {wanted} of {sides}, whose windows differ in size; needed a divisor of each side")
     kernel = tuple(side // size for side, size in zip(sides, wanted, strict=True))
     if wanted == (1, 1):
-        return "GlobalAveragePool", [a["self"]], {}
-    return "AveragePool", [a["self"]], {"kernel_shape": kernel, "strides": kernel}
+        return f"Global{op}", [a["self"]], {}
+    return op, [a["self"]], {"kernel_shape": kernel, "strides": kernel}
 
 
 def _mean(call: Call, a: Arguments) -> Meaning:
@@ -255,6 +299,7 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     **dict.fromkeys(_batchnorm_names, _batchnorm),
     **dict.fromkeys(("add.Tensor", "add.Scalar"), _two("Add")),
     **dict.fromkeys(("sub.Tensor", "sub.Scalar"), _two("Sub")),
+    **dict.fromkeys(("rsub.Tensor", "rsub.Scalar"), _subtracted_from),
     **dict.fromkeys(("mul.Tensor", "mul.Scalar"), _two("Mul")),
     **dict.fromkeys(("div.Tensor", "div.Scalar"), _two("Div")),
     **dict.fromkeys(("clone.default", "alias.default", "detach.default", "contiguous.default"), _same),
@@ -275,7 +320,8 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     **dict.fromkeys(("pad.default", "constant_pad_nd.default"), _pad),
     **dict.fromkeys(("softmax.int", "_softmax.default"), _softmax("Softmax")),
     **dict.fromkeys(("log_softmax.int", "_log_softmax.default"), _softmax("LogSoftmax")),
-    "adaptive_avg_pool2d.default": _adaptive_pool,
+    "adaptive_avg_pool2d.default": _adaptive_pool("AveragePool"),
+    "adaptive_max_pool2d.default": _adaptive_pool("MaxPool"),
     "addmm.default": _plain("Gemm", "mat1", "mat2", "self"),
     "avg_pool2d.default": _pool("AveragePool"),
     "cat.default": lambda call, a: ("Concat", a["tensors"], {"axis": a["dim"]}),

@@ -24,6 +24,7 @@ from .archives import MAX_UNPACKED, Files, open_files
 from .image_set import ROWS, Array, Block, ImageSet, picked
 
 _NAME = re.compile(r"(.*?)(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
+_TYPES = (8, 9, 11, 12, 13, 14)  # of values, of which bytes alone are images
 _SPLITS = {"train": "train", "t10k": "test", "test": "test"}
 
 
@@ -32,7 +33,7 @@ def is_idx(files: Files) -> bool:
     if files.kind == "file":
         (name,) = files.names
         with files.open(name) as file:
-            return file.read(3) == b"\0\0\x08"
+            return file.read(3) in [bytes([0, 0, kind]) for kind in _TYPES]
     return any(_NAME.fullmatch(name) for name in files.names)
 
 

@@ -4,15 +4,18 @@
     photos/bee/a/2.jpg   class 1, folders inside included
 
 Images are numbered in the order of their paths, or in that of the table, a CSV file of ``file,label`` with paths from
-the folder on.  Its labels are numbers, or texts: then the classes are the texts in sorted order, or ``class_names``.
-Hidden files are passed over, other files that no image's name has are counted; links to folders are refused.
+the folder on.  Its labels are whole numbers, all of them, or texts: then the classes are the texts in sorted order, or
+``class_names``.  A table of both is refused, for sorting it would give numbers that look like labels and are none.
+Hidden files are passed over, other files that no image's name has are counted, and so are images that a table leaves
+out; links to folders are refused.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -27,18 +30,20 @@ from .image_set import Array, Block, ImageSet
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_DEPTH = 16
 MAX_LABEL = 1 << 20
+SHOWN_CLASSES = 3
 BLOCK_IMAGES = 64
 BLOCK_BYTES = 1 << 24
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """Paths from the folder on, their labels if any, and the classes' names."""
+    """Paths from the folder on, their labels if any, the classes' names, and what is to be said."""
 
     files: tuple[str, ...]
     labels: tuple[int, ...] | None
     class_names: tuple[str, ...] | None
-    others: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def open_image_folder(
@@ -51,7 +56,8 @@ def open_image_folder(
     """The images of a folder, RGB or gray, all of one size.
 
     FileError if there are none, an image is damaged (unless ``skip_damaged``), refused, or of another size than the
-    first; if the table names a file twice or one that is not there; RefengineError without Pillow.
+    first; if the table names a file twice or one that is not there, or its labels are neither all whole numbers nor
+    all texts; RefengineError without Pillow.
     """
     place = printable(os.fspath(folder))
     with guarded(place):
@@ -62,10 +68,7 @@ def open_image_folder(
     def blocks(chosen: Array) -> Iterator[Block]:
         return _blocks(Path(folder), listing.files, numbers, chosen, how, skip_damaged)
 
-    notes: tuple[str, ...] = ()
-    if listing.others:
-        notes = (f"{len(listing.others)} files are no images by their names and left out, as {listing.others[0]}",)
-    return ImageSet(Path(place).name, len(listing.files), listing.class_names, blocks, notes)
+    return ImageSet(Path(place).name, len(listing.files), listing.class_names, blocks, listing.notes)
 
 
 # ------------------------------------------------------------------------------------------ which files, which class
@@ -75,7 +78,8 @@ def _listed(folder: Path, place: str) -> _Listing:
     """What lies in a folder of class folders, or of images alone."""
     found = list(_files(folder, PurePosixPath()))
     images = [path for path in found if path.suffix.lower() in ENDINGS]
-    others = tuple(printable(path) for path in found if path.suffix.lower() not in ENDINGS)
+    others = [path for path in found if path.suffix.lower() not in ENDINGS]
+    notes = _left_out(others, "files are no images by their names")
     loose = [path for path in images if len(path.parts) == 1]
     with os.scandir(folder) as entries:
         classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
@@ -84,13 +88,13 @@ def _listed(folder: Path, place: str) -> _Listing:
     if not images:
         raise FileError(f"{place}: holds no data set that is known: no images, and no files of CIFAR or MNIST")
     if not classes:
-        return _Listing(tuple(str(path) for path in images), None, None, others)
+        return _Listing(tuple(str(path) for path in images), None, None, notes)
     empty = [name for name in classes if name not in {path.parts[0] for path in images}]
     if empty:
         raise FileError(f"{place}: has no image of class {printable(empty[0])}")
     numbers = {name: number for number, name in enumerate(classes)}
     labels = tuple(numbers[path.parts[0]] for path in images)
-    return _Listing(tuple(str(path) for path in images), labels, tuple(classes), others)
+    return _Listing(tuple(str(path) for path in images), labels, tuple(classes), notes)
 
 
 def _files(folder: Path, inside: PurePosixPath) -> Iterator[PurePosixPath]:
@@ -109,6 +113,11 @@ def _files(folder: Path, inside: PurePosixPath) -> Iterator[PurePosixPath]:
             yield from _files(folder, inside / entry.name)
         elif entry.is_file():
             yield inside / entry.name
+
+
+def _left_out(paths: Sequence[object], why: str) -> tuple[str, ...]:
+    """A note that counts files, if there are any."""
+    return (f"{len(paths)} {why} and left out, as {printable(paths[0])}",) if paths else ()
 
 
 def _table(folder: Path, table: PathLike, class_names: Sequence[str] | None) -> _Listing:
@@ -131,27 +140,77 @@ def _table(folder: Path, table: PathLike, class_names: Sequence[str] | None) -> 
         texts.append(row[1])
     if not files:
         raise FileError(f"{place}: lists no images")
-    if all(text.isascii() and text.isdigit() for text in texts):
-        labels = tuple(int(text[:20]) for text in texts)
-        if max(labels) >= MAX_LABEL:
-            raise FileError(f"{place}: has the label {max(labels)}, needed 0..{MAX_LABEL - 1}")
-        return _Listing(tuple(files), labels, None)
+    notes = _left_out(_unlisted(folder, files), f"images are not in {place}")
+    lines = tuple(files.values())
+    if all(map(_is_whole, texts)):
+        return _Listing(tuple(files), _whole_numbers(texts, lines, place), None, notes)
+    labels, names = _classes(texts, lines, class_names, place)
+    which = ", ".join(f"{number} is {name}" for number, name in enumerate(names[:SHOWN_CLASSES]))
+    more = ", ..." if len(names) > SHOWN_CLASSES else ""
+    return _Listing(tuple(files), labels, names, (*notes, f"{place}: the labels are texts, class {which}{more}"))
+
+
+def _unlisted(folder: Path, listed: Container[str]) -> list[str]:
+    """Paths of images in a folder that a table does not have."""
+    found = []
+    for inside, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = PurePosixPath(Path(inside).relative_to(folder).as_posix())
+        images = (here / name for name in sorted(names) if name.lower().endswith(ENDINGS) and not name.startswith("."))
+        found += [str(path) for path in images if str(path) not in listed]
+    return found
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _whole_numbers(texts: Sequence[str], lines: Sequence[int], place: str) -> tuple[int, ...]:
+    labels = tuple(int(text[:20]) for text in texts)
+    for label, line in zip(labels, lines, strict=True):
+        if label >= MAX_LABEL:
+            raise FileError(f"{place}: line {line}: has the label {label}, needed 0..{MAX_LABEL - 1}")
+    return labels
+
+
+def _classes(
+    texts: Sequence[str], lines: Sequence[int], class_names: Sequence[str] | None, place: str
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Class numbers of labels that are texts, and the classes' names; FileError for a label that has none."""
+    if class_names is None:
+        _check_texts(texts, lines, place)
     names = tuple(class_names or sorted(set(texts)))
     numbers = {name: number for number, name in enumerate(names)}
-    unknown = [text for text in texts if text not in numbers]
-    if unknown:
-        raise FileError(f"{place}: has the label {shown(unknown[0])}, which is not among the classes' names")
-    return _Listing(tuple(files), tuple(numbers[text] for text in texts), names)
+    for text, line in zip(texts, lines, strict=True):
+        if text not in numbers:
+            where = f"{place}: line {line}"
+            raise FileError(f"{where}: has the label {shown(text)}, which is not among the classes' names")
+    return tuple(numbers[text] for text in texts), names
+
+
+def _check_texts(texts: Sequence[str], lines: Sequence[int], place: str) -> None:
+    """FileError, naming the line, for a label that is empty or a number: nobody means a class called 3.0."""
+    whole = next((number for number, text in enumerate(texts) if _is_whole(text)), None)
+    for text, line in zip(texts, lines, strict=True):
+        where = f"{place}: line {line}"
+        if not text:
+            raise FileError(f"{where}: has an empty label")
+        if _NUMBER.fullmatch(text) and not _is_whole(text):
+            raise FileError(f"{where}: has the label {shown(text)}, needed a whole number from 0 on, or a text")
+        if whole is not None and not _is_whole(text):
+            others = f"line {lines[whole]} the number {texts[whole][:20]}"
+            raise FileError(f"{where}: has the label {shown(text)}, {others}; needed numbers alone or texts alone")
 
 
 def _rows(table: PathLike, place: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of a CSV file in UTF-8, without its head and without empty lines."""
+    """(line, fields) of a CSV file in UTF-8, without its head, empty lines, and blanks around a label."""
     try:
         with open(table, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for row in reader:
-                if row and not (reader.line_num == 1 and row == ["file", "label"]):
-                    yield reader.line_num, row
+                fields = [*row[:1], *(field.strip() for field in row[1:])]
+                if fields and not (reader.line_num == 1 and fields == ["file", "label"]):
+                    yield reader.line_num, fields
     except (OSError, UnicodeError, csv.Error) as error:
         raise FileError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or printable(error)})") from error
 

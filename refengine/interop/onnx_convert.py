@@ -18,12 +18,14 @@ import numpy as np
 from ..errors import NetworkError
 from ..network.float_network import CHANNELS, FloatLayer, FloatNetwork
 from ..network.hdf5 import PathLike, printable
-from .onnx_graph import Graph, only_needed
+from .onnx_graph import Graph, Node, only_needed
 from .onnx_layers import Layers, View
 from .onnx_operators import convert_node
 from .onnx_read import read_onnx
 
 _GIVES_PROBABILITIES = ("Softmax", "LogSoftmax")
+_ONLY_SEES = ("Identity", "Flatten", "Reshape", "Squeeze")  # what may come behind them
+_FIRST_OF_ONE_AXIS = 13  # the opset from which on Softmax takes one axis, not all from it on
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,13 @@ def convert(
         raise NetworkError(f"channels is {channels!r}, the graph's input has {shape[2]}")
     mean, std = (_for_each(values, shape[2]) for values in (given.mean or (0.0,), given.std or (1.0,)))
     graph = only_needed(graph)
-    graph, dropped = _without_probabilities(graph)
+    graph, softmax = _without_probabilities(graph)
     layers = lower(graph, {graph.image: shape}, batch, nhwc)
     output = layers.values[graph.output]
     if not isinstance(output, View):
         raise NetworkError("the output does not depend on the image")
+    if softmax is not None:
+        _check_classes(softmax, layers.values[softmax.inputs[0]].shape, graph.opset)
     last = layers.logits(output)
     made, (own_mean, own_std) = _folded_normalisation(layers.ending_in(last), layers.affine, mean, std)
     network = FloatNetwork(
@@ -93,7 +97,8 @@ def convert(
         source,
         licence,
     )
-    return Converted(network, graph.output, batch, nhwc, mean, std, dropped)
+    logits, dropped = (graph.output, "") if softmax is None else (softmax.inputs[0], softmax.op)
+    return Converted(network, logits, batch, nhwc, mean, std, dropped)
 
 
 def convert_file(path: PathLike, preprocessing: Preprocessing | None = None, **options: Any) -> Converted:
@@ -107,7 +112,7 @@ def convert_file(path: PathLike, preprocessing: Preprocessing | None = None, **o
 
 def lower(graph: Graph, images: Mapping[str, tuple[int, int, int]], batch: int, nhwc: bool = False) -> Layers:
     """The layers of a graph's nodes; ``images`` are the tensors that are no constants, and their (H, W, C)."""
-    layers = Layers(batch, graph.constants, graph.uses())
+    layers = Layers(batch, graph.constants, graph.readers())
     for name, shape in images.items():
         layers.image_input(name, shape, nhwc)
     for node in graph.nodes:
@@ -144,12 +149,30 @@ def _for_each(values: Sequence[float], count: int) -> tuple[float, ...]:
     return tuple(float(value) for value in values) * (count if len(values) == 1 else 1)
 
 
-def _without_probabilities(graph: Graph) -> tuple[Graph, str]:
-    """The graph up to its logits, and the operator behind them that makes probabilities, if it ends in one."""
-    last = graph.nodes[-1] if graph.nodes else None
-    if last is None or last.op not in _GIVES_PROBABILITIES or last.outputs[0] != graph.output:
-        return graph, ""
-    return replace(graph, nodes=graph.nodes[:-1], output=last.inputs[0]), last.op
+def _without_probabilities(graph: Graph) -> tuple[Graph, Node | None]:
+    """The graph whose output are the logits, and the node that made probabilities of them, if it ends in one."""
+    makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes) if node.inputs}
+    place = makers.get(graph.output)
+    while place is not None and graph.nodes[place].op in _ONLY_SEES:
+        place = makers.get(graph.nodes[place].inputs[0])
+    if place is None or graph.nodes[place].op not in _GIVES_PROBABILITIES:
+        return graph, None
+    softmax = graph.nodes[place]
+    passed = replace(softmax, op="Identity", attributes={})
+    return replace(graph, nodes=(*graph.nodes[:place], passed, *graph.nodes[place + 1 :])), softmax
+
+
+def _check_classes(node: Node, shape: tuple[int, ...], opset: int) -> None:
+    """NetworkError unless a softmax is that of all numbers of an image, which alone keeps the order of the logits."""
+    given = node.attributes.get("axis", -1 if opset >= _FIRST_OF_ONE_AXIS else 1)
+    axis = given + len(shape) if isinstance(given, int) and given < 0 else given
+    if axis in range(1, len(shape)):
+        together = shape[axis] if opset >= _FIRST_OF_ONE_AXIS else math.prod(shape[axis:])
+        if together == math.prod(shape[1:]):
+            return
+    raise node.error(
+        f"has axis {str(given)[:20]} of {shape}, needed the classes' of (N, classes) or (N, classes, 1, 1)"
+    )
 
 
 def _folded_normalisation(

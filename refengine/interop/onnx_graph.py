@@ -6,7 +6,7 @@ the empty name.  Arrays are NumPy's.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,9 +52,14 @@ class Graph:
     output: str
     opset: int = NEWEST
 
-    def uses(self) -> Counter[str]:
-        """How often each tensor is read, the output once more than nodes do."""
-        return Counter([name for node in self.nodes for name in node.inputs] + [self.output])
+    def readers(self) -> dict[str, list[Node | None]]:
+        """The nodes that read each tensor, each as often as it does; the output has None among them."""
+        found: dict[str, list[Node | None]] = defaultdict(list)
+        for node in self.nodes:
+            for name in node.inputs:
+                found[name].append(node)
+        found[self.output].append(None)
+        return dict(found)
 
 
 def only_needed(graph: Graph) -> Graph:

@@ -21,6 +21,7 @@ _LONGEST_STEM = 100
 _PASSES_SIGNS = ("maxpool", "avgpool", "global_avgpool", "pad_channels", "flatten", "concat", "add")
 
 Pads: TypeAlias = tuple[int, int, int, int]
+Readers: TypeAlias = Mapping[str, Sequence[Node | None]]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class View:
     """A tensor that depends on the image: the numbers of a layer, in ``order`` (CHW or HWC), cut into ``shape``.
 
     ``shape`` begins with the batch.  ``pads`` (top, left, bottom, right) of the value ``fill`` lie around it and are
-    in no layer and not in the shape: a node put them there whose successor must take them up.
+    in no layer and not in the shape: a node put them there whose successor must take them up.  So must it the upper
+    end ``most`` of a Min.
     """
 
     layer: str
@@ -36,22 +38,23 @@ class View:
     order: str = CHW
     pads: Pads = NO_PADS
     fill: float = 0.0
+    most: float = math.inf
 
 
 class Layers:
     """Layers in the making.
 
     ``values`` is what each tensor of the graph is; ``affine`` are the batchnorm layers that are nothing but a factor
-    and an offset; ``uses`` says how often a tensor is read.
+    and an offset; ``readers`` has the nodes that read a tensor, and None where it is the network's output.
     """
 
-    def __init__(self, batch: int, constants: Mapping[str, Array], uses: Mapping[str, int]) -> None:
+    def __init__(self, batch: int, constants: Mapping[str, Array], readers: Readers) -> None:
         self.batch = batch
         self.values: dict[str, View | Array] = dict(constants)
         self.layers: dict[str, FloatLayer] = {}
         self.shapes: dict[str, Shape] = {}
         self.affine: set[str] = set()
-        self._uses, self._not_negative = uses, set[str]()
+        self._readers, self._not_negative = readers, set[str]()
         self._made_by: dict[str, str] = {}  # tensor -> the layer of which it is all that is read
         self._constant_bytes = 0
 
@@ -92,11 +95,9 @@ class Layers:
     def give(self, node: Node, value: View | Array, made: bool) -> None:
         """Say what a node's result is, and whether it made a layer for it."""
         if isinstance(value, View):
-            alone = [name for name in node.inputs if self._made_by.get(name) == value.layer and self._uses[name] == 1]
-            if made or alone:
+            own = [name for name in node.inputs if self._made_by.get(name) == value.layer]
+            if made or any(len(self.readers(name)) == 1 for name in own):
                 self._made_by[node.outputs[0]] = value.layer
-        elif value.base is None:
-            self.charge(node, value.nbytes)
         self.values[node.outputs[0]] = value
 
     def charge(self, node: Node, size: int) -> None:
@@ -105,10 +106,14 @@ class Layers:
         if self._constant_bytes > MAX_CONSTANT_BYTES:
             raise node.error(f"more than {MAX_CONSTANT_BYTES} bytes of constants would be computed")
 
+    def readers(self, tensor: str) -> Sequence[Node | None]:
+        """The nodes that read a tensor, and None where it is the network's output."""
+        return self._readers.get(tensor, ())
+
     def sole_maker(self, tensor: str) -> FloatLayer | None:
         """The layer that made a tensor, if nothing else reads it in any shape, so that the layer may still change."""
         name = self._made_by.get(tensor)
-        return self.layers[name] if name is not None and self._uses[tensor] == 1 else None
+        return self.layers[name] if name is not None and len(self.readers(tensor)) == 1 else None
 
     def change(self, layer: FloatLayer, **constants: Array) -> None:
         """Give a layer other constants."""

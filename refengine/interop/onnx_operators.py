@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..network.float_network import MAX_SIDE
-from .onnx_constants import axes_of, fold, reshaped, shape_of, slices, squeezed, unsqueezed
+from .onnx_constants import axes_of, check_operands, fold, reason, reshaped, shape_of, slices, squeezed, unsqueezed
 from .onnx_graph import Array, Node
 from .onnx_layers import HWC, NO_PADS, Layers, Pads, View, float32
 
@@ -44,14 +44,14 @@ def convert_node(layers: Layers, node: Node) -> None:
     before = len(layers.layers)
     known = [operand for operand in operands if not isinstance(operand, View)]
     if len(known) == len(operands):
-        layers.give(node, fold(node, known), made=False)
+        layers.give(node, fold(node, known, layers.charge), made=False)
         return
     layers.give(node, _converted(layers, node, operands), made=len(layers.layers) > before)
 
 
 def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value:
     if node.op not in OPERATORS:
-        raise node.error(f"is not among the operators that are read; {ADVICE.get(node.op, _OTHER_ADVICE)}")
+        raise node.error(f"is not among the operators that are read; {_advice(layers, node)}")
     operator = OPERATORS[node.op]
     for name in node.attributes:
         if name not in operator.attributes:
@@ -60,12 +60,13 @@ def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value
         for operand in operands:
             if isinstance(operand, View) and operand.pads != NO_PADS:
                 raise node.error("reads a padded image; a Pad is taken up by convolutions and pools alone")
+    check_operands(node, operator.convert, operands, (layers, node))
     try:
         return operator.convert(layers, node, *operands)
     except NetworkError:
         raise
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise node.error(f"has wrong operands or attributes ({str(error).splitlines()[0][:200]})") from None
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise node.error(f"has wrong operands or attributes{reason(error)}") from None
 
 
 # ------------------------------------------------------------------------------------------- operands and attributes
@@ -79,7 +80,7 @@ def _view(node: Node, operand: Operand) -> View:
 
 def _known(node: Node, operand: Operand, what: str) -> Array:
     if not isinstance(operand, np.ndarray):
-        raise node.error(f"has a {what} that is computed from the image or missing, needed a constant")
+        raise node.error(f"needs a constant as {what}, which is computed from the image or missing")
     return operand
 
 
@@ -117,7 +118,9 @@ def _window(layers: Layers, node: Node, view: View, kernel: Sequence[int]) -> tu
         return strides, (top, left, bottom, right)
     if mode == "VALID":
         return strides, NO_PADS
-    if mode not in ("SAME_UPPER", "SAME_LOWER") or view.pads != NO_PADS or min(strides) < 1:
+    if mode in ("SAME_UPPER", "SAME_LOWER") and view.pads != NO_PADS:
+        raise node.error(f"reads a padded image and pads it by 'auto_pad' {mode}; needed 'pads' in its place")
+    if mode not in ("SAME_UPPER", "SAME_LOWER") or min(strides) < 1:
         raise node.error(f"attribute 'auto_pad' is {str(mode)[:80]!r}, needed NOTSET, VALID, SAME_UPPER or SAME_LOWER")
     begins, ends = [], []
     for size, window, stride in zip(view.shape[2:], kernel, strides, strict=True):
@@ -175,8 +178,10 @@ def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     kernel = _integers(node, "kernel_shape", (0, 0))
     strides, pads = _window(layers, node, view, kernel)
     counted = bool(_number(node, "count_include_pad", 0))
-    if view.pads != NO_PADS and (view.fill != 0 or (pads != NO_PADS and not counted)):
-        raise node.error(f"reads an image padded with {view.fill}, needed zeros and no further pads")
+    if view.pads != NO_PADS and view.fill != 0:
+        raise node.error(f"reads an image padded with {view.fill}, needed zeros")
+    if view.pads != NO_PADS and pads != NO_PADS and not counted:
+        raise node.error("counts the zeros of the Pad before it but not its own; needed count_include_pad, or no pads")
     if view.pads == NO_PADS and (pads == NO_PADS or not counted):
         return _pool(layers, node, "avgpool", view, kernel, strides, pads)
     pads = _sum(pads, view.pads)
@@ -247,11 +252,13 @@ def _fully_connected(layers: Layers, node: Node, view: View, weight: Array) -> V
 # --------------------------------------------------------------------------------------------------- channel by channel
 
 
-def _batchnorm(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
+def _batchnorm(
+    layers: Layers, node: Node, x: Operand, gamma: Operand, beta: Operand, mean: Operand, var: Operand
+) -> View:
     if _number(node, "training_mode", 0):
         raise node.error("is in training mode; export the network in evaluation mode")
-    names = ("gamma", "beta", "mean", "var")
-    constants = {name: float32(node, _known(node, array, name)) for name, array in zip(names, operands, strict=True)}
+    given = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
+    constants = {name: float32(node, _known(node, array, name)) for name, array in given.items()}
     view = _by_channels(layers, node, _view(node, x), 1)
     epsilon = _number(node, "epsilon", 1e-5)
     return replace(view, layer=layers.append(node, "batchnorm", [view.layer], constants, epsilon=epsilon).layer)
@@ -378,26 +385,42 @@ def _clip(layers: Layers, node: Node, x: Operand, low: Operand = None, high: Ope
 def _scalar(node: Node, operand: Operand, what: str) -> float:
     array = _known(node, operand, what)
     if array.size != 1:
-        raise node.error(f"has a {what} of shape {array.shape}, needed one number")
+        raise node.error(f"reads {array.shape} numbers as {what}, needed one")
     return float(array.reshape(-1)[0])
 
 
-def _larger(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
-    view, constant, _ = _one_constant(node, x, y)
-    return _clamped(layers, node, view, _scalar(node, constant, "operand"), math.inf)
+def _larger(layers: Layers, node: Node, *xs: Operand) -> View:
+    view, numbers = _one_view(node, xs)
+    return _clamped(layers, node, view, max(numbers, default=-math.inf), math.inf)
 
 
-def _smaller(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
-    view, constant, _ = _one_constant(node, x, y)
-    return _clamped(layers, node, view, -math.inf, _scalar(node, constant, "operand"))
+def _smaller(layers: Layers, node: Node, *xs: Operand) -> View:
+    view, numbers = _one_view(node, xs)
+    return _clamped(layers, node, view, -math.inf, min(numbers, default=math.inf))
+
+
+def _one_view(node: Node, xs: Sequence[Operand]) -> tuple[View, list[float]]:
+    """The operand that depends on the image, and the others, each one number."""
+    views = [x for x in xs if isinstance(x, View)]
+    if len(views) != 1:
+        raise node.error(f"compares {len(views)} tensors that depend on the image, needed one, and numbers")
+    return views[0], [_scalar(node, x, "operand") for x in xs if x is not views[0]]
 
 
 def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) -> View:
+    """A relu, where the lower end is 0; an upper end alone waits for it, if the next node is one that can bring it."""
+    high, view = min(high, view.most), replace(view, most=math.inf)
     if layers.is_not_negative(view):
         low = max(low, 0.0)
+    unbounded = high >= -MINUS_INFINITY
+    if low <= MINUS_INFINITY and unbounded:
+        return view
+    waits = high > 0 and all(one and one.op in _CLAMPS for one in layers.readers(node.outputs[0]))
+    if low <= MINUS_INFINITY and waits:
+        return replace(view, most=high)
     if low != 0 or not high > 0:
         raise node.error(f"clips to {low}..{high}, needed 0 at the lower end and more at the upper one")
-    ends: dict[str, Any] = {} if high > -MINUS_INFINITY else {"max": high}
+    ends: dict[str, Any] = {} if unbounded else {"max": high}
     return replace(view, layer=layers.append(node, "relu", [view.layer], **ends).layer)
 
 
@@ -530,6 +553,7 @@ def _shape(layers: Layers, node: Node, x: Operand) -> Array:
     return shape_of(node, _view(node, x).shape)
 
 
+_CLAMPS = ("Clip", "Max", "Min", "Relu")
 _WINDOW = ("auto_pad", "dilations", "kernel_shape", "pads", "strides")
 _AXES = ("axes",)
 
@@ -569,6 +593,7 @@ OPERATORS: dict[str, Operator] = {
 _OTHER_ADVICE = "replace it by operators that are (docs/interop.md) and export again"
 _TRAIN = "train the network with Relu or Relu6 in its place"
 _CUT = "cut the graph before it (onnx.utils.extract_model)"
+_GATE = "its result multiplies another tensor (squeeze and excitation), which no layer does; take a network without"
 _EXPORT_FLOATS = "export the float network, before it was quantized"
 ADVICE = {
     **dict.fromkeys(
@@ -579,3 +604,14 @@ ADVICE = {
         ("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QuantizeLinear"), _EXPORT_FLOATS
     ),
 }
+_ACTIVATIONS = [op for op, advice in ADVICE.items() if advice is _TRAIN]
+
+
+def _advice(layers: Layers, node: Node) -> str:
+    """What to do about an operator: an activation may also be the network's end, or a gate, which x * f(x) is not."""
+    readers = layers.readers(node.outputs[0])
+    if node.op in _ACTIVATIONS and None in readers:
+        return _CUT
+    if node.op in _ACTIVATIONS and any(one and one.op == "Mul" and node.inputs[0] not in one.inputs for one in readers):
+        return _GATE
+    return ADVICE.get(node.op, _OTHER_ADVICE)

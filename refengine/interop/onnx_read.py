@@ -124,6 +124,10 @@ class _Reader:
             found_type = TYPES.get(kind.integer(1), f"type {kind.integer(1)}")
             raise self._wire.error(f"input {shown(name)} holds {found_type}, needed float32")
         sizes = [size.integer(1, -1) for size in kind.message(2).messages(1)]
+        if 0 in sizes:
+            raise self._wire.error(
+                f"input {shown(name)} has the shape {shown(sizes)}, needed sizes above 0, or open ones"
+            )
         return name, tuple(size if size > 0 else None for size in sizes)
 
     def _node(self, node: Message) -> Node:
@@ -160,7 +164,9 @@ class _Reader:
         if kind not in TYPES:
             raise self._wire.error(f"{place} holds type {kind}, known are: {', '.join(TYPES.values())}")
         if len(shape) > MAX_RANK or any(not 0 <= size < MAX_BYTES for size in shape):
-            raise self._wire.error(f"{place} has the shape {shown(shape)}, needed up to {MAX_RANK} natural numbers")
+            raise self._wire.error(
+                f"{place} has the shape {shown(shape)}, needed up to {MAX_RANK} sizes of 0..{MAX_BYTES - 1}"
+            )
         dtype = np.dtype(TYPES[kind]).newbyteorder("<")
         values = self._values(tensor, dtype, math.prod(shape) * dtype.itemsize, place)
         if values.size != math.prod(shape):

@@ -1,7 +1,7 @@
 """Reads a pickle that holds nothing but data: numbers, texts, lists, tuples, dicts and NumPy arrays of bytes.
 
 A pickle is a program for a small stack machine, and its words GLOBAL and REDUCE call any function by name.  This
-machine has no such words: it knows the codes that the pickles of data sets consist of (protocols 0 to 3), and the five
+machine has no such words: it knows the codes that the pickles of data sets consist of (protocols 0 to 5), and the few
 names by which NumPy writes an array, which it takes as words for "an array of bytes" and never looks up.  Every other
 code or name is refused by its own name.
 
@@ -19,7 +19,7 @@ import math
 import pickletools
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -34,6 +34,8 @@ _BAD = (IndexError, KeyError, TypeError, ValueError, struct.error, OverflowError
 _NAMES = {
     ("numpy.core.multiarray", "_reconstruct"): "array",
     ("numpy._core.multiarray", "_reconstruct"): "array",
+    ("numpy.core.numeric", "_frombuffer"): "frombuffer",
+    ("numpy._core.numeric", "_frombuffer"): "frombuffer",
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
     ("_codecs", "encode"): "encode",  # how Python 3 writes bytes for Python 2
@@ -160,8 +162,9 @@ class _Machine:
     def remember(self, place: int) -> None:
         self.memory[place] = self.stack[-1]
 
-    def name(self) -> None:
-        module, name = (self._line().decode() for _ in range(2))
+    def name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise TypeError
         if (module, name) not in _NAMES:
             called = f"{printable(module)}.{printable(name)}"[:200]
             raise FileError(f"{self.place}: asks for {called}, which plain data do not need; nothing was executed")
@@ -173,6 +176,8 @@ class _Machine:
         match word, operands:
             case _Word("array"), (_Word("ndarray"), (0,), b"b" | "b"):
                 self.push(_Blank())
+            case _Word("frombuffer"), (bytes() as data, _Word("u1"), tuple() as shape, "C" | "F" as order):
+                self.push(self.array(data, shape, order))
             case _Word("dtype"), (b"u1" | "u1", *_):
                 self.push(_Word("u1"))
             case _Word("encode"), (str() as text, b"latin1" | "latin1"):
@@ -180,16 +185,20 @@ class _Machine:
             case _:
                 raise FileError(f"{self.place}: calls something that is no array of bytes; nothing was executed")
 
+    def array(self, data: bytes, shape: tuple[Any, ...], order: Literal["C", "F"]) -> np.ndarray[Any, Any]:
+        """Bytes in a shape, if they fill it."""
+        if len(shape) > 4 or any(type(size) is not int or not 0 <= size <= MAX_BYTES for size in shape):
+            raise ValueError
+        if math.prod(shape) != len(data):
+            raise FileError(f"{self.place}: has an array of {shape} in {len(data)} bytes")
+        return np.frombuffer(data, np.uint8).reshape(shape, order=order)
+
     def build(self) -> None:
         """The content of an array: (version, shape, type, whether in Fortran order, bytes)."""
         target, state = self.pop(2)
         match target, state:
             case _Blank(), (1, tuple() as shape, _Word("u1"), bool() | 0 | 1 as fortran, bytes() as data):
-                if len(shape) > 4 or any(type(size) is not int or not 0 <= size <= MAX_BYTES for size in shape):
-                    raise ValueError
-                if math.prod(shape) != len(data):
-                    raise FileError(f"{self.place}: has an array of {shape} in {len(data)} bytes")
-                self.push(np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C"))
+                self.push(self.array(data, shape, "F" if fortran else "C"))
             case _Word("u1"), tuple():
                 self.push(target)
             case _:
@@ -233,7 +242,15 @@ _CODES: dict[bytes, Any] = {
     b"g": lambda m: m.push(m.memory[m.integer()]),
     b"h": lambda m: m.push(m.memory[m._number("B")]),
     b"j": lambda m: m.push(m.memory[m._number("<I")]),
-    b"c": lambda m: m.name(),
+    b"c": lambda m: m.name(m._line().decode(), m._line().decode()),
     b"R": lambda m: m.reduce(),
     b"b": lambda m: m.build(),
+    # protocols 4 and 5
+    b"\x95": lambda m: m._number("<Q"),  # how much follows, for who reads ahead
+    b"\x94": lambda m: m.remember(len(m.memory)),
+    b"\x8c": lambda m: m.push(m.text("B").decode("utf-8", "surrogatepass")),
+    b"\x8d": lambda m: m.push(m.text("<Q").decode("utf-8", "surrogatepass")),
+    b"\x8e": lambda m: m.push(m.text("<Q")),
+    b"\x96": lambda m: m.push(m.text("<Q")),
+    b"\x93": lambda m: m.name(*m.pop(2)),
 }

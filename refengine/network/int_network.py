@@ -6,8 +6,9 @@ Exponents say what a code is worth and take no part in the arithmetic; what an i
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -54,6 +55,7 @@ MAX_ATTRIBUTE = 65536
 MAX_ADD_SHIFT = 22
 INPUT_COUNT = {"input": 0, "add": 2, "concat": None}
 PIXELS = (0, 255)
+_LISTED = 8  # names of layers in a refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +248,40 @@ class IntNetwork:
         return digest.hexdigest()
 
     def layer(self, name: str) -> IntLayer:
-        """The layer of that name, or the only one whose name ends so; NetworkError with the known names otherwise."""
-        found = [layer for layer in self.layers if layer.name == name]
-        found = found or [layer for layer in self.layers if layer.name.split("_", 1)[-1] == name]
+        """The layer of that name, or the only one whose name without its number, or whose number that is.
+
+        NetworkError otherwise, with the known names, the nearest first.
+        """
+        for called in (str, _without_number, _number):
+            found = [layer for layer in self.layers if called(layer.name) == name]
+            if found:
+                break
         if len(found) != 1:
-            known = ", ".join(layer.name for layer in self.layers)
-            raise NetworkError(f"{len(found)} layers are called {name!r}; layers: {known}")
+            known = nearest_first(name, [layer.name for layer in found or self.layers])
+            more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+            raise NetworkError(
+                f"{len(found)} layers are called {name!r}; layers: {', '.join(known[:_LISTED])}{more}"
+            )  # fmt: skip
         return found[0]
+
+
+def _without_number(name: str) -> str:
+    return name.split("_", 1)[-1]
+
+
+def _number(name: str) -> str:
+    return name.split("_", 1)[0]
+
+
+def nearest_first(name: str, known: Sequence[str]) -> list[str]:
+    """Names of layers, those in front that look like ``name`` with or without their number.
+
+    >>> nearest_first("conv1.2", ["000_input", "001_conv1", "002_pool", "003_conv1.1"])
+    ['003_conv1.1', '001_conv1', '000_input', '002_pool']
+    """
+    called = {**{_without_number(one): one for one in known}, **{one: one for one in known}}
+    near = [called[close] for close in get_close_matches(name, called, _LISTED)]
+    return list(dict.fromkeys([*near, *known]))
 
 
 def accumulator_bits_needed(lo: np.ndarray, hi: np.ndarray) -> int:

@@ -22,7 +22,7 @@ def sum_divisor(network: IntNetwork, layer: IntLayer) -> int:
 
 
 def result_divisor(network: IntNetwork, layer: IntLayer) -> int:
-    """A step of the layer's result is worth ``2**exponent / result_divisor``: 1 but for a pool that gives the logits."""
+    """A step of a layer's result is worth ``2**exponent / result_divisor``: 1 but for a pool that gives the logits."""
     return sum_divisor(network, layer) if layer.requantize is None else 1
 
 

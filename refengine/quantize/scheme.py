@@ -27,8 +27,9 @@ class Scheme:
     that share a scale.  method: how ternary codes are chosen.  scale_exponent: one for each output ``channel`` or one a
     ``layer``.  activations: format after a ReLU.  exponents: ``max`` (the smallest that does not saturate the
     calibrated range), ``mse`` (the one that loses least) or ``dynamic`` (each image chooses, in the layers that can let
-    it; ``max`` in the others).  reestimate: re-estimate batch norm on the calibration
-    images, and correct mean and variance where it is folded already; None: if any layer is ternary.
+    it; ``max`` in the others).  reestimate: re-estimate batch norm on the calibration images, and correct mean and
+    variance where it is folded already; None: if any layer is ternary, unless the method is calibrated, which moves
+    biases instead.
     """
 
     weights: str = "ternary"
@@ -39,7 +40,7 @@ class Scheme:
     layers: tuple[tuple[str, str], ...] = ()
     scale_exponent: str = "channel"
     activations: str = "uint8"
-    exponents: str = "max"
+    exponents: str = "mse"
     reestimate: bool | None = None
     multiplier_bits: int = 8
     rounding: str = "half_up"
@@ -81,7 +82,7 @@ class Scheme:
     def described(self) -> dict[str, str]:
         """Every field as text, for the model file and reports."""
         layers = ", ".join(f"{pattern}={fmt}" for pattern, fmt in self.layers)
-        reestimate = {None: "if any layer is ternary", True: "yes", False: "no"}[self.reestimate]
+        reestimate = {None: "if any layer is ternary, unless calibrated", True: "yes", False: "no"}[self.reestimate]
         words = {"layers": layers or "none", "reestimate": reestimate}
         return {key: words.get(key, str(value)) for key, value in asdict(self).items()}
 

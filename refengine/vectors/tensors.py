@@ -15,7 +15,7 @@ LAYER/partial_sums      nhwcg or ncg           32, signed
 LAYER/accumulator       nhwc or nc             accumulator_bits, signed   2**(input's exponent + weight_exponent[o])
 LAYER/total             nhwc or nc             what its bound needs       2**(exponent - shift[c])
 LAYER/code              nhwc or nc             the format's               2**exponent
-logits                  nc                     32, signed                 2**exponent of the last layer, if that is no pool
+logits                  nc                     32, signed                 2**exponent of the last layer
 ======================  =====================  =========================  ==========================================
 
 Axis letters are those of the contract: n images, h and w pixels, c channels, o output and i input channels, g clusters.
@@ -51,7 +51,7 @@ class Tensor:
     """One array of a pack.  layer: None for images and logits.  ternary: whether a code map writes it.
 
     exponent: a step is worth 2**exponent, one for all or one an output channel; None where a step has no unit of its
-    own, or one that is no power of two.
+    own, or one that is no power of two: sums of pools, also as logits.
     """
 
     layer: str | None

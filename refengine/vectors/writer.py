@@ -151,7 +151,7 @@ def _write_tensor(network: IntNetwork, trace: Trace, entry: Entry, formats: Sequ
             if name == NPY:
                 npy.write(out, tensor.dtype, tensor.shape, blocks)
             else:
-                TEXT_FORMATS[name].write(out, entry.memory, _words(blocks, entry))
+                TEXT_FORMATS[name].write(out, entry.memory, words_of(blocks, entry))
         files[name] = Stored(path, out.size, out.digest.hexdigest())
     return Entry(tensor, entry.order, entry.packing, files)
 
@@ -170,7 +170,7 @@ def _blocks(network: IntNetwork, trace: Trace, tensor: Tensor) -> Iterator[Array
         yield stored.read(start, min(start + size, tensor.shape[0]))
 
 
-def _words(blocks: Iterable[Array], entry: Entry) -> Iterator[Array]:
+def words_of(blocks: Iterable[Array], entry: Entry) -> Iterator[Array]:
     """The words of blocks (k, ...), block after block."""
     axes = entry.permutation
     for several in blocks:

@@ -132,8 +132,12 @@ def test_counts_are_those_of_a_walk(network):
         assert its_cost.counts == (walked(layer, shape, False) if weighted else Counts())
         assert its_cost.without_zeros == (walked(layer, shape, True) if weighted else Counts())
         assert its_cost.additions == its_cost.macs
-        assert 0 <= its_cost.replaced <= 1
-        assert its_cost.format == "ternary" or its_cost.replaced == 0
+        assert its_cost.multiplications == its_cost.counts.products + its_cost.counts.scalings
+        if its_cost.format == "int4":
+            assert its_cost.replaced == 1 - its_cost.multiplications / its_cost.macs < 0
+        else:
+            assert 0 <= its_cost.replaced <= 1
+            assert its_cost.format == "ternary" or its_cost.replaced == 0
     assert cost.macs == network.macs == sum(layer.macs for layer in cost.layers)
     assert cost.multiplications == sum(layer.multiplications for layer in cost.layers)
     assert cost.multiplications_replaced == 1 - cost.multiplications / cost.macs
@@ -203,6 +207,15 @@ def test_larger_clusters_take_fewer_multiplications_and_bytes(resnet101):
         assert larger.storage.total <= smaller.storage.total
         assert (larger.additions, larger.bytes_moved) == (smaller.additions, smaller.bytes_moved)
         assert replace(larger.storage, scales=0) == replace(smaller.storage, scales=0)
+
+
+def test_scales_of_4_bit_codes_are_multiplications(resnet101):
+    """All MACs, and on top what ternary codes in the same clusters leave; the layers of 8 bits count once."""
+    for size in (1, 4, 64):
+        ternary = in_clusters(resnet101, size)
+        four, its_ternary = cost_of(in_format(ternary, "int4")), cost_of(ternary)
+        plain = sum(layer.macs for layer in four.layers if layer.format == "int8")
+        assert four.multiplications == four.macs + its_ternary.multiplications - plain
 
 
 def test_the_small_network():

@@ -101,7 +101,7 @@ def test_a_table_in_a_file(tmp_path):
     assert read_table(str(path)) == HOROWITZ
 
 
-@pytest.mark.parametrize("number", ["-1", "-0.001", "nan", "inf", "-inf", "many", "", "0.1 pJ", "1,5"])
+@pytest.mark.parametrize("number", ["-1", "1_0", "\u0661", "-0.001", "nan", "inf", "-inf", "many", "", "0.1 pJ", "1,5"])
 def test_what_is_no_number_is_refused(number):
     cell = f'"{number}"' if "," in number else number
     with pytest.raises(
@@ -153,7 +153,7 @@ def test_files_that_are_no_tables(tmp_path):
             read_table(str(tmp_path / name))
         assert name in str(error.value)
         assert complaint in str(error.value)
-    with pytest.raises(FileError):
+    with pytest.raises(FileError, match="cannot be read, it is no file"):
         read_table(str(tmp_path))
     with pytest.raises(FileError):
         read_table("a\0b")

@@ -46,6 +46,14 @@ def test_every_field_can_be_in_a_grid():
     assert len(schemes([f"rounding={','.join(ROUNDINGS)}", "seed=1,2"])) == len(ROUNDINGS) + 1  # of stochastic
 
 
+def test_a_field_is_written_as_the_option_too():
+    assert schemes(["multiplier-bits=4,8"]) == schemes(["multiplier_bits=4,8"])
+    with pytest.raises(SchemeError, match="two lists of scale_exponent"):
+        schemes(["scale-exponent=layer", "scale_exponent=layer"])
+    with pytest.raises(SchemeError, match="needed the rounding and multiplier-bits that it stands for"):
+        schemes(["arith=tflite"])
+
+
 @pytest.fixture(scope="module")
 def model_hash():
     network, images = seven(), np.random.default_rng(1).integers(0, 256, (4, 6, 5, 3), np.uint8)
@@ -143,4 +151,5 @@ def test_names_are_what_differs():
         "weights=int8",
         "weights=ternary cluster=4",
     ]
-    assert label(Scheme(), varied([Scheme()])) == "the only setting"
+    assert label(Scheme(), varied([Scheme()])) == "weights=ternary"
+    assert label(Scheme(weights="int8"), ()) == "weights=int8"

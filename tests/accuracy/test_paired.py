@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import product
+from math import comb, erfc, log10
 
 import numpy as np
 import pytest
@@ -44,6 +45,31 @@ def test_mcnemar_counts_coins(n, k):
     uneven = abs(2 * k - n)
     extreme = sum(abs(2 * sum(coins) - n) >= uneven for coins in product([0, 1], repeat=n))
     assert Paired(20, k, n - k).p == pytest.approx(float(Fraction(extreme, 2**n)))
+
+
+def exact(n, k):
+    """The same by sums of binomials."""
+    return min(Fraction(1), Fraction(2 * sum(comb(n, i) for i in range(k + 1)), 2**n))
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_mcnemar_is_the_sum_of_binomials(one, other):
+    wanted = exact(one + other, min(one, other))
+    assert Paired(1000, one, other).p == pytest.approx(float(wanted), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(("one", "other"), [(3000, 3100), (2000, 6000), (5000, 5000)])
+def test_mcnemar_of_many(one, other):
+    """Far down, and where 2**n is no float."""
+    wanted = exact(one + other, min(one, other))
+    logarithm = log10(wanted.numerator) - log10(wanted.denominator)
+    assert log10(Paired(20000, one, other).p or 1e-308) == pytest.approx(max(-308, logarithm), abs=1e-9)
+
+
+def test_mcnemar_of_a_million_is_a_number():
+    assert Paired(2_000_000, 500_000, 500_000).p == 1
+    assert Paired(2_000_000, 499_000, 501_000).p == pytest.approx(erfc(1999 / 1000 / 2**0.5), rel=1e-4)
+    assert Paired(2_000_000, 0, 1_000_000).p == 0
 
 
 def test_the_interval_is_the_published_one():

@@ -82,6 +82,43 @@ def test_the_page(matplotlib):
     assert ("class", "front") in found.attributes
 
 
+def beside(sweep, matplotlib):
+    """Cells of the table of the paper's figures, a list a row."""
+    html = page(sweep, matplotlib).split("<h2>The paper beside</h2>")[1].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in html.split("<tr>")[2:]]
+    return [row for row in rows if row]
+
+
+@needs_matplotlib
+def test_the_paper_stands_beside_what_it_did_alone(matplotlib):
+    """No overrides, no other first or last layer; every such setting is named, none is picked."""
+    plain = sweep(("cluster=1,4,64", "weights=ternary,int4"))
+    rows = beside(plain, matplotlib)
+    assert [row[5] for row in rows] == [
+        "weights=ternary cluster=4",
+        "weights=ternary cluster=64",
+        "weights=ternary cluster=64, not trained",
+        "weights=int4 cluster=4",
+    ]
+    mixed = beside(sweep(("cluster=4,64", "layers=conv*=int4,last=int4")), matplotlib)
+    assert [row[5:] for row in mixed] == [[""] * 4] * len(PAPER)
+    assert [row[5] for row in beside(sweep(("first=int4,ternary",)), matplotlib)] == [""] * len(PAPER)
+    several = beside(sweep(("rounding=half_up,floor", "layers=none,conv*=int8")), matplotlib)
+    assert [row[5] for row in several[:2]] == ["layers=none rounding=half_up", "layers=none rounding=floor"]
+    assert [row[0] for row in several[:3]] == ["ternary, clusters of 4", "", "ternary, clusters of 64"]
+
+
+@needs_matplotlib
+def test_what_the_figures_cannot_say_is_said(matplotlib):
+    whole = sweep()
+    text = Reader(page(replace(whole, apart=3), matplotlib)).text
+    assert "picked on these same images" in text
+    assert "corrected for the number of settings" in text
+    assert "wall-clock s" in text
+    assert "3 more results in the folder" in text
+    assert "more results in the folder" not in Reader(page(whole, matplotlib)).text
+
+
 @needs_matplotlib
 def test_nothing_is_fetched_and_nothing_runs(matplotlib):
     text = page(sweep(name="http://example.com/", layer="001_https://example.com/x"), matplotlib)

@@ -119,7 +119,7 @@ def test_another_job_s_result_is_refused(folder):
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "7", '{"format": "x"}', "[" * 100_000])
 def test_a_plan_that_is_none(tmp_path, content):
-    with pytest.raises(FileError, match="No such file"):
+    with pytest.raises(FileError, match="is no folder of a sweep, needed one that 'refengine sweep -o' made"):
         read_sweep(tmp_path)
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(FileError, match=r"sweep\.json"):

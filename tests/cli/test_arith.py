@@ -77,7 +77,9 @@ def test_more_rules_than_letters_have_names(files):
     ("options", "needle"),
     [
         (["--against", "tpu"], "arithmetic 'tpu' is unknown; available: tosa, "),
-        (["--against", ""], "arithmetic '' is unknown"),
+        (["--against", ""], "--against names no arithmetic; --list has them all"),
+        (["--against", " ,"], "--against names no arithmetic"),
+        (["--layer", "*_flatten"], "no chosen layer rounds"),
         (["--layer", "nosuch"], "'nosuch'"),
         (["--first", "99"], "has images 0..11, asked for 99"),
         (["--json", "model.h5"], "is also read from"),

@@ -230,9 +230,12 @@ def test_another_model_is_a_failure(dut):
     assert (
         refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "other.h5", "--rounding", "floor").code == 0
     )
+    network = read_int_network("other.h5")
     outcome = refengine(*CALL, "--model", "other.h5")
     assert outcome.code == 1
-    assert f"the model of model {read_int_network('other.h5').hash}" in outcome.out
+    assert f"problem: the model given is another network, {network.hash}: the golden trace.h5 is of" in outcome.out
+    assert "in neither dump" not in outcome.out
+    assert "--model MODEL.h5" not in outcome.out
 
 
 def test_self_test(dut):

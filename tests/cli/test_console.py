@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 
 import pytest
 
@@ -27,16 +28,43 @@ def test_cells_are_no_markup(capsys):
     assert "[red]a[/] :smile: \\x1b[31m" in capsys.readouterr().out
 
 
-def test_a_wide_table_is_cut_nowhere_but_on_a_terminal(capsys, monkeypatch):
-    made = console.table(("x", "y"), [("a" * 70, "b" * 70)])
-    console.show_table(made)
-    assert f"{'a' * 70}  {'b' * 70}\n" in capsys.readouterr().out
-    monkeypatch.setenv("COLUMNS", "60")
+def on_a_terminal(made, columns, monkeypatch):
+    """The lines of a table, without colours."""
     terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("sys.stdout", terminal)
     console.show_table(made)
-    assert terminal.getvalue().count("a") == 70
-    assert max(map(len, terminal.getvalue().splitlines())) <= 100
+    return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+
+
+def test_a_row_is_one_line_where_there_is_no_terminal(capsys):
+    console.show_table(console.table(("x", "y"), [("a" * 300, "b c " * 100), ("a", "b")]))
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert (first.count("a"), first.count("b c")) == (300, 100)
+    assert second.split() == ["a", "b"]
+
+
+@pytest.mark.parametrize("columns", [20, 60, 100])
+def test_a_terminal_folds_sentences_and_breaks_neither_names_nor_numbers(monkeypatch, columns):
+    name, figure, sentence = "001_layer.with.a.long.name", "-1234567..7654321", "some words that may be folded"
+    made = console.table(("layer", "from where to where it goes>", "what"), [(name, figure, sentence)])
+    lines = on_a_terminal(made, columns, monkeypatch)
+    row = next(line for line in lines if name in line)
+    assert figure in row
+    assert {*" ".join(lines).split()} == {
+        "layer",
+        *["from", "where", "to", "where", "it", "goes"],
+        "what",
+        name,
+        figure,
+        *sentence.split(),
+    }
+    assert max(map(len, lines)) <= max(columns, len(name) + len(figure) + len("folded") + 4)
+
+
+def test_a_table_without_rows_is_its_heads(capsys):
+    console.show_table(console.table(("x", "y>"), []))
+    assert capsys.readouterr().out == "x  y\n"
 
 
 def test_say_is_one_line(capsys):

@@ -1,5 +1,7 @@
 """refengine convert of networks: what is written, what is said, and how bad input is refused."""
 
+import re
+
 import pytest
 from onnx_models import as_bytes, classifier
 from verbs import refengine, refusal
@@ -39,10 +41,45 @@ def test_the_file_holds_the_network(folder):
 
 @pytest.mark.skipif(not packages.installed("onnxruntime"), reason="onnxruntime is missing")
 def test_check_says_the_difference(folder):
-    assert "largest difference to ONNX Runtime on 4 random images: " in refengine(*NETWORK, "--check").out
+    line = refengine(*NETWORK, "--check").out.splitlines()[-1]
+    number = r"\d\.\d\de[-+]\d\d"
+    said = rf"largest difference to ONNX Runtime on 8 random images: {number}, allowed {number}, largest logit [\d.e+]+"
+    assert re.fullmatch(said, line)
     figures = refengine(*NETWORK, *OPTIONS, "--check", "--json", "-").json
     assert (figures["report"], figures["layers"], figures["dropped"]) == ("convert", 7, "Softmax")
-    assert 0 <= figures["check"]["difference"] < figures["check"]["allowed"]
+    assert figures["check"]["images"] == 8
+    assert 0 <= figures["check"]["difference"] < figures["check"]["allowed"] < figures["check"]["largest"]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"),
+         "--mean 123.675,116.28,103.53 --std 58.395,57.12,57.375"),
+        (("--mean", "0.5"), "--mean 127.5 --std 255"),
+        (("--mean", "-0.5,0,0", "--std", "1"), "--mean -127.5,0,0 --std 255"),
+        (("--std", "0.25"), "--mean 0 --std 63.75"),
+        (("--mean", "0", "--std", "1"), None),
+        (("--mean", "0.5", "--std", "255"), None),
+        (("--mean", "127.5", "--std", "0.5"), None),
+        ((), None),
+    ],
+)  # fmt: skip
+def test_units_of_0_to_1_get_a_hint(folder, options, hint):
+    outcome = refengine(*NETWORK, *options)
+    begin = "refengine: mean and std look like those of pixels in 0..1, pixels are 0..255 here: "
+    assert (outcome.code, outcome.err) == (0, "" if hint is None else f"{begin}{hint}\n")
+
+
+def test_the_ending_in_capitals(folder):
+    (folder / "net.onnx").rename(folder / "NET.ONNX")
+    assert refengine("convert", "NET.ONNX", "made.h5").code == 0
+
+
+def test_a_network_of_another_name_is_told_how_to_call_it(folder):
+    (folder / "net.onnx").rename(folder / "net.model")
+    assert "net.model: is no data set that is known" in refusal("convert", "net.model", "made.h5")
+    assert "or a network called .onnx" in refusal("convert", "net.model", "made.h5")
 
 
 def test_the_network_can_be_used(folder):

@@ -75,6 +75,21 @@ def test_photos(folder):
         assert file["files"][:].tolist() == [b"ant/1.ppm", b"ant/2.ppm", b"bee/1.ppm"]
 
 
+def test_a_table_of_labels(folder):
+    pytest.importorskip("PIL", reason="Pillow is not installed (refengine[images])")
+    call = ("convert", "photos", "out.h5", "--labels", "labels.csv", "--size", "4x5")
+    (folder / "labels.csv").write_text("file,label\nbee/1.ppm, 10\nant/2.ppm, 9\n")
+    outcome = refengine(*call)
+    assert (outcome.code, outcome.out.splitlines()[0]) == (0, "out.h5: 2 of 2 images, 4x5 RGB, photos")
+    assert outcome.err == "refengine: 1 images are not in labels.csv and left out, as ant/1.ppm\n"
+    with open_images("out.h5") as images:
+        assert images.labels.tolist() == [10, 9]
+    (folder / "labels.csv").write_text("bee/1.ppm,bee\nant/2.ppm,ant\nant/1.ppm,ant\n")
+    assert refengine(*call).err == "refengine: labels.csv: the labels are texts, class 0 is ant, 1 is bee\n"
+    (folder / "labels.csv").write_text("bee/1.ppm,1\nant/2.ppm,ant\n")
+    assert "labels.csv: line 2: has the label 'ant', line 1 the number 1" in refusal(*call)
+
+
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [

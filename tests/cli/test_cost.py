@@ -53,6 +53,7 @@ def test_resnet101_as_the_page_shows_it():
     for label in ("multiplications replaced", "as the paper counts"):
         assert [rows[label][column] for column in ("4", "64")] == ["85.0 %", "97.6 %"]
     assert rows["multiplications replaced"]["int8"] == "0.0 %"
+    assert (rows["multiplications replaced"]["int4"], rows["multiplications, M"]["int4"]) == ("-13.4 %", "8585.0")
     assert rows["multiplications, M"]["float32"] == "7570.2"
 
 
@@ -124,8 +125,15 @@ def test_an_energy_table_of_ones_own(files):
         assert after["macs"] == before["macs"]
 
 
+def test_the_energy_table_as_json(files):
+    outcome = refengine("cost", "--energy-table", "--json", "table.json")
+    assert (outcome.code, outcome.out) == (0, DEFAULT)
+    assert json.loads((files / "table.json").read_text())["picojoules"] == HOROWITZ
+    assert refengine("cost", "--energy-table", "--json", "-").json["picojoules"] == HOROWITZ
+
+
 @pytest.mark.parametrize(
-    "clusters", ["0", "65537", "4,x", "", ",", "-4", "1.5", "4;8", "99999999999999999999", "\u0664"]
+    "clusters", ["0", "65537", "4,x", "", ",", "1,,2", "4,", "-4", "1.5", "4;8", "99999999999999999999", "\u0664"]
 )
 def test_clusters_that_are_none(files, clusters):
     line = refusal("cost", "net.h5", "--cluster", clusters)
@@ -133,7 +141,7 @@ def test_clusters_that_are_none(files, clusters):
 
 
 def test_a_cluster_size_is_counted_once(files):
-    figures = refengine("cost", "net.h5", "--cluster", " 4, 2,4,", "--json", "-").json
+    figures = refengine("cost", "net.h5", "--cluster", " 4, 2,4", "--json", "-").json
     assert [column["name"] for column in figures["columns"]][:3] == ["4", "2", "int4"]
 
 
@@ -147,7 +155,8 @@ def test_refusals(files):
     assert "'refengine-float' or 'refengine-int'" in line
     (files / "energy.csv").write_text(DEFAULT.replace("cluster_add,0.053", "cluster_add,-1"))
     assert "energy.csv, line 2: cluster_add takes '-1' picojoule" in refusal("cost", "net.h5", "--energy", "energy.csv")
-    assert "cannot be read" in refusal("cost", "net.h5", "--energy", "none.csv")
+    assert "cannot be read, there is no such file" in refusal("cost", "net.h5", "--energy", "none.csv")
+    assert "cannot be read, it is no file" in refusal("cost", "net.h5", "--energy", ".")
     for option in ("net.h5", "energy.csv"):
         assert "is also read from" in refusal("cost", "net.h5", "--energy", "energy.csv", "--json", option)
 

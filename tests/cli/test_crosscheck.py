@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tosa_tools import needs_tosa
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.golden import crosscheck
@@ -28,6 +29,14 @@ def test_equal(files):
     assert head == f"model {network.hash}, contract {network.contract}"
     assert [re.split(r" {2,}", row)[0] for row in rows] == [*ENGINES]
     assert all(re.search(rf" 3 +{len(network.layers)} +[\d,]+ +0$", row) for row in rows)
+
+
+def test_a_count_beyond_the_end_is_as_many_as_there_are(files):
+    """As in the other verbs; the table and the figures say how many."""
+    figures = refengine(*CALL, "--count", "99", "--first", "10", "--with", "onnxruntime", "--json", "-").json
+    assert (figures["count"], figures["engines"][0]["images"]) == (2, 2)
+    help = refengine("crosscheck", "--help").out
+    assert "How many images, or as many as there are." in " ".join(help.split())
 
 
 def test_json(files):
@@ -77,7 +86,8 @@ def test_a_difference_in_json(files, planted):
 @pytest.mark.parametrize(
     ("options", "needle"),
     [
-        (["--with", "abacus"], "engine 'abacus' is unknown; available: onnxruntime, onnx-reference"),
+        (["--with", "abacus"], "engine 'abacus' is unknown; available: onnxruntime, onnx-reference, tosa"),
+        (["--with", "tosa", "--tosa-python", "no/python"], "'no/python' is in no environment with tosa-tools"),
         (["--with", "onnxruntime,"], "engine '' is unknown"),
         (["--first", "99"], "has images 0..11, asked for 99"),
         (["--json", "model.h5"], "is also read from"),
@@ -95,6 +105,35 @@ def test_the_commands_of_the_page_run(files):
     codes = {command: refengine(*shlex.split(command)).code for command in commands if "dump" not in command}
     assert len(codes) > 2
     assert {*codes.values()} == {0}
+
+
+@needs_tosa
+def test_tosa_says_what_it_compared(files):
+    outcome = refengine(*CALL, "--with", "tosa", "--count", "2")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.search(
+        r"^tosa: (\d+) of \1 accumulators and codes of layers compared, each layer alone$", outcome.out, re.M
+    )
+    assert "  codes by INT64 operators, not RESCALE: " in outcome.out
+
+
+@needs_tosa
+def test_what_tosa_cannot_express_is_named(files):
+    """Draws: a stage of every layer that rounds."""
+    assert (
+        refengine("quantize", "net.h5", "--calibration", "images.h5", "--rounding", "stochastic", "-o", "s.h5").code
+        == 0
+    )
+    call = ("crosscheck", "s.h5", "images.h5", "--backend", "reference", "--with", "tosa", "--count", "1")
+    outcome = refengine(*call)
+    assert outcome.code == 0
+    assert re.search(
+        r"^  not compared: \d+, stochastic rounding, whose draws no operator makes: 000_", outcome.out, re.M
+    )
+    (one,) = refengine(*call, "--json", "-").json["engines"]
+    rounds = [layer.name for layer in read_int_network("s.h5").layers if layer.requantize is not None]
+    assert [*one["stages_left_out"]] == [f"{name}.code" for name in rounds]
+    assert (one["codes_by_int64"], one["values_different"]) == ({}, 0)
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])

@@ -89,6 +89,15 @@ def test_the_table_counts(files):
     assert read_int_network("model.h5").hash in outcome.out
 
 
+def test_the_json_has_the_difference_of_the_table(files):
+    figures = refengine(*CALL, "--limit", "7", "--float", "net.h5", "--json", "-").json
+    both = Paired(7, figures["only_integers"], figures["only_float"])
+    assert figures["difference"] == both.difference == (figures["correct"] - figures["float_correct"]) / 7
+    assert figures["difference_interval95"] == [*both.interval]
+    alone = refengine(*CALL, "--json", "-").json
+    assert alone["difference"] is alone["difference_interval95"] is None
+
+
 def test_threshold(files):
     share = 100 * evaluated().top1
     assert refengine(*CALL, "--threshold", "0").code == 0

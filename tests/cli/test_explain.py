@@ -2,6 +2,7 @@
 
 import json
 
+import networks
 import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
@@ -9,8 +10,8 @@ from verbs import assert_damage_is_refused, refengine, refusal
 from refengine.cli import explain as module
 from refengine.engine.run import run
 from refengine.golden.explain import explain, figures
-from refengine.network.images import open_images
-from refengine.network.int_file import read_int_network
+from refengine.network.images import open_images, write_images
+from refengine.network.int_file import read_int_network, write_int_network
 
 CALL = ("explain", "model.h5", "images.h5")
 
@@ -84,6 +85,53 @@ def test_padding_is_marked(files):
     assert " pad " in outcome
     assert "15 of padding" in outcome
     assert "no padding" in refengine(*CALL, "--layer", "001_conv", "--at", "2,2,0").out
+
+
+@pytest.mark.parametrize("op", ["avgpool", "global_avgpool"])
+def test_logits_of_an_average_are_worth_a_share_of_the_sum(files, op):
+    """Text, page and JSON agree with the real average of the pixels."""
+    write_int_network(networks.averaging(op), "average.h5")
+    write_images("nine.h5", np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1) * 5, None)
+    call = ("explain", "average.h5", "nine.h5", "--layer", op, "--at", "0,0,0")
+    text = refengine(*call, "--html", "page.html").out
+    assert "worth 20 (2^0 / 9 a step)" in text
+    assert "logit 180, worth 20 = 180 * 2^0 / 9\n" in text
+    assert "<strong>180</strong>, worth 20 (180 &middot; 2<sup>0</sup> / 9)" in (files / "page.html").read_text()
+    report = refengine(*call, "--json", "-").json
+    assert report["result"] * 2.0 ** report["exponent"] / report["divisor"] == 20
+
+
+def columns_of(layer, files):
+    """Heads of the table of the window, and the line that says what is summed."""
+    network = read_int_network("model.h5")
+    lines = refengine(*CALL, "--layer", layer.name, "--at", at(network, layer.name)).out.splitlines()
+    start = next((n for n, line in enumerate(lines) if line.startswith("window: ")), None)
+    return None if start is None else lines[start + 1].split(), [line for line in lines if line.startswith("sum: ")]
+
+
+def test_what_has_no_weight_has_no_product_and_a_maximum_no_sum(files):
+    seen = set()
+    for layer in read_int_network("model.h5").layers:
+        heads, sums = columns_of(layer, files)
+        seen.add(layer.op)
+        if layer.op == "maxpool":
+            assert heads[-1] == "largest"
+        if layer.op in ("input", "requantize", "add"):
+            assert "product" not in heads
+            assert "weight" not in sums[0]
+        if layer.op in ("conv", "fc"):
+            assert heads[-1] in ("sum", "product")
+            assert "the sum of code * weight over a cluster, product = P * scale" in sums[0]
+    assert {"maxpool", "input", "requantize", "conv", "fc"} <= seen
+
+
+def test_the_largest_code_of_a_row_is_that_of_the_maximum(files):
+    network = read_int_network("model.h5")
+    layer = next(layer for layer in network.layers if layer.op == "maxpool")
+    call = (*CALL, "--layer", layer.name, "--at", at(network, layer.name))
+    lines = refengine(*call).out.splitlines()
+    row = next(n for n, line in enumerate(lines) if line.endswith("largest")) + 1
+    assert int(lines[row].split()[-1]) == refengine(*call, "--json", "-").json["result"]
 
 
 def test_json_is_the_explanation(files):

@@ -1,10 +1,12 @@
 """refengine faults: the table's figures, and its exit code."""
 
+import numpy as np
 import pytest
 from verbs import refengine, refusal
 
 from refengine.golden import cause
 from refengine.golden.cause import Diagnosis
+from refengine.network.images import write_images
 
 CALL = ("faults", "model.h5", "images.h5")
 FEW = ("--fault", "bias_twice", "--fault", "kernel_turned", "--fault", "write_bit")
@@ -16,6 +18,16 @@ def test_faults_are_found_and_named(files):
     assert "3 kinds of faults, 3 trials" in outcome.out
     assert "first element exact: 3 of 3, 100.0%" in outcome.out
     assert "a wrong cause called certain: 0" in outcome.out
+
+
+def test_one_is_not_many(files):
+    assert "1 kind of faults, 1 trial\n" in refengine(*CALL, *FEW[:2], "--layers", "1").out
+
+
+def test_images_of_another_size(files):
+    write_images(files / "large.h5", np.zeros((1, 9, 9, 3), np.uint8), None)
+    line = refusal("faults", "model.h5", "large.h5")
+    assert "images are uint8 of shape (9, 9, 3), the network reads uint8 of shape" in line
 
 
 def test_json(files):

@@ -3,10 +3,12 @@
 import json
 
 import h5py
+import networks
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.network.int_file import read_int_network
+from refengine.engine.trace import write_trace
+from refengine.network.int_file import read_int_network, write_int_network
 
 
 def test_a_network_of_integers(files):
@@ -78,9 +80,37 @@ def test_a_vector_pack(files):
     assert (weight["word_bits"], weight["elements_per_word"], weight["order"]) == (16, 2, "ohwi")
 
 
+def test_a_pack_is_held_against_its_hashes(files):
+    """Also the files that compare would not read, because there is a .npy."""
+    assert refengine("vectors", "model.h5", "images.h5", "-o", "pack", "--layer", "001_conv").code == 0
+    assert "sizes and SHA-256 are the manifest's" in refengine("inspect", "pack").out
+    for name in ("images.memh", "001_conv/code.memh", "001_conv/weight.npy", "model.h5"):
+        good = (files / "pack" / name).read_bytes()
+        (files / "pack" / name).write_bytes(good[:-2] + bytes([good[-2] ^ 1]) + good[-1:])
+        assert f"pack/{name}: was changed after it was written" in refusal("inspect", "pack")
+        (files / "pack" / name).write_bytes(good)
+    assert refengine("inspect", "pack").code == 0
+
+
+@pytest.mark.parametrize("op", ["avgpool", "global_avgpool"])
+def test_logits_of_an_average_are_worth_a_share_of_a_power_of_two(files, op):
+    network = networks.averaging(op)
+    write_int_network(network, "average.h5")
+    write_trace(network, networks.random_images(network, 1), "average-trace.h5")
+    layer = refengine("inspect", "average.h5", "--json", "-").json["layers"][-1]
+    assert (layer["exponent"], layer["divisor"]) == (0, 9)
+    row = refengine("inspect", "average.h5").out.splitlines()[-1]
+    assert " 0 / 9 " in row
+    layers = refengine("inspect", "average-trace.h5", "--json", "-").json["layers"]
+    assert [layer["exponents"] for layer in layers] == [[0, 0], None]
+    assert refengine("inspect", "average-trace.h5").out.splitlines()[-1].split()[2:4] == ["int32", "accumulator"]
+
+
 def test_a_folder_that_is_no_pack(files):
     (files / "empty").mkdir()
-    assert "empty: is a folder" in refusal("inspect", "empty")
+    assert "empty: is a folder without manifest.json, an HDF5 file or a vector pack was needed" in refusal(
+        "inspect", "empty"
+    )
     (files / "empty" / "manifest.json").write_text("[]")
     assert "empty/manifest.json: is [], needed an object" in refusal("inspect", "empty")
 

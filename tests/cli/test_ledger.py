@@ -32,7 +32,20 @@ def test_the_table_has_every_accumulating_layer(files):
     lines = outcome.out.splitlines()
     assert lines[0] == f"model {network.hash}, contract 1, images 0..11"
     names = [layer.name for layer in network.layers if accumulates(layer)]
-    assert [line.split()[0] for line in lines[2:-1]] == names
+    assert [line.split()[0] for line in lines[2:-2]] == names
+
+
+def test_every_column_and_those_that_matter(files):
+    """A line a layer, as wide as it needs; a terminal of 100 columns has room for the usual ones."""
+    some, every = (refengine(*CALL, *more).out.splitlines() for more in ([], ["--all"]))
+    assert len(some) == len(every)
+    assert all(a.startswith(b.rstrip()) for a, b in zip(every[2:-2], some[2:-2], strict=True))
+    assert max(map(len, some[1:-2])) <= 110
+    network = read_int_network("model.h5")
+    for layer, line in zip(filter(accumulates, network.layers), every[2:-2], strict=True):
+        lo, hi = network.bounds[layer.name]
+        assert line.split()[-1] == f"{int(lo.min())}..{int(hi.max())}"
+    assert some[-1].endswith("--all prints more columns")
 
 
 def test_witnesses_are_files_that_can_be_simulated(files):
@@ -52,10 +65,39 @@ def test_witnesses_are_files_that_can_be_simulated(files):
             assert one["attains"]
             assert one["reached"] == one["bound"] == int(bound)
     assert outcome.out.count(" attained\n") == 2 * len(layers)
-    assert outcome.out.splitlines()[-1] == f"worst: {len(layers)} files, one for each layer"
+    assert outcome.out.splitlines()[-1] == f"worst: {len(layers)} files"
     first = {path.name: path.read_bytes() for path in (files / "worst").iterdir()}
     assert refengine(*CALL, "--witness", "worst").code == 0
     assert {path.name: path.read_bytes() for path in (files / "worst").iterdir()} == first
+
+
+def test_witnesses_as_a_simulator_reads_them(files):
+    network = read_int_network("model.h5")
+    call = (*CALL, "--count", "1", "--layer", "001_conv", "--witness", "worst", "--format", "readmemh,npy")
+    assert refengine(*call).out.splitlines()[-1].startswith("worst: ")
+    with np.load(files / "worst" / "001_conv.npz") as archive:
+        arrays = dict(archive)
+    assert str(arrays["model_hash"]) == network.hash
+    lines = (files / "worst" / "001_conv" / "input_0.memh").read_text().split()
+    assert [int(line, 16) for line in lines] == [int(code) % 256 for code in arrays["input_0"].ravel()]
+    assert np.array_equal(np.load(files / "worst" / "001_conv" / "code.npy"), arrays["code"])
+    assert refengine(*call).code == 0
+
+
+def test_witnesses_do_not_land_among_those_of_another_model(files):
+    assert refengine(*CALL, "--count", "1", "--witness", "worst").code == 0
+    before = {path.name: path.read_bytes() for path in (files / "worst").iterdir()}
+    refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "other.h5", "--rounding", "floor")
+    line = refusal("ledger", "other.h5", "images.h5", "--witness", "worst")
+    assert "is a witness of another model; kept" in line
+    assert {path.name: path.read_bytes() for path in (files / "worst").iterdir()} == before
+
+
+def test_a_format_needs_witnesses(files):
+    outcome = refengine(*CALL, "--format", "readmemh")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "needs --witness DIR" in outcome.err
+    assert "'vhdl' is none of npy, readmemh" in refengine(*CALL, "--witness", "worst", "--format", "vhdl").err
 
 
 def test_chosen_layers(files):
@@ -67,6 +109,7 @@ def test_chosen_layers(files):
     ("options", "needle"),
     [
         (["--layer", "nosuch"], "'nosuch'"),
+        (["--layer", "*_flatten"], "no chosen layer accumulates"),
         (["--first", "99"], "has images 0..11, asked for 99"),
         (["--json", "model.h5"], "is also read from"),
         (["--witness", "model.h5"], "is a file, a folder was needed"),

@@ -44,6 +44,18 @@ def test_help_loads_no_number_crunchers():
     assert "loaded []" in outcome.stdout
 
 
+def test_the_number_of_cores_decides_no_float_sum(files):
+    """Whatever the threads that linear algebra is offered, it is given one before NumPy is loaded."""
+    code = (
+        "import os, sys\n"
+        "os.environ['OPENBLAS_NUM_THREADS'] = '2'\n"
+        "from refengine.cli import main\n"
+        "main.verbs.main = lambda **_: print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)\n"
+        "main.main()\n"
+    )
+    assert python("-c", code).stdout == "1 False\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="only Unix tells how long a child has computed")
 def test_help_is_quick():
     """Under half a second of computing, the start of Python included; by the clock it depends on who else computes."""

@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.cli.main import verbs
 from refengine.network.float_file import read_float_network
-from refengine.network.images import evenly_spaced, open_images
+from refengine.network.images import evenly_spaced, open_images, write_images
 from refengine.network.int_file import read_int_network
 from refengine.quantize.quantize import quantize
 from refengine.quantize.scheme import Scheme
@@ -63,6 +64,43 @@ def test_options_are_fields_of_the_scheme(files, options, fields):
 def test_calibration_images_are_evenly_spaced(files):
     assert refengine(*CALL, "--calibration-images", "5").code == 0
     assert read_int_network("out.h5").hash == quantized(Scheme(), count=5).hash
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (lambda seen: seen[[0] * 5], "all 5 calibration images are the same: "),
+        (lambda seen: seen[:1], "there is one calibration image: "),
+        (lambda seen: seen * 0, "calibration images are the same: "),
+        (
+            lambda seen: seen * 0 + np.arange(len(seen), dtype=np.uint8)[:, None, None, None],
+            "every calibration image is of one colour: ",
+        ),
+    ],
+)
+def test_images_that_say_next_to_nothing_are_complained_of(files, images, said):
+    """One line, and the network is made: an image or two are no mistake in a test of the tools."""
+    with open_images("images.h5") as file:
+        write_images("dull.h5", images(file.read(0, file.count)), None)
+    outcome = refengine("quantize", "net.h5", "--calibration", "dull.h5", "-o", "out.h5")
+    assert outcome.code == 0
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("refengine: ")
+    assert said in line
+
+
+def test_the_help_says_when_batch_norm_is_re_estimated():
+    """Not by the default method, which contract F8 has move biases."""
+    told = " ".join(refengine("quantize", "--help").out.split())
+    assert "if any layer is ternary, unless the method is calibrated, which moves biases instead" in told
+
+
+@pytest.mark.parametrize(("method", "done"), [("calibrated", "no"), ("paper", "yes")])
+def test_the_model_says_whether_it_was(files, method, done):
+    assert refengine(*CALL, "--method", method).code == 0
+    made_with = read_int_network("out.h5").made_with
+    assert made_with["reestimate"] == "if any layer is ternary, unless calibrated"
+    assert made_with["reestimated"] == done
 
 
 def test_calibration_needs_no_labels(files):

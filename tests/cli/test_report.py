@@ -39,16 +39,17 @@ def test_the_json(swept):
 def test_damaged_results_are_rows(swept):
     *_, last = sorted((swept / "jobs").iterdir())
     last.write_text("{}")
-    assert refengine("report", "made", "-o", "page.html").out == "page.html: 2 of 3 jobs\n"
+    outcome = refengine("report", "made", "-o", "page.html")
+    assert (outcome.code, outcome.out) == (0, "page.html: 2 of 3 jobs\n")
+    assert outcome.err == "refengine: 1 of 3 results are damaged; the next 'refengine sweep' does them again\n"
     assert "is damaged" in (swept.parent / "page.html").read_text()
 
 
 @needs_matplotlib
 def test_what_is_no_sweep(files):
     (files / "empty").mkdir()
-    assert "empty/sweep.json: cannot be read (No such file" in refusal("report", "empty")
-    assert "missing/sweep.json" in refusal("report", "missing")
-    assert "net.h5/sweep.json" in refusal("report", "net.h5")
+    for name in ("empty", "missing", "net.h5"):
+        assert f"{name}: is no folder of a sweep, needed one that 'refengine sweep -o' made" in refusal("report", name)
 
 
 @needs_matplotlib

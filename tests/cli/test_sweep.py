@@ -10,6 +10,7 @@ from refengine.accuracy.grid import schemes
 from refengine.accuracy.jobs import Files, jobs_for, run_files
 from refengine.accuracy.results import read_sweep
 from refengine.cli import sweep as verb
+from refengine.interop.packages import installed
 
 FILES = ("net.h5", "unlabelled.h5", "images.h5")
 CALL = ("sweep", "net.h5", "--calibration", "unlabelled.h5", "--images", "images.h5", "-o", "made")
@@ -61,6 +62,18 @@ def test_a_failed_job_is_a_row_and_exit_code_1(files, here):
     assert outcome.err.endswith("refengine: 1 of 3 jobs failed\n")
     assert "its accumulator has 16" in outcome.out
     assert read_sweep(files / "made").rows[2].done
+
+
+def test_what_the_folder_has_besides_is_shown_or_said(files, here):
+    assert refengine(*CALL, *GRID).code == 0
+    other = refengine(*CALL, "--grid", "weights=int4")
+    assert len(other.out.splitlines()) == 1 + 5 + 1
+    assert "more results" not in other.err
+    fewer = refengine(*CALL, "--grid", "weights=int4", "--limit", "3")
+    said = "refengine: made has 5 more results, of other files, counts or versions, or damaged: not shown"
+    assert said in fewer.err.splitlines()
+    if installed("matplotlib"):
+        assert refengine("report", "made").err == said + "\n"
 
 
 def test_a_report_needs_matplotlib(files, here, monkeypatch):

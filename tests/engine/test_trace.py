@@ -327,7 +327,7 @@ def test_layers_are_chosen_by_names_and_patterns(patterns, chosen):
 def test_a_pattern_that_means_no_layer_is_refused(path):
     network = networks.every_op()
     for pattern in ("*relu*", "pool", ""):
-        with pytest.raises(NetworkError, match=r"0 layers are called .*; layers: 000_input, 001_conv"):
+        with pytest.raises(NetworkError, match=r"0 layers are called .*; layers: 0"):
             write_trace(network, networks.random_images(network, 1), path, layers=["001_conv", pattern])
     assert not path.exists()
 

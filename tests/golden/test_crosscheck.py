@@ -1,4 +1,4 @@
-"""The same network by ONNX Runtime and onnx's reference: no integer of any layer differs, a planted bug is named."""
+"""The same network by ONNX Runtime, onnx's reference and TOSA's: no integer differs, a planted bug is named."""
 
 from dataclasses import replace
 from math import prod
@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from networks import every_op, int_networks, random_images, seeded, small, with_fc_on
+from tosa_tools import needs_tosa
 
-from refengine.errors import NetworkError, RangeError
+from refengine.engine.digest import stages_of
+from refengine.engine.run import run_layer
+from refengine.errors import NetworkError, RangeError, RefengineError
+from refengine.golden import crosscheck as module
 from refengine.golden.crosscheck import ENGINES, crosscheck, images_at_a_time
 from refengine.golden.sentences import report_lines
+from refengine.interop import tosa_layers
 from refengine.interop.onnx_int import to_onnx
 from refengine.interop.packages import installed, package
+from refengine.interop.tosa_engine import TosaEngine
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES
 from refengine.ops import OPS
 
@@ -176,3 +182,113 @@ def test_networks_that_cannot_be_exported_are_refused():
     network = every_op("stochastic")
     with pytest.raises(NetworkError, match="rounds stochastic"):
         crosscheck(network, random_images(network, 1))
+
+
+# ------------------------------------------------------------------------------------------------ TOSA, layer by layer
+
+
+class _StandIn(TosaEngine):
+    """Layers by refengine's own definitions, one of them changed, in place of TOSA's reference model."""
+
+    spoiled = forgotten = ""
+
+    def run(self, pixels, codes):
+        found = {}
+        for layer in self._network.layers:
+            read = [codes[name] for name in layer.inputs] or [pixels]
+            residual = None if layer.residual is None else codes[layer.residual]
+            stages = dict(stages_of(layer, run_layer(layer, read, residual, "reference")))
+            found[layer.name] = {
+                stage: array + (layer.name == self.spoiled and stage == "code")
+                for stage, array in stages.items()
+                if f"{layer.name}.{stage}" not in (*self.left_out, self.forgotten)
+            }
+        return found
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """In the engine's place, and no export to ONNX."""
+
+    class Model:
+        version = "1.2.3"
+
+    monkeypatch.setattr(module, "reference_model", lambda python: Model)
+    monkeypatch.setattr(module, "TosaEngine", _StandIn)
+    monkeypatch.setattr(module, "to_onnx", None)
+    return monkeypatch
+
+
+def by_tosa(network, count=3, **options):
+    (one,) = crosscheck(network, random_images(network, count), ["tosa"], backend="reference", **options)
+    return one
+
+
+def test_layers_alone(stand_in):
+    network = every_op()
+    one = by_tosa(network, batch=2)
+    assert (one.engine, one.version, one.equal, one.images) == ("tosa", "1.2.3", True, 3)
+    assert (one.layers, one.values) == (len(network.layers), 3 * (integers_of(network) - network.classes))
+    assert {*one.by_int64.values()} == {"a residual is added before the rounding"}
+    assert not one.left_out
+
+
+def test_what_is_left_out_is_said_and_not_counted(stand_in):
+    network = every_op("stochastic")
+    one = by_tosa(network)
+    assert one.equal
+    assert {*one.left_out} == {f"{layer.name}.code" for layer in network.layers if layer.requantize is not None}
+    kept = sum(OPS[layer.op].ACCUMULATES for layer in network.layers)
+    passing = len(network.layers) - kept
+    assert one.stages == kept + passing
+
+
+def test_a_layer_that_goes_wrong_alone_blames_no_other(stand_in):
+    """Those that read its codes were given refengine's."""
+    network = every_op()
+    stand_in.setattr(_StandIn, "spoiled", "002_conv")
+    one = by_tosa(network)
+    (failing,) = [report for report in one.comparison.layers if report.fails]
+    assert (failing.layer, failing.verdict) == ("002_conv", "culprit")
+    assert failing.cause is not None
+    size = 3 * prod(network.shapes["002_conv"])
+    assert one.different == size
+    assert "first difference: layer 002_conv, stage code" in "\n".join(report_lines(one.comparison, *one.dumps))
+
+
+def test_a_stage_that_is_missing_without_a_reason_is_a_failure(stand_in):
+    stand_in.setattr(_StandIn, "forgotten", "002_conv.code")
+    one = by_tosa(every_op())
+    (failing,) = [report for report in one.comparison.layers if report.fails]
+    assert (failing.layer, failing.verdict, failing.why) == ("002_conv", "missing", "code: not in the dump of the DUT")
+
+
+def test_unknown_engines_are_refused_before_anything_is_made(stand_in):
+    with pytest.raises(RefengineError, match="available: onnxruntime, onnx-reference, tosa"):
+        by_tosa(small()) and crosscheck(small(), random_images(small(), 1), ["tosa", "abacus"])
+
+
+@needs_tosa
+@pytest.mark.parametrize(
+    ("attribute", "wrong", "culprits"),
+    [
+        ("PIXEL_SHIFT", 7, ["000_input"]),
+        ("integer_weights", lambda weight, scale, cluster: weight.astype(np.int32), ["001_conv"]),
+        ("_ROUNDING_MODES", {"half_up": "INEXACT_ROUND"}, ["001_conv"]),
+    ],
+)
+def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, culprits):
+    """The fc has scales of 1, and the input's sums are whole pixels."""
+    monkeypatch.setattr(tosa_layers, attribute, wrong)
+    one = by_tosa(small(), 20)
+    assert [report.layer for report in one.comparison.culprits] == culprits
+
+
+@needs_tosa
+def test_a_wrong_zero_point_is_found(monkeypatch):
+    """Every layer that reads unsigned codes and computes with them is a culprit, and no other."""
+    monkeypatch.setattr(tosa_layers._Building, "zero", lambda self, name: 0)
+    network = small()
+    one = by_tosa(network, 20)
+    assert [report.layer for report in one.comparison.culprits] == ["000_input", "001_conv"]
+    assert not one.equal

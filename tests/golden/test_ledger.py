@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given
 
 from refengine.engine.run import run
-from refengine.errors import RangeError
-from refengine.golden.ledger import Span, figures, ledger, total_bound, witness_figures, witness_file, witnesses
+from refengine.errors import NetworkError, RangeError
+from refengine.golden.ledger import Span, constant_channels, figures, ledger, total_bound
 from refengine.golden.terms import accumulates
+from refengine.golden.witness_files import witness_files, witnesses
 from refengine.network.images import open_images, write_images
 from refengine.numbers.formats import signed_bits
 from refengine.ops import OPS
@@ -105,7 +106,8 @@ def test_the_bound_of_totals_is_attained_by_the_witnesses():
     network = networks.small()
     layer = network.layer("conv")
     step, found = layer.requantize, total_bound(network, layer)
-    content = np.load(io.BytesIO(witness_file(layer, witnesses(network, layer))))
+    files = witness_files(network, layer, witnesses(network, layer))
+    content = np.load(io.BytesIO(files[f"{layer.name}.npz"]))
     assert content["total"].min() >= found.lo
     assert content["total"].max() <= found.hi
     lo, hi = network.bounds[layer.name]
@@ -113,23 +115,67 @@ def test_the_bound_of_totals_is_attained_by_the_witnesses():
     assert total_bound(network, network.layer("fc")) is None
 
 
-def test_a_witness_file_can_be_simulated():
-    """The layer run on its inputs gives its accumulators and codes, and the same witnesses give the same bytes."""
+def with_a_dead_channel():
+    """``small`` whose second channel lies far behind a ReLU, under a bias that nearly fills INT32."""
+    network = networks.small()
+    conv = network.layer("conv")
+    constants = {**conv.constants, "bias": np.array([10, -(2**30) - 5], np.int32)}
+    step = networks.plain_requantize(multiplier=np.array([5, 1]), shift=np.array([3, 10]), activation="relu", lo=0)
+    return networks.with_layer(network, "001_conv", constants=constants, requantize=step)
+
+
+def test_a_constant_channel_does_not_widen_the_others():
+    network = with_a_dead_channel()
+    entry = ledger(network, networks.random_images(network, 2))[1]
+    lo, hi = network.bounds["001_conv"]
+    assert (entry.bound.bits, entry.constant) == (32, 1)
+    assert entry.varying_bound == Span(int(lo[0]), int(hi[0]))
+    assert figures(entry)["varying_bound"]["bits"] == signed_bits(int(lo[0]), int(hi[0])) < 20
+    assert figures(entry)["constant_channels"] == 1
+
+
+def test_layers_without_constant_channels_and_with_nothing_else():
+    network = networks.small()
+    for entry in ledger(network, networks.random_images(network, 2)):
+        assert (entry.constant, entry.varying_bound) == (0, entry.bound)
+    conv = network.layer("conv")
+    zero = {name: array * 0 if name != "scale" else array for name, array in conv.constants.items()}
+    entry = ledger(networks.with_layer(network, "001_conv", constants=zero), networks.random_images(network, 2))[1]
+    assert (entry.constant, entry.varying_bound) == (2, None)
+    assert figures(entry)["varying_bound"] is None
+
+
+@given(networks.int_networks(steps=3))
+def test_what_varies_is_held_by_the_narrower_bound(network):
+    """Sums of every channel that gives two codes somewhere lie within it."""
+    images = networks.random_images(network, 3)
+    constant, entries = constant_channels(network), {entry.layer: entry for entry in ledger(network, images)}
+
+    def observe(layer, operands, result):
+        codes = result.result.reshape(-1, result.result.shape[-1])
+        moving = (codes != codes[0]).any(axis=0)
+        assert not (moving & constant[layer.name]).any()
+        if accumulates(layer) and moving.any():
+            sums = OPS[layer.op].reference(*operands, **layer.arguments).reshape(-1, len(moving))[:, moving]
+            span = entries[layer.name].varying_bound
+            assert span.lo <= sums.min() <= sums.max() <= span.hi
+
+    run(network, images, "reference", observe)
+
+
+def test_dynamic_exponents_call_nothing_constant():
+    network = networks.dynamic()
+    assert not any(channels.any() for channels in constant_channels(network).values())
+    for entry in ledger(network, networks.random_images(network, 2)):
+        assert entry.varying_bound == entry.bound
+
+
+def test_layers_that_only_pass_codes_are_refused():
     network = networks.every_op()
-    for layer in filter(accumulates, network.layers):
-        found = witnesses(network, layer)
-        content = witness_file(layer, found)
-        assert witness_file(layer, found) == content
-        arrays = dict(np.load(io.BytesIO(content)))
-        operands = [arrays[f"input_{number}"] for number in range(len(found[0].operands))]
-        sums = OPS[layer.op].reference(*operands, **layer.arguments)
-        for number, one in enumerate(found):
-            assert arrays["place"][number].tolist() == [*one.place]
-            assert int(sums[(number, *one.place)]) == one.sum == arrays["sum"][number]
-            assert (arrays["bound"][number], arrays["reached"][number]) == (one.bound, one.reached)
-        assert ("code" in arrays) == (layer.requantize is not None)
-        assert ("residual" in arrays) == (layer.residual is not None)
-        assert witness_figures(found[0])["place"] == [*found[0].place]
+    passing = [layer for layer in network.layers if not accumulates(layer)]
+    assert passing
+    with pytest.raises(NetworkError, match="no chosen layer accumulates"):
+        ledger(network, networks.random_images(network, 1), layers=passing)
 
 
 def test_figures_are_plain():

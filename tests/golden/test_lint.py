@@ -10,7 +10,7 @@ from hypothesis import given
 from refengine.engine.run import run
 from refengine.golden.lint import ERROR, RULES, SEVERITIES, figures, lint
 from refengine.network.int_network import IntLayer, IntNetwork
-from refengine.numbers.formats import INT8
+from refengine.numbers.formats import INT8, UINT8, signed_bits
 
 SMALL = networks.small()
 
@@ -126,14 +126,14 @@ def test_a_clean_network_has_no_findings(network):
 @pytest.mark.parametrize(
     ("rule", "layer", "channels", "detail"),
     [
-        ("zero-weights", "001_conv", (1,), "no weight is left, the bias comes out; 1 of them are constant"),
+        ("zero-weights", "001_conv", (1,), "no weight is left, the bias comes out; 1 of them is constant"),
         ("zero-multiplier", "001_conv", (0,), "multiplier 0"),
         ("constant-output", "001_conv", (0,), "always 20"),
         ("always-saturates", "001_conv", (1,), "rounded values are 48725..50638 for every image"),
-        ("dead-inputs", "001_conv", (), "1 of 2 input channels are always 0: 50 % of the work adds nothing"),
+        ("dead-inputs", "001_conv", (1,), "these channels of the input are always 0: 50 % of the work adds nothing"),
         ("zero-scales", "002_fc", (0,), "1 of 4 clusters have codes and the scale 0"),
         ("zero-clusters", "002_fc", (0,), "1 of 4 clusters (25 %) have no code"),
-        ("absurd-exponent", "001_conv", (0,), "weight exponents 40..40"),
+        ("absurd-exponent", "001_conv", (0,), "weight exponents 40"),
         ("coarse-multiplier", "001_conv", (1,), "multipliers of 2 bits beside 8"),
         ("bias-at-the-edge", "002_fc", (0, 1), "biases of 1073741824"),
         ("operands-far-apart", "002_add", (), "of 001_conv the lowest 4 bits lie below the result's unit"),
@@ -143,7 +143,8 @@ def test_a_clean_network_has_no_findings(network):
             (),
             "one code of 000_input is worth 2^6 of the result's: codes above 2 saturate",
         ),
-        ("can-wrap", "002_fc", (0,), "sums can need 17 bits, the accumulator has 16"),
+        ("can-wrap", "002_fc", (0,), "finished sums may need 17 bits, the accumulator has 16"),
+        ("can-clip", "002_fc", (0,), "finished sums may need 17 bits, partial ones 17, the accumulator has 16"),
         ("unused-codes", "001_conv", (), "bits are never used"),
         ("class-never-wins", "002_fc", (1,), "which another class always reaches"),
         ("equal-classes", "002_fc", (1,), "those of a class before"),
@@ -188,8 +189,14 @@ def test_what_is_called_constant_is_constant(network):
     findings = lint(network)
     claims = {"zero-multiplier", "constant-output", "always-saturates"}
     images = np.concatenate([networks.random_images(network, 4), np.zeros((1, *network.input_shape), np.uint8)])
-    results = {}
-    run(network, images, "reference", lambda layer, _, result: results.update({layer.name: result}))
+    results, operands_of = {}, {}
+
+    def observe(layer, operands, result):
+        results[layer.name], operands_of[layer.name] = result, operands[0]
+
+    run(network, images, "reference", observe)
+    may_leave = {finding.layer for finding in findings if finding.rule in ("can-wrap", "can-clip")}
+    assert {name for name, result in results.items() if result.overflowed} <= may_leave
     for finding in findings:
         json.dumps(figures(finding))
         assert all(0 <= channel < finding.of for channel in finding.channels)
@@ -199,16 +206,109 @@ def test_what_is_called_constant_is_constant(network):
         if finding.rule == "unused-codes":
             lo, hi = (int(end) for end in finding.detail.split(" ")[1].split(".."))
             assert lo <= results[finding.layer].result.min() <= results[finding.layer].result.max() <= hi
+        if finding.rule == "dead-inputs":
+            assert not operands_of[finding.layer][..., list(finding.channels)].any()
         if finding.rule == "class-never-wins":
             logits = results[finding.layer].result.reshape(len(images), -1)
             assert not {*logits.argmax(axis=1).tolist()} & {*finding.channels}
 
 
 def test_errors_come_from_numbers_that_nobody_wants():
-    assert {finding.rule for network in BROKEN.values() for finding in lint(network) if finding.severity == ERROR} == {
-        "always-saturates",
-        "can-wrap",
+    found = [finding for network in BROKEN.values() for finding in lint(network)]
+    assert {finding.rule for finding in found if finding.severity == ERROR} == {"always-saturates"}
+
+
+@pytest.mark.parametrize(("policy", "rules"), [("wrap", []), ("saturate", ["can-clip"])])
+def test_partial_sums_alone_that_are_too_wide(policy, rules):
+    """127 * 200 * 2 needs 17 bits, and 16 with the bias of -25000: what wraps on the way wraps back (contract A3)."""
+    step = {"format": UINT8, "activation": "relu", "lo": 0, "hi": 200}
+    conv = conv_with(requantize=step).layer("conv")
+    fc = fc_with(((127, 127), (1, 1)), bias=(-25000, 0), accumulator_bits=16, accumulator_policy=policy).layer("fc")
+    network = networks.small(layers=(SMALL.layers[0], conv, fc))
+    assert rules_of(network) == rules
+    if rules:
+        (finding,) = lint(network)
+        assert finding.channels == (0,)
+        assert finding.detail == "finished sums may need 16 bits, partial ones 17, the accumulator has 16"
+
+
+def dead():
+    """A channel far behind a ReLU, with an enormous bias and a tiny unit, in front of one that reads it alone.
+
+    Pixels, a convolution of two channels, a depthwise one, a last layer; the second channel is 0 in all of them.
+    """
+    image, conv, fc = SMALL.layers
+    step = networks.plain_requantize(multiplier=np.array([5, 1]), shift=np.array([3, 40]), activation="relu", lo=0)
+    bias = np.array([10, -(2**30) - 5], np.int32)
+    units = {"weight_exponent": np.array([-4, -40]), "requantize": step}
+    first = {**vars(conv), **units, "constants": {**conv.constants, "bias": bias}}
+    kernels = {"weight": np.array([[[[1]]], [[[1]]]], np.int8), "scale": np.array([[3], [0]], np.int8), "bias": bias}
+    where = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 2, "cluster": 1}
+    second = {**vars(conv), **units, "name": "002_conv", "inputs": ("001_conv",), "constants": kernels}
+    weight = {"weight": np.array([[100, -50], [100, 3]], np.int8)}
+    last = {**vars(fc), "name": "003_fc", "inputs": ("002_conv",), "constants": {**fc.constants, **weight}}
+    layers = (image, IntLayer(**first), IntLayer(**{**second, "attributes": where}), IntLayer(**last))
+    return networks.small(layers=layers)
+
+
+def test_a_dead_channel_is_one_finding_a_layer():
+    """Neither its bias, its unit nor its scales are found again, nor that the next layer reads zeros in vain."""
+    found = [(finding.layer, finding.rule, finding.channels) for finding in lint(dead())]
+    assert found == [
+        ("001_conv", "constant-output", (1,)),
+        ("002_conv", "zero-weights", (1,)),
+        ("003_fc", "dead-inputs", (1,)),
+    ]
+
+
+def test_a_constant_channel_says_that_it_widens_the_accumulator():
+    network = dead()
+    for finding in lint(network)[:2]:
+        lo, hi = network.bounds[finding.layer]
+        bits = signed_bits(int(lo[0]), int(hi[0]))
+        assert finding.detail.endswith(f"; sums of 32 bits, where {bits} hold all that are not constant")
+        assert "any bias that makes the same code" in finding.advice
+
+
+@pytest.mark.parametrize(("joined_with", "needle"), [(False, "A smaller exponent"), (True, "that of the others")])
+def test_an_exponent_that_others_share_is_not_to_be_changed(joined_with, needle):
+    """Behind a flattening, too, codes are joined with those of another layer."""
+    image, conv, fc = BROKEN["unused-codes"].layers
+    assert "A smaller exponent" in lint(BROKEN["unused-codes"])[0].advice
+    twin = IntLayer(**{**vars(conv), "name": "002_conv"})
+    flat = IntLayer("003_flatten", "flatten", ("001_conv",), conv.exponent)
+    inputs = ("001_conv", "002_conv") if joined_with else ("001_conv",)
+    join = IntLayer("004_concat", "concat", inputs, conv.exponent)
+    width = 2 * len(inputs)
+    constants = {
+        "weight": np.ones((2, width), np.int8) * 3,
+        "scale": np.ones((2, 1), np.int8),
+        "bias": np.arange(2, dtype=np.int32),
     }
+    last = {
+        **vars(fc),
+        "name": "005_fc",
+        "inputs": ("004_concat",),
+        "constants": constants,
+        "attributes": {"cluster": width},
+    }
+    network = networks.small(layers=(image, conv, twin, flat, join, IntLayer(**last)))
+    finding = next(finding for finding in lint(network) if finding.rule == "unused-codes")
+    assert needle in finding.advice
+
+
+def test_a_share_that_is_not_0_is_not_called_so():
+    """One of 200 input channels."""
+    image, _, fc = SMALL.layers
+    pad = IntLayer("001_pad", "pad_channels", ("000_input",), 0, attributes={"before": 0, "after": 1})
+    wide = IntLayer("002_concat", "concat", ("000_input",) * 199 + ("001_pad",), 0)
+    weight = np.ones((2, 201 * 4), np.int8)
+    constants = {"weight": weight, "scale": np.ones((2, 1), np.int8), "bias": np.arange(2, dtype=np.int32)}
+    last = {**vars(fc), "name": "003_fc", "inputs": ("002_concat",), "constants": constants}
+    network = networks.small(layers=(image, pad, wide, IntLayer(**{**last, "attributes": {"cluster": 201 * 4}})))
+    (finding,) = [finding for finding in lint(network) if finding.rule == "dead-inputs"]
+    assert finding.detail.endswith("less than 1 % of the work adds nothing")
+    assert (finding.channels, finding.of) == ((200,), 201)
 
 
 def test_one_layer_networks_can_be_looked_at():

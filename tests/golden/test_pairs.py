@@ -265,7 +265,19 @@ def test_dumps_of_other_runs(known, needle):
 def test_the_wrong_model():
     made = Plan(in_memory(GOLDEN, model_hash="a" * 64), in_memory(GOLDEN), Rules(), small())
     assert made.other_model
-    assert "the model of model" in made.problems[0]
+    assert made.problems == [
+        f"the model given is another network, {small().hash}: the golden memory is of model {'a' * 64}"
+    ]
+    assert {pair.layer for pair in made.pairs} == {*GOLDEN}  # its layers are none of these dumps
+
+
+def test_the_model_of_one_of_two_dumps():
+    """It is not forgotten where it is that of the DUT: its layers are the DUT's."""
+    golden, dut = in_memory(GOLDEN, model_hash="a" * 64), in_memory(GOLDEN, model_hash=small().hash)
+    made = Plan(golden, dut, Rules(), small())
+    assert made.other_model
+    assert len(made.problems) == 2
+    assert {pair.layer for pair in made.pairs} == {*GOLDEN, *small().shapes}
 
 
 def test_blocks_hold_whole_chunks():

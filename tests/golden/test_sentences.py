@@ -1,5 +1,6 @@
 """What is said about a comparison: the first element in every notation, once, and the culprit last."""
 
+import networks
 import numpy as np
 
 from refengine.golden.compare import compare
@@ -71,6 +72,12 @@ def test_the_first_element_is_said_once_and_at_the_end():
     assert lines[-3] == "first difference: layer b, stage code"
     assert lines[-2].startswith("  (n 0, y 0, x 0, c 0): golden 0 = 0x00")
     assert lines[-1] == "cause: not looked for, --model MODEL.h5 recomputes each layer"
+
+
+def test_a_model_that_is_another_is_not_asked_for_again():
+    one, other = in_memory({"a": CODES}, model_hash="a" * 64), in_memory({"a": {"code": CODES["code"] ^ 1}})
+    *_, last = report_lines(compare(one, other, None, networks.small()), one, other)
+    assert last == "cause: not looked for, the model is another one than that of the dumps"
 
 
 def test_what_is_missing_is_one_line_for_each_reason():

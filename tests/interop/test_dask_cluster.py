@@ -1,5 +1,6 @@
 """The door to a cluster: one line where there is none."""
 
+import gc
 import socket
 import time
 
@@ -8,16 +9,16 @@ import pytest
 from refengine.errors import RefengineError
 from refengine.interop import dask_cluster
 from refengine.interop.dask_cluster import connected
-from refengine.interop.packages import installed
+from refengine.interop.packages import installed, package
 
 needs_distributed = pytest.mark.skipif(not installed("distributed"), reason="distributed is missing")
 
 
 @needs_distributed
-@pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:{free}", "127.0.0.1:{free}", "nonsense", "tls://127.0.0.1:{free}", "x://y"]
-)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{free}", "127.0.0.1:{free}", "tls://127.0.0.1:{free}", "x://y:1"])
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_nobody_answers(address, monkeypatch):
+    """Nor does the client that was not made complain when it is collected."""
     monkeypatch.setattr(dask_cluster, "SECONDS", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,6 +29,19 @@ def test_nobody_answers(address, monkeypatch):
     assert str(refusal.value).startswith(f"--dask {address}: ")
     assert "\n" not in str(refusal.value)
     assert time.monotonic() - started < 60
+    del refusal
+    gc.collect()
+
+
+@needs_distributed
+@pytest.mark.parametrize(
+    "address", ["foo", "tcp://foo", "127.0.0.1:0", "host:65536", "host:port", "::1:80", "a b:1", ""]
+)
+def test_what_is_no_address_is_not_asked(address, monkeypatch):
+    monkeypatch.setattr(package("distributed"), "Client", None)
+    needed = "is no address, needed one with a port, as tcp://host:8786"
+    with pytest.raises(RefengineError, match=needed), connected(address):
+        pytest.fail("connected to nowhere")
 
 
 @pytest.mark.skipif(installed("distributed"), reason="distributed is there")

@@ -118,5 +118,6 @@ def test_a_folder_of_images_without_pillow(tmp_path, monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(packages, "import_module", missing)
+    (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(RefengineError, match=r'needed: pip install "refengine\[images\]"'):
         what_is(tmp_path)

@@ -128,7 +128,25 @@ class Padded(nn.Module):
         return self.fc((self.conv(self.pad(x)) + shortcut).clamp(min=0, max=4).flatten(1))
 
 
-NETWORKS = [Residual, InvertedResidual, Plain, Squeezed, Inception, Padded]
+class Turned(nn.Module):
+    """Subtractions from a number, of one tensor scaled by another; pools of maxima to a size and to one pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(20, 5)
+        self.pool, self.most = nn.AdaptiveMaxPool2d((2, 2)), nn.AdaptiveMaxPool2d(1)
+
+    def forward(self, x):
+        x = 1 - self.conv(2.5 - x)
+        return self.fc(torch.cat([self.pool(x).flatten(1), self.most(x).flatten(1)], 1))
+
+
+class Probabilities(Turned):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+NETWORKS = [Residual, InvertedResidual, Plain, Squeezed, Inception, Padded, Turned]
 
 
 def made(kind):
@@ -200,6 +218,59 @@ def test_a_module_that_looks_at_numbers_is_refused_in_one_line():
 
     with pytest.raises(NetworkError, match=r"torch\.export cannot follow the module") as caught:
         converted(Asking().eval())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_softmax_at_the_end_is_left_out_and_said():
+    with pytest.warns(UserWarning, match="the Softmax at its end is left out: the last layer gives logits"):
+        network = converted(made(Probabilities))
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(forward(network, pixels), forward(converted(made(Turned)), pixels))
+    with pytest.raises(NetworkError, match=r"\(Softmax\): has axis 1 of \(2, 4, 16, 16\), needed the classes'"):
+        converted(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Softmax(1)).eval())
+
+
+def test_mean_and_std_may_be_one_number():
+    one, three = (
+        from_torch(made(Plain), torch.zeros(1, 3, 16, 16), *given)
+        for given in ((127.5, np.float32(64)), ((127.5,) * 3, (64.0,) * 3))
+    )
+    assert (one.mean, one.std) == (three.mean, three.std) == ((127.5,) * 3, (64.0,) * 3)
+    with pytest.raises(NetworkError, match="mean is bright, needed one number, or one a channel"):
+        from_torch(made(Plain), torch.zeros(1, 3, 16, 16), "bright")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda module: module.half(), r"'features.0.weight' holds torch.float16, needed float32: module.float\(\)"),
+        (lambda module: module.double(), r"holds torch.float64, needed float32: module.float\(\)"),
+        (lambda module: module.bfloat16(), r"holds torch.bfloat16, needed float32: module.float\(\)"),
+        (lambda module: module.to("meta"), "'features.0.weight' is on the device meta and has no numbers"),
+        (lambda module: module.state_dict(), "the module is of type OrderedDict, needed a torch.nn.Module"),
+        (lambda module: module.forward, "the module is of type method, needed a torch.nn.Module"),
+        (nn.DataParallel, "the module is wrapped in DataParallel, needed what is in it: module.module"),
+        (torch.ao.quantization.quantize_dynamic, r"the part 'classifier.0' is quantized already \(torch\."),
+    ],
+)
+def test_what_is_no_module_of_floats_is_refused_in_one_line(spoil, complaint):
+    with packages.quiet():
+        module = spoil(made(Plain))
+    with pytest.raises(NetworkError, match=complaint) as caught:
+        converted(module)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [KeyError, IndexError, AttributeError, ZeroDivisionError, NotImplementedError, OSError]
+)
+def test_what_a_module_raises_is_one_line(kind):
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise kind("lost")
+
+    with pytest.raises(NetworkError, match=rf"torch\.export cannot follow the module .*{kind.__name__}") as caught:
+        converted(Broken().eval())
     assert "\n" not in str(caught.value)
 
 

@@ -74,6 +74,12 @@ def test_a_split_that_is_not_whole(tmp_path):
     assert "has both train-images-idx3-ubyte and train-images-idx3-ubyte.gz" in refusal(folder, "train")
 
 
+@pytest.mark.parametrize("kind", [9, 11, 12, 13, 14])
+def test_other_types_of_values_are_named(tmp_path, kind):
+    (tmp_path / "images").write_bytes(idx((2, 1, 1), range(8), kind))
+    assert f"is IDX of type {kind} and rank 3, needed images (N, H, W): type 8" in refusal(tmp_path / "images")
+
+
 @pytest.mark.parametrize(
     ("content", "plain", "packed"),
     [

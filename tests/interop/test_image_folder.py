@@ -1,10 +1,14 @@
 """Folders of image files: which images, in which order, of which class; and what is refused."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from data_sets import colours, ppm
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refengine.errors import FileError
 from refengine.interop import image_folder
@@ -67,6 +71,9 @@ def test_images_alone_have_no_labels(tmp_path):
         ("file,label\na2/Z.png,7\na10/2.png,0\n", None, [7, 0], None),
         ("a2/Z.png,dog\r\n\r\na10/2.png,cat\r\n", None, [1, 0], ("cat", "dog")),
         ('"a2/Z.png","a dog"\na10/2.png,cat', ("cat", "a dog", "x"), [1, 0], ("cat", "a dog", "x")),
+        ("file, label\na2/Z.png, 10\na10/2.png,\t2 \n", None, [10, 2], None),
+        ("a2/Z.png, dog\na10/2.png, cat", None, [1, 0], ("cat", "dog")),
+        ("a2/Z.png,3.0\na10/2.png,3", ("3", "3.0"), [1, 0], ("3", "3.0")),
     ],
 )
 def test_a_table_of_labels(tmp_path, rows, names, wanted, classes):
@@ -90,7 +97,15 @@ def test_a_table_of_labels(tmp_path, rows, names, wanted, classes):
         (b"/etc/passwd,1\n", "leads out of the folder"),
         (b"a2/none.png,1\n", "is no file in"),
         (b"a2,1\n", "is no file in"),
-        (b"a2/Z.png,99999999999999999999999\n", "has the label 9999"),
+        (b"a2/Z.png,99999999999999999999999\n", "line 1: has the label 9999"),
+        (b"file,label\na2/Z.png,1\na10/2.png,\n", "line 3: has an empty label"),
+        (b"a2/Z.png,cat\na10/2.png, \n", "line 2: has an empty label"),
+        (b"a2/Z.png,1\na10/2.png,-1\n", "line 2: has the label '-1', needed a whole number from 0 on, or a text"),
+        (b"a2/Z.png,3.0\na10/2.png,10.0\n", "line 1: has the label '3.0', needed a whole number"),
+        (b"a2/Z.png,.5e1\n", "line 1: has the label '.5e1', needed a whole number"),
+        ("a2/Z.png,\u0663\n".encode(), "line 1: has the label '\u0663', needed a whole number"),
+        (b"a2/Z.png,7\na10/2.png,dog\n", "line 2: has the label 'dog', line 1 the number 7; needed numbers alone"),
+        (b"a2/Z.png,dog\na10/2.png,7\n", "line 1: has the label 'dog', line 2 the number 7; needed numbers alone"),
         (b"a2/Z.png,\xff\n", "cannot be read"),
         (b'"a2/Z.png,1\n', "cannot be read"),
     ],
@@ -107,7 +122,41 @@ def test_a_label_that_is_no_given_class(tmp_path):
     fill(tmp_path / "in")
     (tmp_path / "labels.csv").write_bytes(b"a2/Z.png,wolf\n")
     message = refusal(tmp_path / "in", labels=tmp_path / "labels.csv", class_names=("cat", "dog"))
-    assert "the label 'wolf', which is not among" in message
+    assert "line 1: has the label 'wolf', which is not among" in message
+
+
+def test_labels_that_are_texts_and_images_without_a_label_are_said(tmp_path):
+    fill(tmp_path / "in")
+    (tmp_path / "in" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "in" / "notes.txt").write_bytes(b"")
+    table = tmp_path / "labels.csv"
+    table.write_text("a10/2.png,7\na2/./Z.png,0\n")
+    images, files, _, labels = read(tmp_path / "in", labels=table)
+    assert (files, labels) == (["a10/2.png", "a2/Z.png"], [7, 0])
+    assert images.notes == (f"4 images are not in {table} and left out, as a10/b/1.png",)
+    table.write_text("".join(f"{path},{name}\n" for path, name in zip(PATHS, "dcabdd", strict=True)))
+    images, _, _, labels = read(tmp_path / "in", labels=table)
+    assert labels == [3, 2, 0, 1, 3, 3]
+    assert images.notes == (f"{table}: the labels are texts, class 0 is a, 1 is b, 2 is c, ...",)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6), st.data())
+def test_whole_numbers_are_labels_as_they_are_and_nothing_else_is_mistaken_for_them(labels, data):
+    """Blanks change nothing; one label of another kind among them is refused, in its own line or the first."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        fill(place, PATHS[: len(labels)])
+        blanks = st.text(" \t", max_size=2)
+        lines = [f"{PATHS[n]},{data.draw(blanks)}{label}{data.draw(blanks)}" for n, label in enumerate(labels)]
+        table = place / "labels.csv"
+        table.write_text("\n".join(lines))
+        assert read(place, labels=table)[3] == labels
+        stranger = data.draw(st.sampled_from(["", "-1", "+1", "3.0", "1e3", "dog", "7up"]))
+        line = data.draw(st.integers(0, len(lines) - 1))
+        lines[line] = f"{PATHS[line]},{stranger}"
+        table.write_text("\n".join(lines))
+        if len(lines) > 1 or stranger not in ("dog", "7up"):
+            assert f"line {line + 1}: " in refusal(place, labels=table)
 
 
 def test_folders_that_are_refused(tmp_path):

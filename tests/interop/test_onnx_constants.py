@@ -8,6 +8,13 @@ from refengine.errors import NetworkError
 from refengine.interop.onnx_constants import FOLDED, MAX_GROWTH, fold, reshaped, squeezed, unsqueezed
 from refengine.interop.packages import installed
 
+ARITHMETIC = {"Add", "Sub", "Div"}  # as Mul
+ONLY_SEE = {"Constant", "Identity", "Reshape", "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze", *ARITHMETIC}
+
+
+def folded(made, operands):
+    return fold(made, operands, lambda node, size: None)
+
 
 def integers(*values):
     return np.array(values, np.int64)
@@ -34,9 +41,9 @@ def integers(*values):
     ],
 )
 def test_values(made, operands, wanted):
-    got = fold(made, [np.asarray(operand) for operand in operands]) if wanted is not None else None
+    got = folded(made, [np.asarray(operand) for operand in operands]) if wanted is not None else None
     if wanted is None:
-        assert fold(made, [operands[0].reshape(2, 3), operands[1]]).shape == (2, 3)
+        assert folded(made, [operands[0].reshape(2, 3), operands[1]]).shape == (2, 3)
     else:
         np.testing.assert_array_equal(got, wanted)
 
@@ -52,14 +59,43 @@ def test_values(made, operands, wanted):
         (node("Reshape"), [np.ones(6), integers(4)], r"\(6,\) does not become \(4,\)"),
         (node("Reshape"), [np.ones(6), integers(-2, -3)], "does not become"),
         (node("Concat"), [integers(1)], "cannot be computed"),
-        (node("Cast", to=99), [integers(1)], "cannot be computed"),
+        (node("Concat"), [integers(1)], "the attribute 'axis' is missing"),
+        (node("Cast", to=99), [integers(1)], "the attribute 99 is missing or has a value that is not known"),
+        (node("Add"), [integers(1)], "has 1 operands, needed 2"),
+        (node("Add"), [integers(1), None], "cannot be computed$"),
+        (node("Squeeze"), [integers(1)] * 3, "has 3 operands, needed 1 to 2"),
+        (node("Slice", starts=(1,), ends=(3, 4)), [integers(1)], "1 starts, 2 ends, 1 axes and 1 steps"),
         (node("Constant", value="text"), [], "no array of numbers"),
         (node("Sin"), [np.ones(1)], "reads constants alone"),
     ],
 )
 def test_refusals_name_the_node(made, operands, complaint):
     with pytest.raises(NetworkError, match=rf"^node '/net/{made.outputs[0]}/{made.op}' \({made.op}\): .*{complaint}"):
-        fold(made, operands)
+        folded(made, operands)
+
+
+def test_every_byte_is_charged_before_it_is_there():
+    """What a charge refuses is not computed; what it lets through is as large as was said, or smaller."""
+    cases = [
+        (node("Concat", axis=0), [np.ones(3), np.ones(4)]),
+        (node("Cast", to=11), [np.ones(5, np.uint8)]),
+        (node("Mul"), [np.ones((3, 1), np.float32), np.ones((1, 4))]),
+        (node("Gather"), [np.ones((2, 3)), np.zeros(5, np.int64)]),
+        (node("ConstantOfShape"), [integers(3, 4)]),
+        (node("Expand"), [np.ones(1), integers(6)]),
+        (node("Sqrt"), [np.ones(7, np.float32)]),
+    ]
+    assert {made.op for made, _ in cases} >= {*FOLDED} - ONLY_SEE
+    for made, operands in cases:
+        charged = []
+        result = fold(made, operands, lambda node, size, charged=charged: charged.append(size))
+        assert result.nbytes <= sum(charged), made.op
+
+        def refuse(node, size):
+            raise node.error("too much")
+
+        with pytest.raises(NetworkError, match="too much"):
+            fold(made, operands, refuse)
 
 
 def test_shapes():

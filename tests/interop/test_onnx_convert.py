@@ -1,5 +1,6 @@
 """Conversion: networks that went out come back the same; what others write gives the logits of ONNX Runtime."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,52 @@ def test_pools_of_every_kind(tmp_path):
     given = Preprocessing((127.0,), (50.0,))
     assert_runtime_agrees(tmp_path, graph(made, constants, opset=12), given)
     assert_runtime_agrees(tmp_path, graph(nodes, constants, opset=10), given)
+
+
+@needs_runtime
+@pytest.mark.parametrize(
+    ("behind", "opset", "softmax"),
+    [
+        ([], 12, {}),
+        ([], 13, {}),
+        ([], 13, {"axis": 1}),
+        ([node("Identity", "softmax")], 17, {"axis": -1}),
+        ([node("Identity", "softmax"), node("Flatten", "identity", out="end")], 17, {"axis": -1}),
+        ([node("Reshape", "softmax", "flat")], 17, {"axis": 1}),
+    ],
+)
+def test_a_softmax_over_the_classes_is_left_out(tmp_path, behind, opset, softmax):
+    nodes = [node("Flatten", "x"), node("Gemm", "flatten", "m"), node("Softmax", "gemm", **softmax), *behind]
+    made = graph(nodes, {"m": floats(90, 4), "flat": np.array([-1, 4])}, opset=opset)
+    assert assert_runtime_agrees(tmp_path, made).dropped == "Softmax"
+    pooled = [node("GlobalAveragePool", "x", out="gemm"), node("LogSoftmax", "gemm", axis=1, out="softmax"), *behind]
+    if all(other.op != "Reshape" for other in behind):
+        assert assert_runtime_agrees(tmp_path, graph(pooled, opset=opset)).dropped == "LogSoftmax"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "opset", "complaint"),
+    [
+        ([node("Softmax", "x", axis=1)], 13, r"has axis 1 of \(2, 3, 6, 5\), needed the classes'"),
+        ([node("Softmax", "x")], 13, r"has axis -1 of \(2, 3, 6, 5\)"),
+        ([node("Softmax", "x", axis=2)], 12, "has axis 2"),
+        ([node("Flatten", "x"), node("Softmax", "flatten", axis=0)], 13, r"has axis 0 of \(2, 90\)"),
+        ([node("Flatten", "x"), node("Softmax", "flatten", axis=-2)], 13, "has axis -2"),
+        ([node("Flatten", "x"), node("Softmax", "flatten", axis=2)], 13, "has axis 2"),
+        ([node("Flatten", "x"), node("Softmax", "flatten", axis="C")], 13, "has axis C"),
+        ([node("Flatten", "x"), node("Softmax", "flatten"), node("Relu", "softmax")], 13, "is not among .* cut"),
+        (
+            [node("Flatten", "x"), node("Softmax", "flatten"), node("Flatten", "softmax", axis=0)],
+            13,
+            "needed the batch",
+        ),
+        ([node("Softmax"), node("Flatten", "softmax")], 13, "reads constants alone"),
+    ],
+)
+def test_a_softmax_that_is_no_end_is_refused(nodes, opset, complaint):
+    nodes = [*nodes[:-1], replace(nodes[-1], outputs=("end",))]
+    with pytest.raises(NetworkError, match=complaint):
+        convert(graph(nodes, opset=opset))
 
 
 # ---- preprocessing and sizes

@@ -11,7 +11,13 @@ def test_only_what_the_output_needs_is_kept():
     nodes = [node("Relu", "x", out="a"), node("Sin", "x", out="unused"), node("Relu", "a", out="y")]
     kept = only_needed(graph(nodes))
     assert [node.outputs for node in kept.nodes] == [("a",), ("y",)]
-    assert kept.uses() == {"x": 1, "a": 1, "y": 1}
+
+
+def test_who_reads_a_tensor():
+    """Each node as often as it does, and None for the network's output."""
+    one, two, three = node("Relu", "x", out="a"), node("Add", "a", "a", out="b"), node("Relu", "b", out="c")
+    readers = graph([one, two, three]).readers()
+    assert readers == {"x": [one], "a": [two, two], "b": [three], "c": [None]}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Views: what a tensor's shape and order say about the layer behind it, judged by NumPy."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ SHAPES = st.tuples(*[st.integers(1, 3)] * 3)
 
 
 def image(shape, nhwc=False):
-    layers = Layers(2, {}, {"x": 1})
+    layers = Layers(2, {}, {})
     layers.image_input("x", shape, nhwc)
     return layers, layers.values["x"]
 
@@ -95,9 +96,26 @@ def test_constants_are_bounded(monkeypatch):
     doubling += [node("Concat", f"c{n}", f"c{n}", axis=0, out=f"c{n + 1}") for n in range(1, 9)]
     with pytest.raises(NetworkError, match="more than 1000 bytes of constants"):
         lower(graph(doubling, {"c": np.ones(4, np.float32)}), {}, 1)
+    widened = [node("Cast", "c", to=11, out="d")]  # eight times as many bytes as it reads
+    with pytest.raises(NetworkError, match="more than 1000 bytes of constants"):
+        lower(graph(widened, {"c": np.ones(126, np.uint8)}), {}, 1)
     shared = [node("Conv", "x", "w", out="y0"), *(node("Conv", f"y{n}", "w", out=f"y{n + 1}") for n in range(30))]
     with pytest.raises(NetworkError, match="more than 1000 bytes of constants"):
         convert(graph(shared, {"w": floats(3, 3, 1, 1)}))
+
+
+def test_constants_are_counted_before_they_are_computed(monkeypatch):
+    """A constant that is doubled again and again: at no time is more memory taken than the limit."""
+    limit = 1 << 24
+    monkeypatch.setattr(onnx_layers, "MAX_CONSTANT_BYTES", limit)
+    nodes = [node("Concat", *2 * [f"c{n}"], axis=0, out=f"c{n + 1}") for n in range(60)]
+    tracemalloc.start()
+    try:
+        with pytest.raises(NetworkError, match=f"more than {limit} bytes of constants"):
+            convert(graph([*nodes, node("Add", "x", "c60")], {"c0": np.ones(1 << 10, np.float32)}))
+        assert tracemalloc.get_traced_memory()[1] <= limit + (1 << 20)
+    finally:
+        tracemalloc.stop()
 
 
 def test_small_files_ask_for_little():

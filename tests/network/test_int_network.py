@@ -614,8 +614,27 @@ def test_a_layer_is_found_by_name_with_or_without_its_number():
     network = networks.every_op()
     assert network.layer("001_conv").name == "001_conv"
     assert network.layer("add").op == "add"
-    refused(NetworkError, "0 layers are called 'pool'; layers: 000_input, 001_conv", lambda: network.layer("pool"))
+    refused(NetworkError, "0 layers are called 'pool'; layers: 005_maxpool, 007_avgpool", lambda: network.layer("pool"))
     refused(NetworkError, "3 layers are called 'conv'", lambda: network.layer("conv"))
+
+
+def test_a_layer_is_found_by_its_number_alone():
+    network = networks.every_op()
+    assert [network.layer(layer.name[:3]) for layer in network.layers] == [*network.layers]
+    refused(NetworkError, "0 layers are called '999'", lambda: network.layer("999"))
+    refused(NetworkError, "0 layers are called '1'", lambda: network.layer("1"))
+
+
+def test_an_unknown_layer_has_the_nearest_names_first():
+    network = networks.every_op()
+    with pytest.raises(NetworkError) as refusal:
+        network.layer("concatt")
+    known = str(refusal.value).partition("; layers: ")[2]
+    assert known.split("_", 1)[1].startswith("concat")
+    listed = known.partition(" and ")[0].split(", ")
+    assert len(listed) == min(8, len(network.layers))
+    assert {*listed} <= {*network.shapes}
+    assert ("more" in known) == (len(network.layers) > 8)
 
 
 def test_arrays_are_frozen():

@@ -131,6 +131,17 @@ def test_one_damaged_byte_is_refused_by_name(own, file):
         read_everything(own, file)
 
 
+def test_every_file_is_verified(own):
+    """Whatever its format; nothing that the files hold is looked at."""
+    open_vectors(own).verify()
+    for file in sorted(path for path in own.rglob("*") if path.is_file() and path.name != "manifest.json"):
+        good = file.read_bytes()
+        file.write_bytes(good + b" ")
+        with pytest.raises(FileError, match=f"pack/{file.relative_to(own)}: has {len(good) + 1} bytes"):
+            open_vectors(own).verify()
+        file.write_bytes(good)
+
+
 def test_a_link_out_of_the_pack_is_not_followed(own, tmp_path):
     file = own / "001_conv" / "code.npy"
     file.rename(tmp_path / "elsewhere.npy")

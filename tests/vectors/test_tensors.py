@@ -80,6 +80,20 @@ def test_widths_and_exponents():
     assert said["logits"] == ("nc", 32, True, -6, False)
 
 
+@pytest.mark.parametrize("op", ["avgpool", "global_avgpool"])
+def test_sums_of_nine_pixels_have_no_power_of_two(op):
+    """Neither as accumulators nor as logits."""
+    found = {tensor.name: tensor.exponent for tensor in everything(networks.averaging(op))}
+    assert found["logits"] is found[f"001_{op}/accumulator"] is None
+
+
+def test_sums_of_four_pixels_have_one():
+    network = networks.averaging()
+    small = networks.small(input_shape=(2, 2, 1), layers=network.layers, classes=1)
+    found = {tensor.name: tensor.exponent for tensor in everything(small)}
+    assert found["logits"] == found["001_global_avgpool/accumulator"] == -2
+
+
 def test_a_narrow_accumulator_has_its_own_width():
     network = networks.with_layer(networks.small(), "001_conv", accumulator_bits=20, accumulator_policy="wrap")
     (found,) = [tensor for tensor in everything(network) if tensor.name == "001_conv/accumulator"]
