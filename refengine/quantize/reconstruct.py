@@ -6,8 +6,7 @@ x are windows of the input that the integers really have, t what the float netwo
 earlier layers lost can be made good here.  Three things are looked for:
 
     wanted    the real weights of least error, held to the float ones by a ridge where the windows say too little
-    codes     from the best of several starts, each one pass of error feedback and a descent over codes and scales;
-              then codes move by one and others follow, wherever that lowers the error
+    codes     from the best of several starts, each one pass of error feedback and a descent over codes and scales
     scales    whole multiples of one power of two, 127 at most, with which the descent goes on to its end
 
 What an activation cuts off need not be met: where t lies beyond a clip it is enough that the result does too.  So t is
@@ -29,8 +28,6 @@ _START_WORK = 2**31
 _FIRST_SCALES = (1.0, 1.1, 0.9)
 _SEARCH_ROUNDS = 6
 _LAST_ROUNDS = 4
-_EXCHANGES, _LAST_EXCHANGES = 8, 2
-_EXCHANGE_WORK = 2**28
 _RELAXATIONS = 6
 _RELAXATION_ROUNDS = 2
 _ROOM = 120  # of 127: the largest scale may still grow by a twentieth when it has become a code
@@ -104,7 +101,6 @@ def reconstruct(
     units = np.ldexp(1.0, exponents)
     scales = clusters.scale_codes(scales, exponents) * units[:, None]
     _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
-    _improve(wanted, covariance, codes, scales, units, shape, _LAST_EXCHANGES, threads)
     return codes, scales
 
 
@@ -123,7 +119,6 @@ def _search(wanted, covariance, first, shape: Shape, threads: int) -> tuple[np.n
         best = np.where(better, error, best)
         codes = np.where(better[:, None], tried, codes)
         scales = np.where(better[:, None], found, scales)
-    _improve(wanted, covariance, codes, scales, np.zeros(len(codes)), shape, _EXCHANGES, threads)
     return codes, scales
 
 
@@ -155,17 +150,6 @@ def _descend(wanted, covariance, codes, scales, units, shape: Shape, rounds: int
 
     wanted = np.ascontiguousarray(wanted)
     _by_rows(descend, threads, wanted, covariance, codes, scales, units, shape.step, float(shape.top), rounds)
-
-
-def _improve(wanted, covariance, codes, scales, units, shape: Shape, times: int, threads: int) -> None:
-    """Exchange codes and descend again, as many ``times`` as a bounded amount of work allows."""
-    from .descent import exchange
-
-    wanted = np.ascontiguousarray(wanted)
-    outputs, columns = wanted.shape
-    for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):
-        _by_rows(exchange, threads, wanted, covariance, codes, scales, shape.step, float(shape.top))
-        _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
 
 
 def _by_rows(function: Rows, threads: int, wanted, *arguments) -> None:

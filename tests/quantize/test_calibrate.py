@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.numbers.formats import INT8, UINT8
+from refengine.quantize import calibrate
 from refengine.quantize.calibrate import Reals, dynamic_exponent, output_exponent
 from refengine.quantize.fold import Affine
 
@@ -92,3 +93,12 @@ def test_an_outlier_makes_mse_saturate_and_max_not():
     acc = np.concatenate([np.full(100000, 77), [400]])
     assert output_exponent(reals(acc, Fraction(1)), UINT8, "max") == 1
     assert output_exponent(reals(acc, Fraction(1)), UINT8, "mse") < 1
+
+
+def test_mse_looks_at_all_channels(monkeypatch):
+    """Of 16 channels, the first of which is dark: every 64th value would be one of it."""
+    acc = np.full((8192, 16), 77)
+    acc[:, 0], acc[0, 5] = 0, 400
+    whole = output_exponent(reals(acc), UINT8, "mse")
+    monkeypatch.setattr(calibrate, "_LOOKED_AT", 64)
+    assert output_exponent(reals(acc), UINT8, "mse") == whole < 1
