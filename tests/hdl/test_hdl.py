@@ -71,7 +71,7 @@ CAUSES = {
     "OUTPUT_REVERSED": ["channels_reversed"],
     # a ReLU hides what the modes do to negative sums, and a residual of whole units is no reason to round twice
     "ROUND_FLOOR": ["rounds_floor", "rounds_toward_zero", "product_floored_first"],
-    # no sum of these is a whole number of units: such a one alone would rise by a unit in one and stay in the other
+    # one sum that is a whole number of units tells them apart: it rises by a unit where half is added twice (ALONE)
     "ROUND_HALF_TWICE": ["rounds_ceil", "rounds_away_from_zero", "rounding_offset_twice"],
     # one word is one cluster here, so that both orders are the same one
     "WEIGHT_LANES": ["words_of_4_channels_reversed", "cluster_reversed"],
@@ -84,6 +84,8 @@ CAUSES = {
 NO_SUSPECT = {
     "LAST_CLUSTER": "the last cluster of every sum is left out",
 }
+# what may be named alone: whether the sums tell it from the others is up to the last bits of the network's weights
+ALONE = {"ROUND_HALF_TWICE": ["rounding_offset_twice"]}
 # hardware that adds the residual after the clip has no sum before the rounding that could be dumped
 WITHOUT_TOTAL = ("RESIDUAL_AFTER_CLIP",)
 
@@ -233,8 +235,8 @@ def test_a_planted_bug_is_found_and_named(layer, verilated, network, bug):
     assert (stage.stage, element.index, element.wanted, element.got) == first_difference(layer, dut, stages)
     cause = found.culprits[0].cause
     if bug in CAUSES:
-        assert sorted(cause.names) == sorted(CAUSES[bug]), cause
-        assert cause.certain == (len(CAUSES[bug]) == 1), cause
+        assert sorted(cause.names) in (sorted(CAUSES[bug]), ALONE.get(bug)), cause
+        assert cause.certain == (len(cause.names) == 1), cause
         assert named(cause.cause).sentence in cause.sentence
     else:
         assert not cause.certain, cause
