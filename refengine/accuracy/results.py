@@ -18,7 +18,6 @@ import io
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -30,6 +29,7 @@ import numpy as np
 from .. import CONTRACT, __version__
 from ..errors import FileError, RefengineError
 from ..network.hdf5 import PathLike, printable, put_array, put_attributes, write_atomically
+from ..network.whole_file import write_whole
 from ..quantize.scheme import Scheme
 from .evaluate import wilson
 from .grid import written
@@ -92,22 +92,6 @@ class Sweep:
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all; FileError where it cannot be written."""
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"{printable(path)}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
 def write_plan(folder: Path, files: Files, jobs: Sequence[Job]) -> None:
     """Make the folder and say what is to be done in it."""
     try:
@@ -116,7 +100,7 @@ def write_plan(folder: Path, files: Files, jobs: Sequence[Job]) -> None:
         raise FileError(f"{printable(folder)}: cannot be made a folder ({error.strerror})") from error
     jobs_told = [job.definition for job in jobs]
     plan = {"format": FORMAT, "version": VERSION, "files": vars(called(files)), "jobs": jobs_told}
-    write_whole(folder / PLAN, _sealed(plan))
+    write_whole(folder / PLAN, _sealed(plan), printable(folder / PLAN))
 
 
 def called(files: Files) -> Files:
@@ -128,7 +112,8 @@ def write_record(folder: Path, job: Job, record: Record) -> None:
     """Store what a job gave."""
     told = asdict(record)
     told["right"] = None if record.right is None else np.packbits(record.right).tobytes().hex()
-    write_whole(_place(folder, job), _sealed({"definition": job.definition, "record": told}))
+    place = _place(folder, job)
+    write_whole(place, _sealed({"definition": job.definition, "record": told}), printable(place))
 
 
 def _sealed(content: Mapping[str, Any]) -> bytes:

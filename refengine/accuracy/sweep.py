@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import FileError
+from ..network.hdf5 import printable
+from ..network.whole_file import write_whole
 from .claims import Claims
 from .jobs import Files, Job, Record
 from .processes import Failure
@@ -24,7 +26,6 @@ from .results import (
     write_plan,
     write_record,
     write_results,
-    write_whole,
 )
 
 CSV, HDF5 = "results.csv", "results.h5"
@@ -74,7 +75,7 @@ def run_sweep(
                 show()
     others = _plan(folder, files, jobs)
     made = Sweep(called(files), (*rows.values(), *others), apart(folder, [*jobs, *(row.job for row in others)]))
-    write_whole(folder / CSV, csv_of(made.rows).encode())
+    write_whole(folder / CSV, csv_of(made.rows).encode(), printable(folder / CSV))
     write_results(made, folder / HDF5)
     return made
 

@@ -1,12 +1,10 @@
 """What all verbs do with a result: tables on stdout, progress on stderr, figures as JSON, files whole or not at all."""
 
 import json
-import os
-import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.cells import cell_len
@@ -18,6 +16,7 @@ from rich.text import Text
 from .. import CONTRACT, __version__
 from ..errors import FileError
 from ..network.hdf5 import checked_target, printable
+from ..network.whole_file import write_whole
 from . import signals
 
 STDOUT = "-"
@@ -148,15 +147,7 @@ def check_outputs(inputs: Sequence[str], json_path: str | None, *outputs: str | 
 def write_file(path: str, content: bytes, inputs: Iterable[str]) -> None:
     """Write a file as a whole; FileError if it cannot be written or is one of ``inputs``."""
     target = checked_target(path, inputs)
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FileError(f"{printable(path)}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    write_whole(target, content, printable(path))
 
 
 def write_json(path: str | None, report: str, figures: dict[str, Any], inputs: Iterable[str]) -> bool:

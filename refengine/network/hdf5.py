@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ import numpy as np
 
 from ..errors import FileError, RefengineError
 from .heap_check import heaps_are_sound
+from .whole_file import beside
 
 MAX_CHILDREN = 1 << 16  # members of one group
 MAX_NUMBERS = 1 << 16  # numbers in one attribute
@@ -532,7 +532,7 @@ def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
     FileError if ``path`` is one of ``inputs``, is no regular file, its folder is missing, or writing fails.
     """
     target, name = checked_target(path, inputs), printable(os.fspath(path))
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
+    temporary = beside(target)
     check_space(str(target), 0, name)
     try:
         with _guard(name, "written"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from ..errors import FileError
 from ..network.hdf5 import PathLike, printable
+from ..network.whole_file import beside
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def write_folder(
     """
     name = printable(os.fspath(path))
     target = check_folder(path, inputs, replaceable)
-    temporary = _beside(target)
+    temporary = beside(target)
     try:
         temporary.mkdir()
         yield temporary
@@ -68,16 +68,12 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
-
-
 def _put_in_place(temporary: Path, target: Path) -> None:
     """Rename; what stood there before comes back if that fails."""
     if not target.exists():
         os.rename(temporary, target)
         return
-    old = _beside(target)
+    old = beside(target)
     os.rename(target, old)
     try:
         os.rename(temporary, target)

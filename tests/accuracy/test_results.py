@@ -191,4 +191,4 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     with pytest.raises(FileError, match="cannot be made a folder"):
         write_plan(tmp_path / "file", FILES, [JOB])
     with pytest.raises(FileError, match="cannot be written"):
-        results.write_whole(Path(tmp_path / "missing" / "x"), b"")
+        results.write_whole(Path(tmp_path / "missing" / "x"), b"", "x")
