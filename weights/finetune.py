@@ -159,6 +159,7 @@ def parsed(arguments=None):
         "--weights", choices=("ternary", "int4"), default="ternary", help="of the middle layers [ternary]"
     )
     parser.add_argument("--method", choices=METHODS, default="optimal", help="how ternary codes are chosen [optimal]")
+    parser.add_argument("--exponents", choices=("max", "mse"), default="mse", help="rule of output exponents [mse]")
     parser.add_argument("--epochs", type=int, default=4, help="[4]")
     parser.add_argument("--rate", type=float, default=0.05, help="largest learning rate [0.05]")
     parser.add_argument(
@@ -180,7 +181,12 @@ def finetune(arguments):
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = read_float_network(arguments.network)
     images, labels = read_images(arguments.images, network)
-    scheme = Scheme(weights=arguments.weights, cluster=arguments.cluster, method=arguments.method)
+    scheme = Scheme(
+        weights=arguments.weights,
+        cluster=arguments.cluster,
+        method=arguments.method,
+        exponents=arguments.exponents,
+    )
     calibration = images[evenly_spaced(len(images), CALIBRATION_IMAGES)]
     tuning = Tuning(network, calibration, scheme, device, getattr(torch, arguments.gradients))
     train(tuning, images, labels, arguments, device)

@@ -3,8 +3,9 @@
     E = d^T H d,    d[j] = w[j] - scale[j // step] * code[j],    H float64 (n, n), the covariance of the inputs
 
 w float64 (O, n) are the weights wanted, n = inputs * KH * KW in this order, so a cluster is a run of ``step`` columns.
-codes float64 (O, n) are whole numbers -top..top, scales float64 (O, G) are not negative.  Both functions change codes
-and scales in place for the rows ``first`` to ``last``; rows do not depend on each other, so threads change nothing.
+codes float64 (O, n) are whole numbers -top..top, scales float64 (O, G) are not negative.  ``feed_back``, ``descend``
+and ``exchange`` change them in place for the rows ``first`` to ``last``; rows do not depend on each other, so threads
+change nothing.  The other functions see one row.
 
 Sources: error feedback in the manner of Hassibi and Stork 1993 and Frantar et al. 2022 (GPTQ); coordinate descent.
 """
@@ -12,6 +13,9 @@ Sources: error feedback in the manner of Hassibi and Stork 1993 and Frantar et a
 import numpy as np
 
 from ..kernels import jit
+
+_FOLLOWING = 3
+_LEAST_GAIN = 1e-9
 
 
 @jit
@@ -45,6 +49,36 @@ def feed_back(wanted, root, order, codes, scales, step, top, first, last):
 
 
 @jit
+def pulls(wanted, covariance, codes, scales, step):
+    """(H d)[k] for one output channel, float64 (n): half of what the error falls by, for each unit that w'[k] grows."""
+    n = len(wanted)
+    pull = np.zeros(n)
+    for j in range(n):
+        missing = wanted[j] - scales[j // step] * codes[j]
+        for k in range(n):
+            pull[k] += missing * covariance[j, k]
+    return pull
+
+
+@jit
+def grow(pull, covariance, j, change):
+    """Let the weight of column j grow by ``change``; returns what the error grows by."""
+    error = change * (change * covariance[j, j] - 2.0 * pull[j])
+    for k in range(len(pull)):
+        pull[k] -= change * covariance[j, k]
+    return error
+
+
+@jit
+def best_code(pull, covariance, codes, scales, j, step, top):
+    """The code of least error for column j, the others standing still."""
+    scale = scales[j // step]
+    if not (scale > 0 and covariance[j, j] > 0):
+        return codes[j]
+    return nearest(codes[j] + pull[j] / (covariance[j, j] * scale), codes[j], top)
+
+
+@jit
 def descend(wanted, covariance, codes, scales, units, step, top, rounds, first, last):
     """Give every code and then its cluster's scale the best value, the others standing still; repeat.
 
@@ -53,41 +87,87 @@ def descend(wanted, covariance, codes, scales, units, step, top, rounds, first, 
     """
     n = wanted.shape[1]
     for o in range(first, last):
-        pull = np.zeros(n)
-        for j in range(n):
-            missing = wanted[o, j] - scales[o, j // step] * codes[o, j]
-            for k in range(n):
-                pull[k] += missing * covariance[j, k]
+        own, scale_of = codes[o], scales[o]
+        pull = pulls(wanted[o], covariance, own, scale_of, step)
         for _ in range(rounds):
             moved = False
             for start in range(0, n, step):
                 end, g = min(n, start + step), start // step
-                scale = scales[o, g]
                 for j in range(start, end):
-                    if scale > 0 and covariance[j, j] > 0:
-                        code = codes[o, j]
-                        new = nearest(code + pull[j] / (covariance[j, j] * scale), code, top)
-                        if new != code:
-                            moved = True
-                            codes[o, j] = new
-                            for k in range(n):
-                                pull[k] -= scale * (new - code) * covariance[j, k]
-                gain, curvature = 0.0, 0.0
+                    new = best_code(pull, covariance, own, scale_of, j, step, top)
+                    if new != own[j]:
+                        moved = True
+                        grow(pull, covariance, j, scale_of[g] * (new - own[j]))
+                        own[j] = new
+                scale, gain, curvature = scale_of[g], 0.0, 0.0
                 for j in range(start, end):
-                    if codes[o, j] != 0:
-                        gain += codes[o, j] * pull[j]
+                    if own[j] != 0:
+                        gain += own[j] * pull[j]
                         for k in range(start, end):
-                            curvature += codes[o, j] * codes[o, k] * covariance[j, k]
+                            curvature += own[j] * own[k] * covariance[j, k]
                 if curvature > 0:
                     new = max(scale + gain / curvature, 0.0)
                     if units[o] > 0:
                         new = units[o] * max(nearest(new / units[o], scale / units[o], 127.0), 0.0)
                     if new != scale:
                         moved = moved or abs(new - scale) > 0.001 * scale
-                        scales[o, g] = new
+                        scale_of[g] = new
                         for j in range(start, end):
-                            if codes[o, j] != 0:
-                                for k in range(n):
-                                    pull[k] -= (new - scale) * codes[o, j] * covariance[j, k]
+                            if own[j] != 0:
+                                grow(pull, covariance, j, (new - scale) * own[j])
             if not moved:
                 break
+
+
+@jit
+def follow(pull, covariance, codes, scales, step, top, stays, places, before):
+    """Give all codes but that of column ``places[0]`` their best values; returns the error's growth and 1 + the moves.
+
+    ``stays`` float64 (n): a code whose pull is not larger does not move.  ``places`` and ``before`` take, from 1 on,
+    which codes moved and what they were, so that the moves can be taken back.
+    """
+    n, error, count = len(pull), 0.0, 1
+    for _ in range(_FOLLOWING):
+        already = count
+        for k in range(n):
+            if abs(pull[k]) <= stays[k] or k == places[0]:
+                continue
+            new = best_code(pull, covariance, codes, scales, k, step, top)
+            if new != codes[k]:
+                places[count], before[count], count = k, codes[k], count + 1
+                error += grow(pull, covariance, k, scales[k // step] * (new - codes[k]))
+                codes[k] = new
+        if count == already:
+            break
+    return error, count
+
+
+@jit
+def exchange(wanted, covariance, codes, scales, step, top, first, last):
+    """Move each code by one, hold it there while the others find their best values, and keep that if the error falls.
+
+    A way out of where ``descend`` ends: no single code can improve there, but several at once may.  Scales stay.
+    """
+    n = wanted.shape[1]
+    places, before = np.zeros(_FOLLOWING * n + 1, np.int64), np.zeros(_FOLLOWING * n + 1)
+    for o in range(first, last):
+        own, scale_of = codes[o], scales[o]
+        pull = pulls(wanted[o], covariance, own, scale_of, step)
+        stays = np.empty(n)
+        for k in range(n):
+            stays[k] = 0.5 * scale_of[k // step] * covariance[k, k]
+        for j in range(n):
+            least = -_LEAST_GAIN * scale_of[j // step] * stays[j]
+            for change in (1.0, -1.0):
+                if least == 0 or abs(own[j] + change) > top:
+                    continue
+                places[0], before[0] = j, own[j]
+                own[j] += change
+                error = grow(pull, covariance, j, change * scale_of[j // step])
+                change_of_error, count = follow(pull, covariance, own, scale_of, step, top, stays, places, before)
+                if error + change_of_error < least:
+                    break
+                for moved in range(count - 1, -1, -1):
+                    k = places[moved]
+                    grow(pull, covariance, k, scale_of[k // step] * (before[moved] - own[k]))
+                    own[k] = before[moved]

@@ -6,7 +6,8 @@ x are windows of the input that the integers really have, t what the float netwo
 earlier layers lost can be made good here.  Three things are looked for:
 
     wanted    the real weights of least error, held to the float ones by a ridge where the windows say too little
-    codes     from the best of several starts, each one pass of error feedback and a descent over codes and scales
+    codes     from the best of several starts, each one pass of error feedback and a descent over codes and scales;
+              then codes move by one and others follow, wherever that lowers the error
     scales    whole multiples of one power of two, 127 at most, with which the descent goes on to its end
 
 What an activation cuts off need not be met: where t lies beyond a clip it is enough that the result does too.  So t is
@@ -28,6 +29,8 @@ _START_WORK = 2**31
 _FIRST_SCALES = (1.0, 1.1, 0.9)
 _SEARCH_ROUNDS = 6
 _LAST_ROUNDS = 4
+_EXCHANGES, _LAST_EXCHANGES = 8, 2
+_EXCHANGE_WORK = 2**28
 _RELAXATIONS = 6
 _RELAXATION_ROUNDS = 2
 _ROOM = 120  # of 127: the largest scale may still grow by a twentieth when it has become a code
@@ -91,6 +94,7 @@ def reconstruct(
     covariance, sums = seen.covariance, target.sums
     wanted = reconstruct_dense(seen, target, weight)
     codes, scales = _search(wanted, covariance, first, shape, threads)
+    _improve(wanted, covariance, codes, scales, np.zeros(len(codes)), shape, _EXCHANGES, threads)
     mean = sums.mean(axis=0)
     for _ in range(_RELAXATIONS if target.cuts else 0):
         sums = target.relaxed(seen.columns @ _expanded(codes, scales, shape.step).T.astype(np.float32) + mean)
@@ -101,6 +105,7 @@ def reconstruct(
     units = np.ldexp(1.0, exponents)
     scales = clusters.scale_codes(scales, exponents) * units[:, None]
     _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
+    _improve(wanted, covariance, codes, scales, units, shape, _LAST_EXCHANGES, threads)
     return codes, scales
 
 
@@ -150,6 +155,17 @@ def _descend(wanted, covariance, codes, scales, units, shape: Shape, rounds: int
 
     wanted = np.ascontiguousarray(wanted)
     _by_rows(descend, threads, wanted, covariance, codes, scales, units, shape.step, float(shape.top), rounds)
+
+
+def _improve(wanted, covariance, codes, scales, units, shape: Shape, times: int, threads: int) -> None:
+    """Exchange codes and descend again, as many ``times`` as a bounded amount of work allows."""
+    from .descent import exchange
+
+    wanted = np.ascontiguousarray(wanted)
+    outputs, columns = wanted.shape
+    for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):
+        _by_rows(exchange, threads, wanted, covariance, codes, scales, shape.step, float(shape.top))
+        _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
 
 
 def _by_rows(function: Rows, threads: int, wanted, *arguments) -> None:

@@ -40,7 +40,7 @@ class Scheme:
     layers: tuple[tuple[str, str], ...] = ()
     scale_exponent: str = "channel"
     activations: str = "uint8"
-    exponents: str = "max"
+    exponents: str = "mse"
     reestimate: bool | None = None
     multiplier_bits: int = 8
     rounding: str = "half_up"

@@ -131,6 +131,29 @@ def test_the_number_of_starts_falls_with_the_work():
     assert module._starts((512, 4608)) == 3
 
 
+@pytest.mark.parametrize("free", [True, False])
+def test_improving_never_loses_and_often_gains(free):
+    windows, weight = seen(5), np.random.default_rng(5).standard_normal((6, 12))
+    shape, units = Shape(4, 1, "channel"), np.zeros(6) if free else np.full(6, 1 / 32)
+    codes, scales = np.zeros((6, 12)), np.full((6, 3), 0.75)
+    module._descend(weight, windows.covariance, codes, scales, units, shape, 50, 1)
+    before = module._error(weight, windows.covariance, codes, scales, 4)
+    module._improve(weight, windows.covariance, codes, scales, units, shape, 4, 1)
+    after = module._error(weight, windows.covariance, codes, scales, 4)
+    assert np.all(after <= before + 1e-9)
+    assert np.sum(after < 0.99 * before) >= 2
+    if not free:
+        assert np.array_equal(scales * 32, np.trunc(scales * 32))
+
+
+def test_improving_has_bounded_work(monkeypatch):
+    """Where one time would be too much already, nothing is done."""
+    monkeypatch.setattr(module, "_EXCHANGE_WORK", 6 * 12**2 - 1)
+    windows, codes, scales = seen(5), np.ones((6, 12)), np.ones((6, 3))
+    module._improve(np.zeros((6, 12)), windows.covariance, codes, scales, np.zeros(6), Shape(4, 1, "channel"), 4, 1)
+    assert np.all(codes == 1)
+
+
 def test_every_order_is_a_permutation():
     orders = [module._order(start, np.eye(64)) for start in range(48)]
     assert all(sorted(order) == list(range(64)) for order in orders)

@@ -55,8 +55,8 @@ def tuned(script, folder, *options):
 # ---- the command
 
 
-@pytest.mark.parametrize("weights", ["ternary", "int4"])
-def test_what_is_written_quantizes_to_the_integers_of_the_training(script, files, monkeypatch, weights):
+@pytest.mark.parametrize(("weights", "exponents"), [("ternary", "mse"), ("int4", "max")])
+def test_what_is_written_quantizes_to_the_integers_of_the_training(script, files, monkeypatch, weights, exponents):
     kept = []
 
     class Kept(script.Tuning):
@@ -65,9 +65,9 @@ def test_what_is_written_quantizes_to_the_integers_of_the_training(script, files
             kept.append(self)
 
     monkeypatch.setattr(script, "Tuning", Kept)
-    network = tuned(script, files, "--weights", weights, "--cluster", 4, "--epochs", 2)
+    network = tuned(script, files, "--weights", weights, "--exponents", exponents, "--cluster", 4, "--epochs", 2)
     (tuning,) = kept
-    scheme = Scheme(weights=weights, cluster=4, method="optimal", reestimate=True)
+    scheme = Scheme(weights=weights, cluster=4, method="optimal", reestimate=True, exponents=exponents)
     made = quantize(network, tuning.images, scheme)
     assert made.hash == tuning.network.hash
     assert made.hash != quantize(trainable(), tuning.images, scheme).hash
