@@ -79,6 +79,23 @@ def best_code(pull, covariance, codes, scales, j, step, top):
 
 
 @jit
+def best_scale(pull, covariance, codes, scale, unit, start, end):
+    """The scale of least error for the cluster of columns ``start`` to ``end``; with a ``unit``, 0..127 times that."""
+    gain, curvature = 0.0, 0.0
+    for j in range(start, end):
+        if codes[j] != 0:
+            gain += codes[j] * pull[j]
+            for k in range(start, end):
+                curvature += codes[j] * codes[k] * covariance[j, k]
+    if not curvature > 0:
+        return scale
+    new = max(scale + gain / curvature, 0.0)
+    if unit > 0:
+        new = unit * max(nearest(new / unit, scale / unit, 127.0), 0.0)
+    return new
+
+
+@jit
 def descend(wanted, covariance, codes, scales, units, step, top, rounds, first, last):
     """Give every code and then its cluster's scale the best value, the others standing still; repeat.
 
@@ -99,22 +116,14 @@ def descend(wanted, covariance, codes, scales, units, step, top, rounds, first, 
                         moved = True
                         grow(pull, covariance, j, scale_of[g] * (new - own[j]))
                         own[j] = new
-                scale, gain, curvature = scale_of[g], 0.0, 0.0
-                for j in range(start, end):
-                    if own[j] != 0:
-                        gain += own[j] * pull[j]
-                        for k in range(start, end):
-                            curvature += own[j] * own[k] * covariance[j, k]
-                if curvature > 0:
-                    new = max(scale + gain / curvature, 0.0)
-                    if units[o] > 0:
-                        new = units[o] * max(nearest(new / units[o], scale / units[o], 127.0), 0.0)
-                    if new != scale:
-                        moved = moved or abs(new - scale) > 0.001 * scale
-                        scale_of[g] = new
-                        for j in range(start, end):
-                            if own[j] != 0:
-                                grow(pull, covariance, j, (new - scale) * own[j])
+                scale = scale_of[g]
+                new = best_scale(pull, covariance, own, scale, units[o], start, end)
+                if new != scale:
+                    moved = moved or abs(new - scale) > 0.001 * scale
+                    scale_of[g] = new
+                    for j in range(start, end):
+                        if own[j] != 0:
+                            grow(pull, covariance, j, (new - scale) * own[j])
             if not moved:
                 break
 
@@ -143,6 +152,15 @@ def follow(pull, covariance, codes, scales, step, top, stays, places, before):
 
 
 @jit
+def take_back(pull, covariance, codes, scales, step, places, before):
+    """Undo moves, the last one first: the codes at ``places`` become what they were ``before``."""
+    for move in range(len(places) - 1, -1, -1):
+        k = places[move]
+        grow(pull, covariance, k, scales[k // step] * (before[move] - codes[k]))
+        codes[k] = before[move]
+
+
+@jit
 def exchange(wanted, covariance, codes, scales, step, top, first, last):
     """Move each code by one, hold it there while the others find their best values, and keep that if the error falls.
 
@@ -167,7 +185,4 @@ def exchange(wanted, covariance, codes, scales, step, top, first, last):
                 change_of_error, count = follow(pull, covariance, own, scale_of, step, top, stays, places, before)
                 if error + change_of_error < least:
                     break
-                for moved in range(count - 1, -1, -1):
-                    k = places[moved]
-                    grow(pull, covariance, k, scale_of[k // step] * (before[moved] - own[k]))
-                    own[k] = before[moved]
+                take_back(pull, covariance, own, scale_of, step, places[:count], before[:count])
