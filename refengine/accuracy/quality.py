@@ -15,6 +15,7 @@ from ..engine.run import Result, run
 from ..network.float_network import FloatNetwork
 from ..network.forward import forward
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.units import result_divisor
 
 
 def sqnr(float_network: FloatNetwork, network: IntNetwork, images: np.ndarray) -> dict[str, float]:
@@ -40,7 +41,8 @@ def _energies(
     def observe(layer: IntLayer, operands: object, result: Result) -> None:
         if layer.covers:
             x = real[layer.covers[-1]].astype(np.float64).ravel()
-            noise = np.ldexp(result.values.astype(np.float64).ravel(), layer.exponent) - x
+            worth = np.ldexp(result.values.astype(np.float64).ravel(), layer.exponent)
+            noise = worth / result_divisor(network, layer) - x
             found.append((layer.name, (float(x @ x), float(noise @ noise))))
 
     run(network, image, "kernels", observe)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.units import result_divisor
 from ..numbers.rounding import addends
 from ..ops import OPS, conv
 from ..ops.avgpool import common_count, counts
@@ -52,7 +53,7 @@ class IntForward:
         self.used: dict[str, IntLayer] = {}
 
     def __call__(self, pixels: Any, observe: Observer | None = None) -> Any:
-        """uint8 (N, C, H, W) -> logits (N, classes) as reals, integers times 2**exponent of the last layer.
+        """uint8 (N, C, H, W) -> logits (N, classes) as reals, integers times the worth of the last layer's steps.
 
         ``observe(layer, accumulator, result)`` sees every layer with the integers it used; accumulators int64, bias
         included, None where codes pass through.
@@ -70,7 +71,7 @@ class IntForward:
             self.used[layer.name], tensors[layer.name] = layer, result
             if observe is not None:
                 observe(layer, None if acc is None else biased(layer, acc), result)
-        return result.movedim(1, -1).flatten(1) * 2.0**layer.exponent
+        return result.movedim(1, -1).flatten(1) * (2.0**layer.exponent / result_divisor(self.network, layer))
 
     def accumulate(self, layer: IntLayer, operands: list[Any]) -> tuple[IntLayer, Any]:
         """The layer's sums, without its bias."""

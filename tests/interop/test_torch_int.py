@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from in_torch import assert_the_engines_integers, integers, pixels_of
-from networks import every_op, int_networks, random_images, small, with_layer
+from networks import averaging, every_op, int_networks, random_images, small, with_layer
 
+from refengine.engine.run import run
 from refengine.errors import NetworkError
 from refengine.interop.packages import installed, package
 from refengine.interop.torch_int import PASS, SUM, IntForward, convolve, functions, requantized
@@ -34,6 +35,14 @@ def test_every_operator_has_its_step():
 def test_every_op():
     network = plain(every_op())
     assert_the_engines_integers(IntForward(network), network, random_images(network, 5))
+
+
+@pytest.mark.parametrize("op", ["global_avgpool", "avgpool"])
+def test_logits_of_an_average_are_averages(op):
+    network = averaging(op)
+    images = random_images(network, 4)
+    wanted = np.ldexp(run(network, images).astype(float), network.layers[-1].exponent) / 9
+    np.testing.assert_allclose(IntForward(network)(pixels_of(images)).numpy(), wanted, rtol=1e-6)
 
 
 @given(int_networks(roundings=("half_up",)))
