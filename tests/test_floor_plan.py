@@ -119,11 +119,19 @@ def test_imports_point_down(path):
             assert there == here or FLOORS[there] < FLOORS[here], f"{here} imports {module}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").glob("*.py")), ids=by_name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").rglob("*.py")), ids=by_name)
 def test_kernels_are_sealed(path):
     """A cached kernel depends on this room alone, whose sources are in its key; no kernel raises errors."""
     own = {module.split(".")[1] for module, _ in own_imports_of(path) if "." in module}
     assert own <= {"kernels", "errors"}
+
+
+def test_functions_compiled_outside_the_kernels_depend_on_their_own_file_alone():
+    """Besides the sources of the kernels, the key of a cached function has only the function's own file in it."""
+    jit = ("refengine.kernels", "jit")
+    users = [path for path in SOURCES if room_of(module_of(path)) != "kernels" and jit in own_imports_of(path)]
+    assert users
+    assert {by_name(path): own_imports_of(path) - {jit} for path in users} == {by_name(path): set() for path in users}
 
 
 def test_only_the_kernels_know_numba():

@@ -6,7 +6,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from refengine.errors import RangeError
-from refengine.kernels import RUNG_OPTION, cache_folder, rungs
+from refengine.kernels import RUNG_OPTION, rungs
+from refengine.kernels.cache import cache_folder
 from refengine.kernels.lanes import I32, load, store, vector
 from refengine.kernels.rungs import RUNGS, chosen_rung, runnable
 
