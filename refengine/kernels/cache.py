@@ -72,7 +72,7 @@ def _named_folder() -> Path:
     home = Path.home()
     if os.environ.get("HOME") == "" or not home.is_dir():
         raise RuntimeError("this user has no home")
-    return home / ".cache"
+    return home.joinpath(".cache")
 
 
 def cache_folder() -> Path:
@@ -85,7 +85,7 @@ def cache_folder() -> Path:
     processor = (get_host_cpu_name(), get_host_cpu_features().flatten(), chosen_rung().name)
     for part in (python, np.__version__, numba.__version__, llvmlite.__version__, *processor):
         digest.update(part.encode() + b"\0")
-    return _named_folder() / "refengine" / digest.hexdigest()[:24]
+    return _named_folder().joinpath("refengine", digest.hexdigest()[:24])
 
 
 # ----------------------------------------------------------------------------------------------------------- the files
@@ -117,11 +117,11 @@ class Store:
         if not self._usable:
             return None
         try:
-            with open(self.folder / name, "rb") as file:
+            with open(self.folder.joinpath(name), "rb") as file:
                 status = os.fstat(file.fileno())
                 reason = _distrusted(status)
                 if reason or not stat.S_ISREG(status.st_mode):
-                    self._tell(self.folder / name, reason or "is no ordinary file")
+                    self._tell(self.folder.joinpath(name), reason or "is no ordinary file")
                     return None
                 content = file.read()
         except OSError:
@@ -139,7 +139,7 @@ class Store:
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(self._head(name, payload) + payload)
-                os.replace(temporary, self.folder / name)
+                os.replace(temporary, self.folder.joinpath(name))
             finally:
                 with suppress(OSError):
                     os.unlink(temporary)
