@@ -21,6 +21,12 @@ from . import console, options
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out layers of this name.  [repeat]")
 @click.option(
+    "--ignore",
+    multiple=True,
+    metavar="PATTERN",
+    help="Files, members and layers of the DUT that are taken as if they were not there.  [repeat]",
+)
+@click.option(
     "--stage",
     "stages",
     metavar="NAME,...",
@@ -33,12 +39,13 @@ from . import console, options
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
 @options.json_file
 def command(
-    golden, dut, model, names, exclude, stages, order, any_integer_type, with_self_test, junit_path, json_path
+    golden, dut, model, names, exclude, ignore, stages, order, any_integer_type, with_self_test, junit_path, json_path
 ) -> None:
     """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
 
     GOLDEN and DUT are each a trace, a vector pack, or arrays called LAYER or LAYER.STAGE: a folder of .npy, an .npz, or
-    an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped of no layer are not judged.
+    an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped of no layer are not judged; what
+    the DUT holds and nothing judges is named, and then the two are not equal, unless --ignore means it.
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'
@@ -60,7 +67,8 @@ def command(
     console.check_outputs(inputs, json_path, junit_path)
     rules = Rules(_names(names), exclude, _stages(stages), any_integer_type)
     with ExitStack() as stack:
-        one, other = (stack.enter_context(open_dump(path)) for path in (golden, dut))
+        one = stack.enter_context(open_dump(golden))
+        other = stack.enter_context(open_dump(dut, ignore, as_written=False))
         other = other if order is None else reordered(other, order)
         model = model or next((str(dump.model) for dump in (one, other) if dump.model is not None), None)
         network = None if model is None else read_int_network(model)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import RangeError
 from ..network.hdf5 import shown
-from .dump import VECTORS, Array, Dump, Values
+from .dump import VECTORS, Array, Dump, Values, other_forms
 
 OF_ONE_IMAGE = "HWC"
 ORDERS = ("CHW", "WHC", "CWH", "HCW", "WCH")  # other orders of one image, those that are met first
@@ -71,6 +71,11 @@ class Turned:
     def chunk_rows(self) -> int:
         """As stored."""
         return self.values.chunk_rows
+
+    @property
+    def others(self) -> tuple[tuple[str, Values], ...]:
+        """Further forms of the same integers."""
+        return tuple((place, Turned(form, self.order)) for place, form in other_forms(self.values))
 
     def read(self, start: int, stop: int) -> Array:
         """Rows start..stop-1 of the first axis."""

@@ -22,17 +22,17 @@ from ..errors import FileError, RangeError
 from ..network.int_network import IntNetwork
 from .alone import Alone
 from .difference import Array, Difference, Tally
-from .dump import Dump, Values, by_order
+from .dump import Dump, Values, by_order, contradiction
 from .layout import Explanation, explained
 from .machine import STAGES, Case
-from .pairs import BROKEN, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
+from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
 
 CAUSE_IMAGES = 16
 CAUSE_BYTES = 1 << 26
 DIAGNOSED = 8  # culprits; where more go wrong by themselves, it is not one mistake in each
 
 EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
-FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN)
+FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
 
 Progress = Callable[[int, int, str], None]
 Diagnose = Callable[[Case, None, dict[str, Array]], Any]
@@ -101,8 +101,9 @@ class Comparison:
     """All that was found; layers in order of execution as far as it is known.
 
     problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.  unjudged: stages
-    that a side dumped of no layer.  explanation: how the dump lies, where that explains most of it.  network: whether
-    layers could be recomputed.  other_model: whether a network was given that is not that of both dumps.
+    that a side dumped of no layer.  passed_over: what the DUT holds and nothing judged, by name, and why.
+    explanation: how the dump lies, where that explains most of it.  network: whether layers could be recomputed.
+    other_model: whether a network was given that is not that of both dumps.
     """
 
     golden: str
@@ -117,11 +118,12 @@ class Comparison:
     explanation: Explanation | None = None
     network: bool = False
     other_model: bool = False
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
-        """True where nothing is wrong at all."""
-        return not self.problems and not any(layer.fails for layer in self.layers)
+        """True where nothing is wrong at all, and everything that the DUT holds was judged."""
+        return not self.problems and not self.passed_over and not any(layer.fails for layer in self.layers)
 
     @property
     def compared(self) -> tuple[LayerReport, ...]:
@@ -192,6 +194,7 @@ def compare(
         explanation,
         alone is not None,
         plan.other_model,
+        plan.passed_over,
     )
 
 
@@ -221,6 +224,9 @@ def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None =
                 continue
             entire[stage].add(start, *read)
             got[stage] = read[1]
+            contradicted = _contradicted(dut, start, stop, read[1])
+            if contradicted is not None:
+                problems.setdefault(stage, contradicted)
         if alone is not None and recomputed:
             expected = alone.recompute(pair.layer, start, stop, tuple(got), through)
             recomputed = expected is not None
@@ -229,9 +235,9 @@ def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None =
                 if e.shape == d.shape:
                     single[stage].add(start, e, d)
     reports = tuple(
-        StageReport(stage, problems[stage])
-        if stage in problems
-        else StageReport(stage, None, entire[stage].end(), _known(single[stage]) if recomputed else None)
+        StageReport(stage, problems.get(stage), entire[stage].end(), _known(single[stage]) if recomputed else None)
+        if stage in stages
+        else StageReport(stage, problems[stage])
         for stage in by_order({**pair.problems, **pair.stages})
     )
     why = "; ".join(f"{stage}: {problem.why}" for stage, problem in problems.items()) or None
@@ -246,6 +252,15 @@ def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Ar
         return Problem(DAMAGED, str(error))
     except RangeError as error:
         return Problem(BROKEN, str(error))
+
+
+def _contradicted(dut: Values, start: int, stop: int, block: Array) -> Problem | None:
+    """What is wrong with the other forms in which the DUT holds some images."""
+    try:
+        found = contradiction(dut, start, stop, block)
+    except FileError as error:
+        return Problem(DAMAGED, str(error))
+    return None if found is None else Problem(CONTRADICTORY, found)
 
 
 def _known(tally: Tally) -> Difference | None:

@@ -9,6 +9,12 @@ Images are the first axis of every array.  A name (in .npz and HDF5 without ``.n
 
 Nothing is believed unchecked and nothing is read before it is asked for: arrays are read in blocks of images.  A dump
 that is none is a FileError of one line; a single array that cannot be used is ``Damaged``, and the others are there.
+
+Nothing that a dump holds is passed over in silence: what no reader takes is in ``passed_over``, by name, unless a
+pattern of ``ignore`` means it; then it is as if it were not there, and in ``ignored``.  An array that is there in
+several forms is ``Forms``: the first is judged, and the others must hold the same integers.  Whoever teaches this
+module to read another form lets ``_folder`` (or ``_vectors``) make its ``Values`` and puts them into ``Forms`` with
+those of the same layer and stage.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,11 +44,16 @@ from ..network.hdf5 import (
     shown,
 )
 from ..vectors.manifest import MANIFEST
-from ..vectors.reader import Address, open_vectors
+from ..vectors.reader import Address, Vectors, open_vectors
+from ..vectors.tensors import LOGITS
+from .names import covered, some
 from .npy_arrays import Reopened, guarded, npy_array
 
 RESULT = "result"  # the stage of LAYER.npy, which says neither code nor accumulator
 IMAGES = "images"
+NO_READER = "not read: no array is called so"
+CONSTANT_CHANGED = "changed since it was written, and nothing that a layer gives"
+_NPY = ".npy"
 _OPEN_DATASETS = 8
 _MOST_GROUPS = 3  # layers/LAYER/STAGE
 TRACE, FOLDER, ARCHIVE, HDF5, VECTORS, MEMORY = "trace", "folder", "npz", "hdf5", "vectors", "memory"
@@ -80,7 +91,8 @@ class Dump:
     file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors or memory.  count: images.
     first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
     that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
-    own.  notes: what could not be used although no layer needs it.
+    own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.
+    passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.
     """
 
     file: str
@@ -97,6 +109,9 @@ class Dump:
     files: Mapping[tuple[str, str], Path] | None = None
     address: Callable[..., Address] | None = None
     notes: tuple[str, ...] = ()
+    logits: Values | None = None
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -133,17 +148,61 @@ class Dump:
 
 
 @contextmanager
-def open_dump(path: PathLike) -> Iterator[Dump]:
-    """Open a dump of any kind for the length of a ``with`` block; FileError if it is none."""
-    place, name = Path(path), printable(os.fspath(path))
+def open_dump(path: PathLike, ignore: Sequence[str] = (), as_written: bool = True) -> Iterator[Dump]:
+    """Open a dump of any kind for the length of a ``with`` block; FileError if it is none.
+
+    ignore: names or shell patterns of files, members and layers that are taken as if they were not there.  as_written:
+    whether a vector pack of which a file was changed is refused, as a golden must be; a DUT's is read as it is.
+    """
+    place, chosen = Path(path), _Chosen(printable(os.fspath(path)), tuple(ignore))
     with ExitStack() as stack:
         if place.is_dir():
             pack = (place / MANIFEST).exists()
-            yield _vectors(place, name, stack) if pack else _folder(place, name, stack)
+            yield _vectors(place, chosen, stack, as_written) if pack else _folder(place, chosen, stack)
         elif _is_archive(place):
-            yield _archive(place, name, stack)
+            yield _archive(place, chosen, stack)
         else:
-            yield _hdf5(place, name, stack)
+            yield _hdf5(place, chosen, stack)
+
+
+class _Chosen:
+    """What is read of a dump called ``name``, what a pattern left out, and what was passed over."""
+
+    def __init__(self, name: str, ignore: tuple[str, ...]) -> None:
+        self.name = name
+        self._ignore = ignore
+        self._ignored: dict[str, None] = {}
+        self._passed_over: dict[str, str] = {}
+
+    def takes(self, member: str, key: str | None = None) -> bool:
+        """Whether a file, member or array is to be read, by its name and by what that says, ``key``."""
+        names = [member, member.rpartition("/")[2]]
+        if key is not None:
+            layer, stage = layer_and_stage(key)
+            names += [key, layer, f"{layer}.{stage}", f"{layer}/{stage}"]
+        if not covered(self._ignore, *names):
+            return True
+        self._ignored[member] = None
+        return False
+
+    def pass_over(self, member: str, why: str) -> None:
+        """Name what is there and cannot be read, unless a pattern leaves it out."""
+        if self.takes(member, member.rpartition(".")[0] or None):
+            self._passed_over[member] = why
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The fields of a Dump."""
+        return {"passed_over": self._passed_over, "ignored": tuple(self._ignored)}
+
+
+def _without_npy(member: str) -> str:
+    """The name without its ending, upper case or lower.
+
+    >>> _without_npy("conv.code.NPY"), _without_npy("conv.code")
+    ('conv.code', 'conv.code')
+    """
+    return member[: -len(_NPY)] if member.lower().endswith(_NPY) else member
 
 
 def in_memory(arrays: Mapping[str, Mapping[str, Array]], **known: Any) -> Dump:
@@ -191,6 +250,51 @@ class Damaged:
         raise FileError(self.why)
 
 
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """One array that a dump holds in several forms: ``judged`` is read, each of ``others`` must hold the same integers.
+
+    place, and the first of each of the others: what messages call a form.
+    """
+
+    judged: Values
+    place: str
+    others: tuple[tuple[str, Values], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the form that is judged."""
+        return self.judged.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the form that is judged."""
+        return self.judged.dtype
+
+    @property
+    def chunk_rows(self) -> int:
+        """As much as any form stores together."""
+        return max([self.judged.chunk_rows, *(form.chunk_rows for _, form in self.others)])
+
+    def read(self, start: int, stop: int) -> Array:
+        """Images start..stop-1 of the form that is judged."""
+        return self.judged.read(start, stop)
+
+
+def other_forms(values: Values) -> tuple[tuple[str, Values], ...]:
+    """Further forms of an array, each with its place; what wraps ``Forms`` has ``others`` too."""
+    found: tuple[tuple[str, Values], ...] = getattr(values, "others", ())
+    return found
+
+
+def contradiction(values: Values, start: int, stop: int, block: Array) -> str | None:
+    """Which other form of an array holds other integers than ``block``; FileError where one cannot be read."""
+    for place, form in other_forms(values):
+        if not np.array_equal(form.read(start, stop), block):
+            return f"{place} is another form of what was judged, and holds other integers"
+    return None
+
+
 def _checked(opened: Callable[[], Values]) -> Values:
     """What ``opened`` gives, or what is wrong with it."""
     try:
@@ -211,18 +315,28 @@ def by_order(stages: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- traces and packs
 
 
-def _hdf5(path: Path, name: str, stack: ExitStack) -> Dump:
+def _hdf5(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
     """A trace, or arrays with names where the file does not say what it is."""
     root = stack.enter_context(open_checked(path, None))
     if not root.has_attribute("format"):
-        return _plain_hdf5(path, name, root)
+        return _plain_hdf5(path, chosen, root)
     trace = stack.enter_context(open_trace(path))
     shelf = _Shelf(trace.stage)
     arrays = {
-        layer: {stage: shelf.values(layer, stage) for stage in trace.layer(layer).stages} for layer in trace.layers
+        layer: {
+            stage: shelf.values(layer, stage)
+            for stage in trace.layer(layer).stages
+            if chosen.takes(f"layers/{layer}/{stage}", f"{layer}/{stage}")
+        }
+        for layer in trace.layers
     }
-    known = (trace.count, trace.first_image, trace.model_hash, trace.images_sha256, trace.images)
-    return Dump(name, TRACE, arrays, *known, path=path)
+    for member in root.names():
+        if member not in ("layers", IMAGES, LOGITS):
+            chosen.pass_over(member, NO_READER)
+    images, logits = (getattr(trace, one) if chosen.takes(one) else None for one in (IMAGES, LOGITS))
+    known = (trace.count, trace.first_image, trace.model_hash, trace.images_sha256, images)
+    held = {layer: stages for layer, stages in arrays.items() if stages}
+    return Dump(chosen.name, TRACE, held, *known, path=path, logits=logits, **chosen.known)
 
 
 class _Shelf:
@@ -266,19 +380,71 @@ class _OnShelf:
         return self.shelf.dataset(self.place).read(start, stop)
 
 
-def _vectors(path: Path, name: str, stack: ExitStack) -> Dump:
-    pack = stack.enter_context(open_vectors(path))
-    arrays: dict[str, dict[str, Values]] = {
-        layer: {stage: pack.values(layer, stage) for stage in pack.stages(layer)} for layer in pack.layers
-    }
-    known = (pack.count, pack.first_image, pack.model_hash, pack.images_sha256, pack.images, pack.model)
-    return Dump(name, VECTORS, arrays, *known, path=path, address=pack.address_of)
+def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) -> Dump:
+    """A pack as it was written, or what a DUT made of one."""
+    pack = stack.enter_context(open_vectors(path, as_written))
+    if as_written:
+        pack.verify()
+    changed = () if as_written else pack.changed()
+    arrays: dict[str, dict[str, Values]] = {}
+    for layer in pack.layers:
+        found = {stage: _forms(pack, f"{layer}/{stage}", changed, chosen) for stage in pack.stages(layer)}
+        held = {stage: values for stage, values in found.items() if values is not None}
+        if held:
+            arrays[layer] = held
+    images, logits = (_forms(pack, tensor, changed, chosen) for tensor in (IMAGES, LOGITS))
+    for file in _files(path, chosen.name):
+        if file not in (MANIFEST, *(stored.file for stored in pack.files)):
+            chosen.pass_over(file, "not a file of the pack")
+    judged = {f"{layer}/{stage}" for layer in pack.layers for stage in pack.stages(layer)} | {IMAGES, LOGITS}
+    for file in changed:
+        if file.rpartition(".")[0] not in judged:
+            chosen.pass_over(file, CONSTANT_CHANGED)
+    read = [file for file in changed if file.rpartition(".")[0] in judged and file not in chosen.known["ignored"]]
+    notes = (f"{chosen.name}: {some(read)}: changed since it was written, judged as it is",) if read else ()
+    return Dump(
+        chosen.name,
+        VECTORS,
+        arrays,
+        pack.count,
+        pack.first_image,
+        pack.model_hash,
+        pack.images_sha256,
+        images,
+        pack.model if pack.is_there(pack.model.name) else None,
+        path=path,
+        address=pack.address_of,
+        notes=notes,
+        logits=logits,
+        **chosen.known,
+    )
+
+
+def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen) -> Values | None:
+    """A tensor of a pack in every format whose file is there, those first that were changed; None where none is."""
+    files = {fmt: stored.file for fmt, stored in pack.entry(tensor).files.items() if pack.is_there(stored.file)}
+    taken = (fmt for fmt in files if chosen.takes(files[fmt], tensor))
+    formats = sorted(taken, key=lambda fmt: files[fmt] not in changed)
+    forms = [(f"{chosen.name}/{printable(files[fmt])}", pack.tensor(tensor, fmt)) for fmt in formats]
+    return Forms(forms[0][1], forms[0][0], tuple(forms[1:])) if forms else None
+
+
+def _files(path: Path, name: str) -> Iterator[str]:
+    """Every file below a folder, by its path in it; links to folders are not followed, and named as files are."""
+    count = 0
+    for folder, inner, files in os.walk(path):
+        links = [one for one in inner if os.path.islink(os.path.join(folder, one))]
+        count += len(files) + len(links)
+        if count > MAX_CHILDREN:
+            raise FileError(f"{name}: has more than {MAX_CHILDREN} files")
+        for file in sorted([*files, *links]):
+            yield (Path(folder) / file).relative_to(path).as_posix()
 
 
 # --------------------------------------------------------------------------------------------------- arrays with names
 
 
-def _plain_hdf5(path: Path, name: str, root: CheckedGroup) -> Dump:
+def _plain_hdf5(path: Path, chosen: _Chosen, root: CheckedGroup) -> Dump:
     """Datasets called LAYER, LAYER.STAGE or LAYER/STAGE, in a group ``layers`` or not."""
 
     def find(group: CheckedGroup, member: str) -> CheckedDataset:
@@ -295,18 +461,18 @@ def _plain_hdf5(path: Path, name: str, root: CheckedGroup) -> Dump:
                 yield f"{prefix}{member}", shelf.values(group, member)
 
     shelf = _Shelf(find)
-    found = {key.removeprefix("layers/"): values for key, values in members(root, "", _MOST_GROUPS)}
-    return _by_name(path, name, HDF5, found, {})
+    found: dict[str, Values] = {}
+    for member, values in members(root, "", _MOST_GROUPS):
+        key = member.removeprefix("layers/")
+        if key in found:
+            raise root.error(f"is there twice, as {shown(member)} too", key)
+        if chosen.takes(member, key):
+            found[key] = values
+    return _by_name(path, chosen, HDF5, found, {})
 
 
-def _folder(path: Path, name: str, stack: ExitStack) -> Dump:
-    def members() -> Iterator[tuple[str, Path]]:
-        for entry in _entries(path, name):
-            if entry.is_dir():
-                inner = _entries(entry, f"{name}/{printable(entry.name)}")
-                yield from ((f"{entry.name}/{array.name}", array) for array in inner)
-            else:
-                yield entry.name, entry
+def _folder(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
+    name = chosen.name
 
     def opened(file: Path, place: str) -> Values:
         with guarded(place):
@@ -315,20 +481,19 @@ def _folder(path: Path, name: str, stack: ExitStack) -> Dump:
                 raise FileError(f"{place}: is not a regular file")
         return npy_array(stack.enter_context(Reopened(file)), place, size)
 
-    files = {member.removesuffix(".npy"): (member, file) for member, file in members() if member.endswith(".npy")}
-    found = {
-        key: _checked(partial(opened, file, f"{name}/{printable(member)}")) for key, (member, file) in files.items()
-    }
-    usable = {key: file for key, (_, file) in files.items() if not isinstance(found[key], Damaged)}
-    return _by_name(path, name, FOLDER, found, usable)
-
-
-def _entries(path: Path, name: str) -> list[Path]:
-    with guarded(name):
-        entries = sorted(path.iterdir())
-    if len(entries) > MAX_CHILDREN:
-        raise FileError(f"{name}: has {len(entries)} entries, at most {MAX_CHILDREN} are read")
-    return entries
+    found: dict[str, Values] = {}
+    usable: dict[str, Path] = {}
+    for member in _files(path, name):
+        key, place = _without_npy(member), f"{name}/{printable(member)}"
+        if key == member or member.count("/") > 1:
+            chosen.pass_over(member, NO_READER)
+        elif chosen.takes(member, key):
+            if key in found:
+                raise FileError(f"{place}: is there twice, in upper and lower case")
+            found[key] = _checked(partial(opened, path / member, place))
+            if not isinstance(found[key], Damaged):
+                usable[key] = path / member
+    return _by_name(path, chosen, FOLDER, found, usable)
 
 
 def _is_archive(path: Path) -> bool:
@@ -339,7 +504,8 @@ def _is_archive(path: Path) -> bool:
         return False  # the reader of HDF5 says what is wrong with it
 
 
-def _archive(path: Path, name: str, stack: ExitStack) -> Dump:
+def _archive(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
+    name = chosen.name
     with guarded(name):
         archive = stack.enter_context(zipfile.ZipFile(path))
         members = archive.infolist()
@@ -355,37 +521,45 @@ def _archive(path: Path, name: str, stack: ExitStack) -> Dump:
 
     found: dict[str, Values] = {}
     for member in sorted(members, key=lambda info: info.filename):
-        key, place = member.filename.removesuffix(".npy"), f"{name}: {printable(member.filename)}"
+        key, place = _without_npy(member.filename), f"{name}: {printable(member.filename)}"
         if key in found:
             raise FileError(f"{place}: is there twice")
-        found[key] = _checked(partial(opened, member, place))
-    return _by_name(path, name, ARCHIVE, found, {})
+        if chosen.takes(member.filename, key):
+            found[key] = _checked(partial(opened, member, place))
+    return _by_name(path, chosen, ARCHIVE, found, {})
 
 
-def _by_name(path: Path, name: str, kind: str, found: Mapping[str, Values], files: Mapping[str, Path]) -> Dump:
+def _by_name(path: Path, chosen: _Chosen, kind: str, found: Mapping[str, Values], files: Mapping[str, Path]) -> Dump:
     """Sort arrays by what their names say."""
+    name = chosen.name
     arrays: dict[str, dict[str, Values]] = {}
     images: Values | None = None
-    notes: tuple[str, ...] = ()
     origins: dict[tuple[str, str], Path] = {}
     for key, array in found.items():
         layer, stage = layer_and_stage(key)
         if not layer or not layer.isprintable():
             raise FileError(f"{name}: has an array called {shown(key)}, names must be printable text")
         if key == IMAGES:
-            images, notes = (None, (f"{array.why}, not used",)) if isinstance(array, Damaged) else (array, ())
+            images = None if isinstance(array, Damaged) else array
+            if isinstance(array, Damaged):
+                chosen.pass_over(key, array.why)
             continue
         if stage in arrays.setdefault(layer, {}):
             raise FileError(f"{name}: has two arrays for stage {stage} of layer {shown(layer)}")
         arrays[layer][stage] = array
         if key in files:
             origins[layer, stage] = files[key]
+    for layer, stages in arrays.items():
+        if RESULT in stages and "code" in stages:
+            raise FileError(f"{name}: has two arrays for what layer {shown(layer)} ends in, one of them called code")
     if not arrays:
+        passed = f" ({some([*chosen.known['passed_over']])}: not read)" if chosen.known["passed_over"] else ""
         wanted = "a trace, a vector pack, or arrays called LAYER.npy or LAYER.STAGE.npy"
-        raise FileError(f"{name}: holds no layer; needed {wanted}")
+        raise FileError(f"{name}: holds no layer{passed}; needed {wanted}")
     ordered = {layer: by_order(arrays[layer]) for layer in sorted(arrays)}
     count = max(values.shape[0] for stages in ordered.values() for values in stages.values())
-    return Dump(name, kind, ordered, count, images=images, ordered=False, path=path, files=origins, notes=notes)
+    known: dict[str, Any] = {"images": images, "ordered": False, "path": path, "files": origins}
+    return Dump(name, kind, ordered, count, **known, **chosen.known)
 
 
 def layer_and_stage(name: str) -> tuple[str, str]:

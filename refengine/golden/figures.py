@@ -30,6 +30,7 @@ def figures(comparison: Comparison, golden: AddressOf | None = None, dut: Addres
         "values_different": sum(s.entire.different for layer in comparison.layers for s in layer.stages if s.entire),
         "problems": [*comparison.problems],
         "notes": [*comparison.notes],
+        "passed_over": dict(comparison.passed_over),
         "not_judged": {side.lower(): [*stages] for side, stages in comparison.unjudged.items()},
         "explanation": None if comparison.explanation is None else vars(comparison.explanation),
         "first": None if first is None else _first(*first, golden, dut),

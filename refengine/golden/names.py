@@ -16,6 +16,15 @@ def means(pattern: str, name: str) -> bool:
     return pattern in (name, bare(name)) or fnmatchcase(name, pattern) or fnmatchcase(bare(name), pattern)
 
 
+def covered(patterns: Sequence[str], *names: str) -> bool:
+    """Whether any of some shell patterns means a thing by any of its names.
+
+    >>> covered(["*.log", "003_*"], "run/make.log"), covered(["*.log"], "003_conv/code.npy")
+    (True, False)
+    """
+    return any(means(pattern, name) for pattern in patterns for name in names)
+
+
 def bare(name: str) -> str:
     """A layer's name without its number.
 

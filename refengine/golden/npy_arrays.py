@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,7 +23,11 @@ import numpy as np
 from ..errors import FileError, RefengineError
 from ..network.hdf5 import MAX_ARRAY_BYTES, printable
 
-_BAD_ARRAY = (OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError)
+# TokenError: NumPy parses a header that is no Python once more, as one of Python 2
+_BAD_ARRAY = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError),
+    tokenize.TokenError,
+)
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error)
 
 Array = np.ndarray[Any, Any]

@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..engine.trace import STAGES
-from ..errors import RangeError
+from ..errors import FileError, RangeError
 from ..network.hdf5 import printable, shown
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
+from ..vectors.tensors import LOGITS
 from .axes import orders_between
-from .dump import RESULT, Array, Damaged, Dump, Values, by_order
+from .dump import IMAGES, RESULT, Array, Damaged, Dump, Values, by_order, contradiction, other_forms
 from .names import bare, dut_names, means, some
 from .same_files import copies, same_file, shared
 
 MISSING, UNKNOWN, DAMAGED, BROKEN = "missing", "unknown", "damaged", "not comparable"  # failures without a comparison
 EXCLUDED, SKIPPED = "excluded", "not compared"  # no failures
+CONTRADICTORY = "two forms disagree"
+NOT_IN_GOLDEN = "not in the golden"
 BLOCK_BYTES = 1 << 24
 
 
@@ -109,6 +112,11 @@ class OneImage:
         """One image."""
         return 1
 
+    @property
+    def others(self) -> tuple[tuple[str, Values], ...]:
+        """Further forms of the same integers."""
+        return tuple((place, OneImage(form)) for place, form in other_forms(self.values))
+
     def read(self, start: int, stop: int) -> Array:
         """Images start..stop-1."""
         return self.values.read(0, self.values.shape[0])[None][start:stop]
@@ -117,8 +125,8 @@ class OneImage:
 class Plan:
     """Which stage of which layer meets which; all that is wrong before a single integer was read.
 
-    unjudged: the stages that the DUT, or the golden, has of no layer at all.  A trace or a pack holds what was asked
-    for: what more the DUT has is not judged either.
+    unjudged: the stages that the DUT, or the golden, has of no layer at all.  passed_over: what the DUT holds and
+    nothing judges, by name, and why: files that were not read, layers and stages that the golden does not have.
     """
 
     def __init__(self, golden: Dump, dut: Dump, rules: Rules, network: IntNetwork | None) -> None:
@@ -127,7 +135,8 @@ class Plan:
         self.problems: list[str] = []
         self.first_image = first_image_of(golden, dut)
         self.images = next((d.images for d in (dut, golden) if d.images is not None), None)
-        self.notes: tuple[str, ...] = (*golden.notes, *dut.notes, *copies(golden, dut))
+        ignored = (f"{dut.file}: ignored: {some(dut.ignored)}",) if dut.ignored else ()
+        self.notes: tuple[str, ...] = (*golden.notes, *dut.notes, *ignored, *copies(golden, dut))
         self.other_model = self._check_dumps(golden, dut)
         if network is not None and network.hash not in (golden.model_hash, dut.model_hash) and self.other_model:
             self.network = network = None  # its layers are not those of the dumps
@@ -142,9 +151,9 @@ class Plan:
         self._pair_stages()
         self._golden_is_chosen = golden.ordered
         self.unjudged = {"DUT": self._absent(self.dut_stages), "golden": self._absent(self.golden_stages)}
-        self.notes += tuple(self._extra())
         order = _order(golden, dut, of_network, self.golden_stages, self.dut_stages)
         self.pairs = [self._pair(name) for name in order]
+        self.passed_over = {**dut.passed_over, **dict(self._extra()), **dict(self._check_run(golden, dut))}
 
     def _pair_stages(self) -> None:
         """Give the stages of both sides the same names, and single images their axis."""
@@ -167,16 +176,39 @@ class Plan:
         dumped = {stage for layer in both for stage in one[layer] if not self._is_result(layer, stage)}
         return tuple(by_order(dict.fromkeys(known - dumped))) if both else ()
 
-    def _extra(self) -> Iterator[str]:
-        """A note of the stages that a golden written by refengine holds of some layers and not of these."""
-        places = [
-            f"{layer} {stage}"
-            for layer, golden in self.golden_stages.items()
-            for stage in self.dut_stages.get(layer, {})
-            if self._golden_is_chosen and stage not in golden and stage not in self.unjudged["golden"]
-        ]
-        if places and self.rules.stages is None:
-            yield f"{some(places, 4)}: not in the golden, not judged"
+    def _extra(self) -> Iterator[tuple[str, str]]:
+        """Layers and stages of the DUT that meet nothing, and why; a layer of another name is a failure of its own."""
+        for pair in self.pairs:
+            if pair.verdict in (EXCLUDED, UNKNOWN):
+                continue
+            for stage in self.dut_stages.get(pair.layer, {}):
+                met = stage in pair.stages or stage in pair.problems
+                if not met and stage in (self.rules.stages or (stage,)):
+                    yield f"{pair.layer}.{stage}", NOT_IN_GOLDEN
+
+    def _check_run(self, golden: Dump, dut: Dump) -> Iterator[tuple[str, str]]:
+        """Hold the DUT's images and logits against the golden's; what cannot be judged so, and why."""
+        ends = self._last(golden, dut) if golden.logits is None else golden.logits
+        for name, one, other in ((IMAGES, golden.images, dut.images), (LOGITS, ends, dut.logits)):
+            if other is None:
+                continue
+            if one is None:
+                if name == LOGITS or self.network is None:  # a network is given the DUT's images
+                    yield name, NOT_IN_GOLDEN
+                continue
+            other = OneImage(other) if one.shape == (1, *other.shape) else other
+            why = _unequal(one, other)
+            if why is None:
+                continue
+            if name == LOGITS and golden.logits is None:
+                yield name, NOT_IN_GOLDEN
+            else:
+                self.problems.append(f"the {name} of the DUT are not the golden's: {why}")
+
+    def _last(self, golden: Dump, dut: Dump) -> Values | None:
+        """What the golden's last layer ends in."""
+        stages = self.golden_stages.get(dut.layers[-1], {}) if dut.layers else {}
+        return stages.get(result_of(stages, self.network, dut.layers[-1])) if stages else None
 
     def _is_result(self, layer: str, stage: str) -> bool:
         """Whether a layer ends in these accumulators."""
@@ -323,6 +355,25 @@ class Plan:
             elif stage == "code":
                 lo, hi = self.network.ranges[layer]
         return lo, hi, bits
+
+
+def _unequal(golden: Values, dut: Values) -> str | None:
+    """In what two arrays that are no layer's differ."""
+    if golden.shape != dut.shape:
+        return f"shape {_times(dut.shape)} for {_times(golden.shape)}"
+    rows = max(1, BLOCK_BYTES * golden.shape[0] // max(1, bytes_of(golden)))
+    try:
+        for start in range(0, golden.shape[0], rows):
+            stop = min(start + rows, golden.shape[0])
+            one, other = golden.read(start, stop), dut.read(start, stop)
+            if not np.array_equal(one, other):
+                return f"image {start + int(np.argmax((one != other).reshape(len(one), -1).any(axis=1)))} differs"
+            contradicted = contradiction(dut, start, stop, other)
+            if contradicted is not None:
+                return contradicted
+    except FileError as error:
+        return str(error)
+    return None
 
 
 def _axes(golden: Values, dut: Values) -> str:

@@ -24,6 +24,7 @@ def report_lines(comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[st
     """Everything but the table: what was left out, what is wrong around the culprit, and last the culprit itself."""
     yield from (f"note: {note}" for note in comparison.notes)
     yield from _not_judged(comparison)
+    yield from _passed_over(comparison)
     yield from (f"problem: {problem}" for problem in comparison.problems)
     yield from _not_compared(comparison)
     main = _main(comparison)
@@ -59,15 +60,24 @@ def _not_judged(comparison: Comparison) -> Iterator[str]:
             plural = "s" if len(stages) > 1 else ""
             judged = {stage.stage for layer in comparison.layers for stage in layer.stages}
             every = ",".join(by_order(dict.fromkeys({*stages, *judged})))
-            demand = f" (--stage {every} demands {'them' if plural else 'it'})" if side == "DUT" else ""
-            place = "the dump" if side == "DUT" else "the golden"
-            yield f"stage{plural} {', '.join(stages)}: not in {place}, not judged{demand}"
+            demand = f" (--stage {every} demands {'them' if plural else 'it'})"
+            if side == "DUT":
+                yield f"stage{plural} {', '.join(stages)}: not in the dump, not judged{demand}"
     reasons: dict[str, list[str]] = {}
     for layer in comparison.layers:
         if not layer.fails and layer.why is not None:
             reasons.setdefault(layer.why + (", not judged" if layer.verdict == SKIPPED else ""), []).append(layer.layer)
     for why, layers in reasons.items():
         yield f"{_layers(layers)}: {printable(why)}"
+
+
+def _passed_over(comparison: Comparison) -> Iterator[str]:
+    """What the DUT holds and nothing judged, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in comparison.passed_over.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        yield f"not judged: {some(names)}: {printable(why)} (--ignore PATTERN leaves out what need not be judged)"
 
 
 def _not_compared(comparison: Comparison) -> Iterator[str]:
@@ -111,7 +121,9 @@ def count_sentence(comparison: Comparison) -> str:
         else "nothing compared"
     )
     not_comparable = f"; {others} layer{'s' if others != 1 else ''} not or not wholly compared" if others else ""
-    return f"DIFFERENT: {share}{not_comparable}; {images}"
+    passed = len(comparison.passed_over)
+    over = f"; {passed} thing{'s' if passed != 1 else ''} that the DUT holds not judged" if passed else ""
+    return f"DIFFERENT: {share}{not_comparable}{over}; {images}"
 
 
 def _contradictions(comparison: Comparison) -> int:

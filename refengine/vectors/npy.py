@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,11 @@ from ..network.hdf5 import MAX_ARRAY_BYTES, PathLike, printable
 
 Array = np.ndarray[Any, Any]
 
-_BAD_FILE = (OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError)
+# TokenError: NumPy parses a header that is no Python once more, as one of Python 2
+_BAD_FILE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError),
+    tokenize.TokenError,
+)
 
 
 def write(out: Any, dtype: str, shape: tuple[int, ...], chunks: Iterable[Array]) -> None:

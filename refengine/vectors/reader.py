@@ -1,7 +1,8 @@
 """The reader of vector packs: any tensor of a pack as integers again, from any of its formats, and where each one lies.
 
 A file is believed once its size and SHA-256 are those of the manifest, which is looked at when it is first needed; its
-text is checked all the same.
+text is checked all the same.  A pack that a simulator wrote into is opened with ``as_written=False``: its files are
+read as they are, and ``changed`` names those that are not what the manifest says.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Vectors:
     """An opened pack; ``open_vectors`` makes one.  It is also its own context manager.
 
     ``manifest`` is everything that the pack says; ``model`` the path of the integer network.  Names of layers are in
-    order of execution, those that have a stage.
+    order of execution, those that have a stage.  ``as_written``: whether a file that was changed is refused.
     """
 
-    def __init__(self, folder: PathLike) -> None:
+    def __init__(self, folder: PathLike, as_written: bool = True) -> None:
         self.path = Path(folder)
         self.file = printable(os.fspath(folder))
         self.manifest = read_manifest(folder)
@@ -55,6 +56,7 @@ class Vectors:
         self.first_image = self.manifest.first_image
         self.model_hash = self.manifest.model_hash
         self.images_sha256 = self.manifest.images_sha256
+        self._as_written = as_written
         self._believed: set[str] = set()
         self._entries = {entry.tensor.name: entry for entry in self.manifest.entries}
         self._streams: dict[str, _Stream] = {}
@@ -90,6 +92,10 @@ class Vectors:
     def values(self, layer: str, stage: str, fmt: str | None = None) -> Values:
         """One stage of one layer, (N, ...), to be read in slices; ``fmt``: from which of the formats."""
         return self._values(f"{layer}/{stage}", fmt)
+
+    def tensor(self, name: str, fmt: str | None = None) -> Values:
+        """Any tensor by its name, to be read in slices; ``fmt``: from which of the formats."""
+        return self._values(name, fmt)
 
     @property
     def images(self) -> Values:
@@ -156,11 +162,22 @@ class Vectors:
 
     def verify(self) -> None:
         """FileError unless every file of the pack has the size and the SHA-256 of the manifest; no integer is read."""
-        for stored in [
-            self.manifest.model,
-            *(file for entry in self._entries.values() for file in entry.files.values()),
-        ]:
+        for stored in self.files:
             self._believe(stored)
+
+    @property
+    def files(self) -> tuple[Stored, ...]:
+        """Every file that the manifest names: the network, and each format of each tensor."""
+        return (self.manifest.model, *(file for entry in self._entries.values() for file in entry.files.values()))
+
+    def is_there(self, file: str) -> bool:
+        """Whether a file of the pack was not deleted."""
+        return os.path.lexists(self.path / file)
+
+    def changed(self) -> tuple[str, ...]:
+        """The files that have another size or SHA-256 than the manifest says; FileError for what is no file."""
+        there = [stored for stored in self.files if self.is_there(stored.file)]
+        return tuple(stored.file for stored in there if self._complaint(stored) is not None)
 
     def check(self, progress: Progress | None = None) -> None:
         """Read every file: FileError unless all are as they were written, and the formats hold the same integers."""
@@ -225,22 +242,28 @@ class Vectors:
         """FileError unless a file lies in the pack and is as it was written; asked once a file."""
         if stored.file in self._believed:
             return
+        complaint = self._complaint(stored)
+        if complaint is not None and self._as_written:
+            raise FileError(complaint)
+        self._believed.add(stored.file)
+
+    def _complaint(self, stored: Stored) -> str | None:
+        """In what a file is not as it was written; FileError if it is no file that lies in the pack."""
         path, name = self.path / stored.file, f"{self.file}/{printable(stored.file)}"
         try:
             inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path))
             if not inside or not path.is_file():
                 raise FileError(f"{name}: is not a file of the pack")
             if path.stat().st_size != stored.size:
-                raise FileError(f"{name}: has {path.stat().st_size} bytes, the manifest says {stored.size}")
+                return f"{name}: has {path.stat().st_size} bytes, the manifest says {stored.size}"
             found = sha256_of(path)
         except FileError:
             raise
         except (OSError, ValueError) as error:
             raise FileError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
         if found != stored.sha256:
-            raise FileError(f"{name}: was changed after it was written: SHA-256 {found}, the manifest says "
-                            f"{stored.sha256}")  # fmt: skip
-        self._believed.add(stored.file)
+            return f"{name}: was changed after it was written: SHA-256 {found}, the manifest says {stored.sha256}"
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +338,9 @@ class _Stream:
             self._left, words = self._left[step:], words - step
 
 
-def open_vectors(directory: PathLike) -> Vectors:
-    """Open a pack; FileError if the folder is none.  May be used in a ``with`` block."""
-    return Vectors(directory)
+def open_vectors(directory: PathLike, as_written: bool = True) -> Vectors:
+    """Open a pack; FileError if the folder is none.  May be used in a ``with`` block.
+
+    ``as_written``: whether a file that was changed after it was written is refused; otherwise it is read as it is.
+    """
+    return Vectors(directory, as_written)

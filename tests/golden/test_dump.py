@@ -124,6 +124,7 @@ HOSTILE = {
     "more than it says": (npy(np.zeros((2, 3), np.uint8)) + b"xx", "claims 6 bytes of numbers and has 8"),
     "absurd": (npy(shape=(2**40, 2**40)), "claims 1208925819614629174706176 bytes"),
     "negative": (npy(shape=(-2, 3)), "none of them 0"),
+    "an open bracket": (npy(np.zeros((2, 3), np.uint8)).replace(b"3)", b"3("), "cannot be read"),
     "not a shape": (npy(shape=(2.5, 3)), "cannot be read"),
 }
 
@@ -153,7 +154,7 @@ def test_damaged_images_are_noted(tmp_path):
     path = as_folder(tmp_path / "dump", STAGES, np.zeros((2, 3, 3, 1), np.float32))
     with open_dump(path) as dump:
         assert dump.images is None
-        assert "images.npy: holds float32, needed integers, not used" in dump.notes[0]
+        assert "images.npy: holds float32, needed integers" in dump.passed_over["images"]
 
 
 def test_what_is_no_file(tmp_path):

@@ -48,6 +48,7 @@ def saved(array):
         (lambda good: saved(np.asfortranarray(ARRAY)), "in Fortran order"),
         (lambda good: saved(ARRAY[:4]), "holds int32 (4, 3, 2), needed"),
         (lambda good: good.replace(b"(5, 3, 2)", b"(5, 3, x)"), "cannot be read"),
+        (lambda good: good.replace(b"(5, 3, 2)", b"(5, 3, 2("), "cannot be read"),
     ],
 )
 def test_what_is_refused(path, change, needle):

@@ -1,0 +1,220 @@
+"""A wrong design is never called EQUAL: one digit or byte of a file, files that nothing reads, forms that disagree."""
+
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from changed_files import DIFFERENT, EQUAL, REFUSED, SAME, changed, dumps_of_one_run, outcomes, values, verdict
+from dumps import as_archive, as_folder, in_every_form, integers_of, network_and_images
+from verbs import refengine, refusal
+
+FORMS = (
+    *("trace", "npy", "npz", "npz, packed", "HDF5", "HDF5, packed"),
+    *("pack, npy", "pack, readmemh", "pack, readmemb", "pack, coe", "pack, mif", "pack, c", "pack, sv", "pack, all"),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return dumps_of_one_run(tmp_path_factory.mktemp("run"))
+
+
+def test_every_form_is_tried(run):
+    golden, forms = run
+    assert tuple(forms) == FORMS
+    for dut in forms.values():
+        assert verdict(golden, dut) == EQUAL
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_changed_digit_or_byte_is_never_equal(run, form):
+    """``python tests/changed_files.py 20000`` does so at scale."""
+    golden, forms = run
+    found = [found for *_, found in outcomes(golden, forms[form], 12, np.random.default_rng(FORMS.index(form)))]
+    assert {*found} <= {DIFFERENT, REFUSED, SAME}
+    assert DIFFERENT in found
+
+
+def test_one_byte_is_changed_and_its_reader_sees_it(tmp_path):
+    """The generator's own parts: what is changed differs in one byte, and what the readers say does too."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        made = changed(b"00ff\n0a0b\n", rng)
+        assert sum(one != other for one, other in zip(made, b"00ff\n0a0b\n", strict=True)) == 1
+    file = tmp_path / "code.memh"
+    for text, numbers in ((b"0A\n_b // 7\n", [10, 11]), (b"0a /* 9 */ 0c", [10, 12]), (b"0g", None)):
+        file.write_bytes(text)
+        assert values(file) == numbers
+
+
+# ----------------------------------------------------------------------------- from the command line, as it is met
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    network, images = network_and_images()
+    folder = tmp_path_factory.mktemp("forms")
+    in_every_form(folder, network, images)
+    return folder, next(layer.name for layer in network.layers if layer.op == "conv"), network
+
+
+@pytest.fixture
+def place(made, tmp_path, monkeypatch):
+    """A folder with pack (.npy and .memh), text (.memh), dots (.npy), dump.npz and trace.h5; and a layer's name."""
+    shutil.copytree(made[0], tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    shutil.copytree("pack", "dut")
+    return made[1]
+
+
+def wrong_words(path):
+    """Replace the first word of a file by another one."""
+    text = Path(path).read_text()
+    first = text.split("\n", 1)[0]
+    other = f"{int(first, 16) ^ 1:0{len(first)}x}"
+    Path(path).write_text(text.replace(first, other, 1))
+
+
+def test_a_simulator_that_wrote_into_a_copy_of_the_pack(place):
+    wrong_words(f"dut/{place}/code.memh")
+    outcome = refengine("compare", "pack", "dut")
+    assert outcome.code == 1, outcome
+    assert f"note: dut: {place}/code.memh: changed since it was written, judged as it is" in outcome.out
+    assert f"culprit: {place} goes wrong by itself" in outcome.out
+    assert f"first difference: layer {place}, stage code" in outcome.out
+    assert "is another form of what was judged, and holds other integers" in outcome.out
+
+
+def test_a_simulator_that_wrote_the_right_words_in_its_own_way(place):
+    text = Path(f"text/{place}/code.memh").read_text()
+    shutil.copytree("text", "sim")
+    Path(f"sim/{place}/code.memh").write_text("// 0x00000000\n" + text.upper())
+    outcome = refengine("compare", "text", "sim")
+    assert outcome.code == 0, outcome
+    assert f"{place}/code.memh: changed since it was written, judged as it is" in outcome.out
+    assert "EQUAL: " in outcome.out
+
+
+@pytest.mark.parametrize("form", ["npy", "memh"])
+def test_a_golden_that_was_changed_is_refused(place, form):
+    """Whichever of its forms it was."""
+    path = f"dut/{place}/code.{form}"
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[:-2] + b"0\n" if content[-2:] != b"0\n" else content[:-2] + b"1\n")
+    assert f"dut/{place}/code.{form}: was changed after it was written" in refusal("compare", "dut", "trace.h5")
+
+
+def test_a_constant_of_a_pack_that_was_changed(place):
+    wrong_words(f"dut/{place}/weight.memh")
+    outcome = refengine("compare", "pack", "dut")
+    assert outcome.code == 1, outcome
+    assert f"not judged: {place}/weight.memh: changed since it was written, and nothing that a layer" in outcome.out
+    assert refengine("compare", "pack", "dut", "--ignore", "weight.memh").code == 0
+
+
+@pytest.mark.parametrize("file", ["{}/code.hex", "{}.code.memh", "out.vcd", "sub/deep/code.npy", "dump.npz", "x.npy"])
+def test_a_file_that_nothing_reads_is_named(place, file):
+    name = file.format(place)
+    for dut in ("dut", "folders"):
+        os.makedirs(os.path.dirname(f"{dut}/{name}"), exist_ok=True)
+        shutil.copy(f"dots/{place}.code.npy", f"{dut}/{name}")
+        outcome = refengine("compare", "pack", dut)
+        assert outcome.code == 1, outcome
+        assert "EQUAL" not in outcome.out
+        assert name.removesuffix(".npy") in outcome.out
+        outcome = refengine("compare", "pack", dut, "--ignore", name)
+        assert outcome.code == 0, outcome
+        assert f"{dut}: ignored: {name}" in outcome.out
+
+
+def test_forms_that_lie_beside_each_other_in_a_folder(place):
+    """The right .npy beside wrong forms of all kinds."""
+    shutil.copy(f"text/{place}/code.memh", f"dots/{place}.code.memh")
+    shutil.copy("dump.npz", "dots/dump.npz")
+    outcome = refengine("compare", "pack", "dots")
+    assert outcome.code == 1
+    assert f"not judged: {place}.code.memh, dump.npz: not read" in outcome.out
+    assert refengine("compare", "pack", "dots", "--ignore", "*.memh").code == 1
+    assert refengine("compare", "pack", "dots", "--ignore", "*.memh", "--ignore", "dump.npz").code == 0
+    shutil.copy(f"dots/{place}.code.npy", f"dots/{place}.code.NPY")
+    assert "is there twice, in upper and lower case" in refusal("compare", "pack", "dots")
+    os.remove(f"dots/{place}.code.NPY")
+    shutil.copy(f"dots/{place}.code.npy", f"dots/{place}.npy")
+    assert "has two arrays for what layer" in refusal("compare", "pack", "dots")
+
+
+def test_an_array_called_in_upper_case_is_read(place):
+    array = np.load(f"dots/{place}.code.npy")
+    os.remove(f"dots/{place}.code.npy")
+    with open(f"dots/{place}.code.NPY", "wb") as file:
+        np.save(file, array)
+    assert refengine("compare", "pack", "dots").code == 0
+    with open(f"dots/{place}.code.NPY", "wb") as file:
+        np.save(file, array ^ 1)
+    assert refengine("compare", "pack", "dots").code == 1
+
+
+def test_layers_and_stages_that_the_golden_does_not_have(place):
+    stages, images = integers_of("trace.h5")
+    less = {name: dict(held) for name, held in stages.items()}
+    del less[place]["total"]
+    golden = as_archive("less.npz", less, images)
+    outcome = refengine("compare", golden, "dots")
+    assert outcome.code == 1, outcome
+    more = {**stages, "099_more": {"code": stages[place]["code"]}}
+    as_archive("more.npz", more, images)
+    with h5py.File("more.h5", "w") as file:
+        file["images"] = images
+        for layer, held in more.items():
+            for stage, array in held.items():
+                file[f"{layer}/{stage}"] = array
+    for dut in ("more.npz", "more.h5"):
+        outcome = refengine("compare", "pack", dut)
+        assert outcome.code == 1, outcome
+        assert "099_more" in outcome.out
+        assert refengine("compare", "pack", dut, "--ignore", "099_more").code == 0
+
+
+def test_a_stage_that_a_trace_does_not_have_as_golden(place):
+    shutil.copy("trace.h5", "less.h5")
+    with h5py.File("less.h5", "r+") as file:
+        del file[f"layers/{place}/total"]
+    outcome = refengine("compare", "less.h5", "dots")
+    assert outcome.code == 1, outcome
+    assert f"not judged: {place}.total: not in the golden (--ignore PATTERN" in outcome.out
+    assert refengine("compare", "less.h5", "dots", "--ignore", f"{place}.total").code == 0
+    assert refengine("compare", "less.h5", "dots", "--stage", "accumulator,code").code == 0
+
+
+def test_a_dataset_of_a_trace_that_no_trace_has(place):
+    shutil.copy("trace.h5", "more.h5")
+    with h5py.File("more.h5", "r+") as file:
+        file["results"] = np.zeros((3, 2), np.int32)
+    outcome = refengine("compare", "pack", "more.h5")
+    assert outcome.code == 1
+    assert "not judged: results: not read" in outcome.out
+
+
+@pytest.mark.parametrize("name", ["images", "logits"])
+def test_images_and_logits_are_judged(place, name):
+    shutil.copy("trace.h5", "wrong.h5")
+    with h5py.File("wrong.h5", "r+") as file:
+        array = file[name][:]
+        array[1] ^= 1
+        file[name][:] = array
+    for golden in ("pack", "text"):
+        outcome = refengine("compare", golden, "wrong.h5")
+        assert outcome.code == 1, outcome
+        assert f"problem: the {name} of the DUT are not the golden's: image 1 differs" in outcome.out
+
+
+def test_json_names_what_was_passed_over(place):
+    shutil.copy(f"text/{place}/code.memh", f"dots/{place}.code.memh")
+    figures = refengine("compare", "pack", "dots", "--json", "-").json
+    assert not figures["equal"]
+    assert figures["passed_over"] == {f"{place}.code.memh": "not read: no array is called so"}
+    with_layer = as_folder(Path("other"), integers_of("trace.h5")[0])
+    assert refengine("compare", "pack", with_layer, "--json", "-").json["passed_over"] == {}
