@@ -19,6 +19,13 @@ from . import console, options
 @click.option(
     "--map", "names", multiple=True, metavar="GOLDEN=DUT", help="What the DUT calls a layer of the golden.  [repeat]"
 )
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="PATTERN",
+    help="Judge just layers of this name; of the codes that they read, the golden's if the DUT has none.  [repeat]",
+)
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out layers of this name.  [repeat]")
 @click.option(
     "--ignore",
@@ -39,7 +46,19 @@ from . import console, options
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
 @options.json_file
 def command(
-    golden, dut, model, names, exclude, ignore, stages, order, any_integer_type, with_self_test, junit_path, json_path
+    golden,
+    dut,
+    model,
+    names,
+    layers,
+    exclude,
+    ignore,
+    stages,
+    order,
+    any_integer_type,
+    with_self_test,
+    junit_path,
+    json_path,
 ) -> None:
     """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
 
@@ -49,7 +68,8 @@ def command(
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'
-    differs is a culprit.  Exit code 0: equal; 1: different, missing or damaged; 2: wrong arguments or files.
+    differs is a culprit.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
+    something is missing or was not judged.  Exit code 0: EQUAL; 1: the other two; 2: wrong arguments or files.
     """
     from ..golden.axes import reordered
     from ..golden.cause import diagnose
@@ -65,7 +85,7 @@ def command(
 
     inputs = [path for path in (golden, dut, model) if path is not None]
     console.check_outputs(inputs, json_path, junit_path)
-    rules = Rules(_names(names), exclude, _stages(stages), any_integer_type)
+    rules = Rules(_names(names), exclude, _stages(stages), any_integer_type, layers)
     with ExitStack() as stack:
         one = stack.enter_context(open_dump(golden))
         other = stack.enter_context(open_dump(dut, ignore, as_written=False))
@@ -112,8 +132,8 @@ _HEADS = ("layer", "stages", "values>", "entire>", "by>", "single>", "verdict")
 
 def print_comparison(found, lines) -> None:
     """The table of what was compared, if anything is wrong, and the sentences."""
-    judged = [layer for layer in found.layers if layer.fails or layer.stages]
-    if found.compared and any(layer.fails for layer in judged):
+    judged = [layer for layer in found.layers if layer.stages or layer.wrong]
+    if found.compared and any(layer.wrong for layer in judged):
         console.show_table(console.table(_HEADS, map(_row, judged)))
     for line in lines:
         console.say(line)

@@ -37,13 +37,17 @@ class Alone:
         images: Values | None,
         first_image: int,
         golden_stages: Mapping[str, Mapping[str, Values]] | None = None,
+        inputs_of_golden: bool = False,
     ) -> None:
+        """``inputs_of_golden``: whether codes that the DUT did not dump are the golden's, and not recomputed."""
         self.network = network
         self.first_image = first_image
         self._positions = {layer.name: position for position, layer in enumerate(network.layers)}
         self._dut = {name: self._codes_of(name, dut_stages.get(name, {})) for name in self._positions}
         golden = golden_stages or {}
         self._golden = {name: self._codes_of(name, golden.get(name, {})) for name in self._positions}
+        if inputs_of_golden:
+            self._dut |= {name: self._golden[name] for name, codes in self._dut.items() if codes is None}
         fits = images is not None and images.shape[1:] == tuple(network.input_shape)
         self._images = images if fits else None
         self._rows = batch_size(network)

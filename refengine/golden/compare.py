@@ -31,6 +31,8 @@ CAUSE_IMAGES = 16
 CAUSE_BYTES = 1 << 26
 DIAGNOSED = 8  # culprits; where more go wrong by themselves, it is not one mistake in each
 
+ALL_EQUAL, SOME_DIFFERENT, INCOMPLETE = "EQUAL", "DIFFERENT", "INCOMPLETE"  # of a whole comparison
+NOTHING_TESTED = "0 layers compared: nothing was tested"
 EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
 FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
 
@@ -87,6 +89,21 @@ class LayerReport:
         """Whether anything is wrong with this layer."""
         return self.verdict in FAILING
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not there to be compared: the layer, or some of its stages."""
+        if not self.stages:
+            return (self.layer,) if self.verdict == MISSING else ()
+        gone = (stage for stage in self.stages if stage.problem is not None and stage.problem.verdict == MISSING)
+        return tuple(f"{self.layer}.{stage.stage}" for stage in gone)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it fails by more than by what is missing."""
+        if not self.stages:
+            return self.fails and self.verdict not in (MISSING, UNKNOWN)
+        return any(stage.fails and (stage.problem is None or stage.problem.verdict != MISSING) for stage in self.stages)
+
     def first(self, column: str = "entire") -> StageReport | None:
         """The first stage whose ``entire`` or ``single`` differs."""
         for stage in self.stages:
@@ -126,6 +143,24 @@ class Comparison:
         return not self.problems and not self.passed_over and not any(layer.fails for layer in self.layers)
 
     @property
+    def verdict(self) -> str:
+        """EQUAL; DIFFERENT; or INCOMPLETE: what was compared agrees, and something is missing or was not judged."""
+        if self.equal:
+            return ALL_EQUAL
+        wrong = any(problem != NOTHING_TESTED for problem in self.problems) or any(layer.wrong for layer in self.layers)
+        return SOME_DIFFERENT if wrong else INCOMPLETE
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Layers, and stages as LAYER.STAGE, that were asked for and are not there."""
+        return tuple(name for layer in self.layers for name in layer.missing)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What the DUT holds and nothing judged: what was passed over, and layers of names that the golden has not."""
+        return (*self.passed_over, *(layer.layer for layer in self.layers if layer.verdict == UNKNOWN))
+
+    @property
     def compared(self) -> tuple[LayerReport, ...]:
         """Layers of which at least one stage was compared."""
         return tuple(layer for layer in self.layers if any(stage.entire for stage in layer.stages))
@@ -163,7 +198,8 @@ def compare(
     if network is not None and any(network.dynamic.values()):
         notes += ("exponents are dynamic, chosen for each image: layers are not recomputed alone, no cause is named",)
     elif network is not None and not plan.other_model:
-        alone = Alone(network, plan.dut_stages, plan.images, plan.first_image, plan.golden_stages)
+        known = (plan.dut_stages, plan.images, plan.first_image, plan.golden_stages)
+        alone = Alone(network, *known, plan.takes_inputs_of_golden)
     reports: list[LayerReport] = []
     done, whole = 0, sum(pair.megabytes for pair in plan.pairs)
     for pair in plan.pairs:
@@ -180,7 +216,7 @@ def compare(
             _with_cause(report, plan, alone, diagnose) if report.layer in first else report for report in reports
         ]
     if not any(stage.entire for report in reports for stage in report.stages):
-        problems.append("0 layers compared: nothing was tested")
+        problems.append(NOTHING_TESTED)
     return Comparison(
         golden.file,
         dut.file,

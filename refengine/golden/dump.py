@@ -43,6 +43,7 @@ from ..network.hdf5 import (
     printable,
     shown,
 )
+from ..ops import OPS
 from ..vectors.manifest import MANIFEST
 from ..vectors.reader import Address, Vectors, open_vectors
 from ..vectors.tensors import LOGITS
@@ -92,7 +93,8 @@ class Dump:
     first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
     that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
     own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.
-    passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.
+    passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.  inputs:
+    layers of a vector pack that are there because the others read their codes.
     """
 
     file: str
@@ -112,6 +114,7 @@ class Dump:
     logits: Values | None = None
     passed_over: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    inputs: frozenset[str] = frozenset()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -416,8 +419,20 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         address=pack.address_of,
         notes=notes,
         logits=logits,
+        inputs=frozenset(_inputs(pack)),
         **chosen.known,
     )
+
+
+def _inputs(pack: Vectors) -> Iterator[str]:
+    """Layers that a pack holds as inputs of others alone: without their sums, or without what they read."""
+    for layer in pack.manifest.layers:
+        if layer["name"] not in pack.layers:
+            continue
+        sums = OPS[layer["op"]].ACCUMULATES and "accumulator" not in pack.stages(layer["name"])
+        read = [name for name in (*layer["inputs"], layer["residual"]) if name is not None]
+        if sums or not {*read} <= {*pack.layers}:
+            yield layer["name"]
 
 
 def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen) -> Values | None:

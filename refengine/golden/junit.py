@@ -1,7 +1,8 @@
 """A comparison as JUnit XML, the form in which build servers read the outcome of tests: a test case a layer.
 
 A layer that fails is a ``failure``, one that was excluded or not compared is ``skipped``, and what is wrong with the
-dumps as wholes is a test case of its own called ``dumps``.
+dumps as wholes, or was not judged, is a test case of its own called ``dumps``.  The suite's property ``verdict`` is
+EQUAL, DIFFERENT or INCOMPLETE.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def junit(comparison: Comparison) -> bytes:
     dumps = _case(suite, "dumps", comparison)
     for problem in comparison.problems:
         _element(dumps, "failure", problem)
+    for name, why in comparison.passed_over.items():
+        _element(dumps, "failure", f"{name}: {why}")
     for layer in comparison.layers:
         case = _case(suite, layer.layer, comparison)
         if layer.fails:
@@ -37,6 +40,9 @@ def junit(comparison: Comparison) -> bytes:
         "skipped": str(sum(case.find("skipped") is not None for case in suite)),
     }
     suite.attrib.update(attributes)
+    properties = ElementTree.Element("properties")
+    ElementTree.SubElement(properties, "property", {"name": "verdict", "value": comparison.verdict})
+    suite.insert(0, properties)
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)

@@ -80,7 +80,7 @@ def _layers(plan: Plan) -> Iterator[list[tuple[Values, Values]]]:
     for pair in plan.pairs:
         golden, dut = (side.get(pair.layer, {}) for side in (plan.golden_stages, plan.dut_stages))
         both = [stage for stage in golden if stage in dut and stage in plan.chosen(pair.layer, golden)]
-        if both and not plan.excluded(pair.layer):
+        if both and plan.asked(pair.layer) and not plan.excluded(pair.layer):
             yield [(golden[stage], dut[stage]) for stage in both]
 
 

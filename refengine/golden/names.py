@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ..errors import RangeError
@@ -33,6 +34,17 @@ def bare(name: str) -> str:
     """
     number, _, rest = name.partition("_")
     return rest if number.isdigit() else name
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The name most like one that is unknown, None where none is like it.
+
+    >>> nearest("layer1.0.conv9", ["003_layer1.0.conv2", "024_fc"]), nearest("nosuch", ["024_fc"])
+    ('003_layer1.0.conv2', None)
+    """
+    full = {bare(one): one for one in known} | {one: one for one in known}
+    found = get_close_matches(name, [*full], 1)
+    return full[found[0]] if found else None
 
 
 def some(names: Sequence[str], most: int = MOST) -> str:

@@ -20,13 +20,13 @@ from ..ops import OPS
 from ..vectors.tensors import LOGITS
 from .axes import orders_between
 from .dump import IMAGES, RESULT, Array, Damaged, Dump, Values, by_order, contradiction, other_forms
-from .names import bare, dut_names, means, some
+from .names import bare, dut_names, means, nearest, some
 from .same_files import copies, same_file, shared
 
 MISSING, UNKNOWN, DAMAGED, BROKEN = "missing", "unknown", "damaged", "not comparable"  # failures without a comparison
 EXCLUDED, SKIPPED = "excluded", "not compared"  # no failures
 CONTRADICTORY = "two forms disagree"
-NOT_IN_GOLDEN = "not in the golden"
+NOT_IN_GOLDEN, NOT_ASKED = "not in the golden", "not asked for"
 BLOCK_BYTES = 1 << 24
 
 
@@ -35,6 +35,7 @@ class Rules:
     """What is compared, and how strictly.
 
     names: golden's name of a layer -> the DUT's.  exclude: names or shell patterns, with or without the layer's number.
+    layers: the same, of the only ones to judge; none: all that the golden holds, but for a pack's mere inputs.
     stages: None for all, or some of those of a trace and ``result``, the stage that a layer ends in.
     any_integer_type: a wider container is no failure, its values count.
     """
@@ -43,6 +44,7 @@ class Rules:
     exclude: tuple[str, ...] = ()
     stages: tuple[str, ...] | None = None
     any_integer_type: bool = False
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Plan:
             back.get(name, name): _named(dut.arrays[name], network, back.get(name, name)) for name in dut.layers
         }
         self._check_rules({*self.golden_stages, *self.dut_stages, *of_network})
+        self._inputs = golden.inputs
         self._pair_stages()
         self._golden_is_chosen = golden.ordered
         self.unjudged = {"DUT": self._absent(self.dut_stages), "golden": self._absent(self.golden_stages)}
@@ -171,7 +174,7 @@ class Plan:
         """Stages that the other side has and ``one`` of no layer; accumulators that are a layer's result are apart."""
         if self.rules.stages is not None:
             return ()
-        both = {*self.golden_stages} & {*self.dut_stages}
+        both = {layer for layer in {*self.golden_stages} & {*self.dut_stages} if self.asked(layer)}
         known = {stage for layer in both for stage in (*self.golden_stages[layer], *self.dut_stages[layer])}
         dumped = {stage for layer in both for stage in one[layer] if not self._is_result(layer, stage)}
         return tuple(by_order(dict.fromkeys(known - dumped))) if both else ()
@@ -179,7 +182,7 @@ class Plan:
     def _extra(self) -> Iterator[tuple[str, str]]:
         """Layers and stages of the DUT that meet nothing, and why; a layer of another name is a failure of its own."""
         for pair in self.pairs:
-            if pair.verdict in (EXCLUDED, UNKNOWN):
+            if pair.verdict in (EXCLUDED, UNKNOWN) or not self.asked(pair.layer):
                 continue
             for stage in self.dut_stages.get(pair.layer, {}):
                 met = stage in pair.stages or stage in pair.problems
@@ -190,7 +193,7 @@ class Plan:
         """Hold the DUT's images and logits against the golden's; what cannot be judged so, and why."""
         ends = self._last(golden, dut) if golden.logits is None else golden.logits
         for name, one, other in ((IMAGES, golden.images, dut.images), (LOGITS, ends, dut.logits)):
-            if other is None:
+            if other is None or (self.rules.layers and (one is None or name == LOGITS)):
                 continue
             if one is None:
                 if name == LOGITS or self.network is None:  # a network is given the DUT's images
@@ -242,9 +245,13 @@ class Plan:
         return network is not None and any(value != network.hash for _, value in known)
 
     def _check_rules(self, known: set[str]) -> None:
-        for pattern in self.rules.exclude:
-            if not any(means(pattern, name) for name in known):
-                raise RangeError(f"--exclude {shown(pattern)} means no layer; layers: {some(sorted(known))}")
+        for option, patterns in (("--exclude", self.rules.exclude), ("--layer", self.rules.layers)):
+            for pattern in patterns:
+                if not any(means(pattern, name) for name in known):
+                    like = nearest(pattern, sorted(known))
+                    proposed = "" if like is None else f"the nearest is {shown(like)}; "
+                    layers = some(sorted(known))
+                    raise RangeError(f"{option} {shown(pattern)} means no layer; {proposed}layers: {layers}")
         dumped = {stage for one in (self.golden_stages, self.dut_stages) for held in one.values() for stage in held}
         for stage in self.rules.stages or ():
             if stage not in (*STAGES, RESULT):
@@ -255,6 +262,15 @@ class Plan:
     def excluded(self, layer: str) -> bool:
         """Whether a layer was excluded by name."""
         return any(means(pattern, layer) for pattern in self.rules.exclude)
+
+    def asked(self, layer: str) -> bool:
+        """Whether a layer is one of those to judge."""
+        return not self.rules.layers or any(means(pattern, layer) for pattern in self.rules.layers)
+
+    @property
+    def takes_inputs_of_golden(self) -> bool:
+        """Whether codes that the DUT did not dump are the golden's: where some layers alone are asked for."""
+        return bool(self.rules.layers) or bool(self._inputs)
 
     def chosen(self, layer: str, stages: Mapping[str, Values]) -> set[str]:
         """Those of a layer's stages that are to be compared."""
@@ -278,6 +294,10 @@ class Plan:
         dut_name = self.dut_names.get(layer, layer)
         if self.excluded(layer):
             return Pair(layer, dut_name, EXCLUDED, "excluded by name")
+        if not self.asked(layer):
+            return Pair(layer, dut_name, SKIPPED, NOT_ASKED)
+        if golden is None and self.rules.layers:
+            return Pair(layer, dut_name, MISSING, NOT_IN_GOLDEN)
         if golden is None and dut is None:
             return Pair(layer, dut_name, SKIPPED, "in neither dump")
         if golden is None and self._golden_is_chosen and self.network is not None and layer in self.network.shapes:
@@ -289,6 +309,8 @@ class Plan:
             wanted |= self.chosen(layer, dut or {})
         if not wanted:
             return Pair(layer, dut_name, SKIPPED, f"only {', '.join(golden)} there")
+        if dut is None and layer in self._inputs and not self.rules.layers:
+            return Pair(layer, None, SKIPPED, "only read by others, as the golden has it")
         if dut is None:
             return Pair(layer, None, MISSING, "not in the dump of the DUT")
         stages, problems = {}, {}

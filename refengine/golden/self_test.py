@@ -74,7 +74,7 @@ def self_test(
     for number, pair in enumerate(plan.pairs):
         if progress is not None:
             progress(number, len(plan.pairs), pair.layer)
-        stages = plan.dut_stages.get(pair.layer, {})
+        stages = plan.dut_stages.get(pair.layer, {}) if plan.asked(pair.layer) else {}
         if not stages:
             untested[pair.layer] = pair.why or "not dumped"
         for stage, values in stages.items():

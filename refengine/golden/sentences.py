@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..network.hdf5 import printable
-from .compare import CONTRADICTION, CULPRIT, ECHO, Comparison, LayerReport
+from .compare import ALL_EQUAL, CONTRADICTION, CULPRIT, ECHO, INCOMPLETE, Comparison, LayerReport
 from .difference import Difference, Element, as_binary, as_hex, class_name
 from .dump import Dump, by_order
-from .names import some
+from .names import MOST, some
 from .pairs import SKIPPED
 from .seeds import SEEDS
 from .self_test import Missed, SelfTest
@@ -77,7 +77,7 @@ def _passed_over(comparison: Comparison) -> Iterator[str]:
     for name, why in comparison.passed_over.items():
         reasons.setdefault(why, []).append(name)
     for why, names in reasons.items():
-        yield f"not judged: {some(names)}: {printable(why)} (--ignore PATTERN leaves out what need not be judged)"
+        yield f"not judged: {some(names)}: {printable(why)} (--ignore PATTERN leaves out what need not be)"
 
 
 def _not_compared(comparison: Comparison) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _not_compared(comparison: Comparison) -> Iterator[str]:
         if layer.fails and not layer.stages and layer.why is not None:
             reasons.setdefault(layer.why, []).append(layer.layer)
     for why, layers in reasons.items():
-        yield f"{_layers(layers)}: {printable(why)}"
+        yield f"{_layers(layers, MOST)}: {printable(why)}"
     hints = [layer.hint for layer in comparison.layers if layer.hint is not None]
     yield from (f"  {hint}" for hint in hints[:_HINTS])
     stages: dict[str, list[str]] = {}
@@ -101,8 +101,8 @@ def _not_compared(comparison: Comparison) -> Iterator[str]:
         yield f"and {len(stages) - _REASONS} more such reasons (--json has them all)"
 
 
-def _layers(names: list[str]) -> str:
-    return f"layer{'s' if len(names) > 1 else ''} {some(names, 4)}"
+def _layers(names: list[str], most: int = 4) -> str:
+    return f"layer{'s' if len(names) > 1 else ''} {some(names, most)}"
 
 
 def count_sentence(comparison: Comparison) -> str:
@@ -111,8 +111,14 @@ def count_sentence(comparison: Comparison) -> str:
     values, different = sum(one.values for one in stages), sum(one.different for one in stages)
     compared = len(comparison.compared)
     images = f"{comparison.images} image{'s' if comparison.images != 1 else ''} from {comparison.first_image}"
-    if comparison.equal:
-        return f"EQUAL: {compared} layer{'s' if compared != 1 else ''}, {values:,} values, {images}"
+    verdict, layers = comparison.verdict, f"{compared} layer{'s' if compared != 1 else ''}, {values:,} values"
+    if verdict == ALL_EQUAL:
+        return f"{verdict}: {layers}, {images}"
+    if verdict == INCOMPLETE:
+        agreed = f"{layers} agree" if compared else "nothing compared"
+        gone = f"; missing: {some(comparison.missing, 4)}" if comparison.missing else ""
+        over = f"; not judged: {some(comparison.left, 4)}" if comparison.left else ""
+        return f"{verdict}: {agreed}{gone}{over}; {images}"
     wrong = sum(layer.first() is not None for layer in comparison.layers)
     others = sum(layer.fails for layer in comparison.layers) - wrong - _contradictions(comparison)
     share = (
@@ -123,7 +129,7 @@ def count_sentence(comparison: Comparison) -> str:
     not_comparable = f"; {others} layer{'s' if others != 1 else ''} not or not wholly compared" if others else ""
     passed = len(comparison.passed_over)
     over = f"; {passed} thing{'s' if passed != 1 else ''} that the DUT holds not judged" if passed else ""
-    return f"DIFFERENT: {share}{not_comparable}{over}; {images}"
+    return f"{verdict}: {share}{not_comparable}{over}; {images}"
 
 
 def _contradictions(comparison: Comparison) -> int:

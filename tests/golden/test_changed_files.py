@@ -11,6 +11,9 @@ from changed_files import DIFFERENT, EQUAL, REFUSED, SAME, changed, dumps_of_one
 from dumps import as_archive, as_folder, in_every_form, integers_of, network_and_images
 from verbs import refengine, refusal
 
+from refengine.golden.dump import open_dump
+from refengine.vectors.writer import write_vectors
+
 FORMS = (
     *("trace", "npy", "npz", "npz, packed", "HDF5", "HDF5, packed"),
     *("pack, npy", "pack, readmemh", "pack, readmemb", "pack, coe", "pack, mif", "pack, c", "pack, sv", "pack, all"),
@@ -218,3 +221,118 @@ def test_json_names_what_was_passed_over(place):
     assert figures["passed_over"] == {f"{place}.code.memh": "not read: no array is called so"}
     with_layer = as_folder(Path("other"), integers_of("trace.h5")[0])
     assert refengine("compare", "pack", with_layer, "--json", "-").json["passed_over"] == {}
+
+
+# --------------------------------------------------------------------------------------- what is missing, and one layer
+
+
+def last_line(outcome):
+    return outcome.out.splitlines()[-1]
+
+
+def one_layer(folder, layer, change=0):
+    """A dump of one layer's codes."""
+    Path(folder).mkdir()
+    np.save(f"{folder}/{layer}.code.npy", np.load(f"dots/{layer}.code.npy") ^ change)
+    return folder
+
+
+def layer_between(network):
+    """A convolution that reads another layer's codes."""
+    found = [layer.name for layer in network.layers if layer.op == "conv"]
+    return found[-1]
+
+
+def test_one_layer_of_a_whole_golden_is_incomplete(made, place):
+    network, layer = made[2], layer_between(made[2])
+    one_layer("one", layer)
+    outcome = refengine("compare", "pack", "one")
+    assert outcome.code == 1
+    others = len(network.layers) - 1
+    assert last_line(outcome).startswith("INCOMPLETE: 1 layer, ")
+    assert f"; missing: 000_input, {place}, " in last_line(outcome)
+    assert f"and {others - 4} more; 3 images from 0" in last_line(outcome)
+    assert sum("not in the dump of the DUT" in line for line in outcome.out.splitlines()) == 1
+    assert "verdict" not in outcome.out  # no table
+    figures = refengine("compare", "pack", "one", "--json", "-").json
+    assert (figures["verdict"], figures["equal"], len(figures["missing"])) == ("INCOMPLETE", False, others)
+
+
+def test_one_layer_that_is_asked_for(made, place):
+    """Its inputs are the golden's, so that a cause is found although the DUT dumped nothing else."""
+    layer = layer_between(made[2])
+    bare = layer.split("_", 1)[1]
+    for pattern in (layer, bare, f"{layer[:4]}*"):
+        if pattern == bare and sum(one.name.endswith(f"_{bare}") for one in made[2].layers) > 1:
+            continue
+        outcome = refengine("compare", "pack", one_layer(f"right{len(pattern)}", layer), "--layer", pattern)
+        assert outcome.code == 0, outcome
+        assert last_line(outcome).startswith("EQUAL: 1 layer, ")
+    outcome = refengine("compare", "pack", one_layer("wrong", layer, 1), "--layer", layer, "--stage", "code")
+    assert outcome.code == 1
+    assert f"culprit: {layer} goes wrong by itself" in outcome.out
+    outcome = refengine("compare", "pack", "wrong", "--layer", layer, "--stage", "total")
+    assert outcome.code == 1
+    assert f"INCOMPLETE: nothing compared; missing: {layer}.total" in outcome.out
+
+
+def test_the_inputs_of_a_layer_that_is_asked_for_are_the_goldens(made, place):
+    """And not recomputed from the images, as they are where the whole network is asked for."""
+    layer = layer_between(made[2])
+    figures = refengine("compare", "pack", one_layer("one", layer, 1), "--layer", layer, "--json", "-").json
+    (judged,) = [one for one in figures["layers"] if one["stages"]]
+    assert (judged["name"], judged["verdict"], judged["through"]) == (layer, "culprit", [])
+    whole = refengine("compare", "pack", "one", "--json", "-").json
+    assert next(one for one in whole["layers"] if one["name"] == layer)["through"]
+
+
+def test_a_layer_that_is_asked_for_and_not_there(place):
+    one_layer("one", "000_input")
+    outcome = refengine("compare", "pack", "one", "--layer", "000_input", "--layer", place)
+    assert outcome.code == 1
+    assert f"; missing: {place}; 3 images" in last_line(outcome)
+    outcome = refengine("compare", "pack", "one", "--layer", place)
+    assert last_line(outcome).startswith(f"INCOMPLETE: nothing compared; missing: {place}")
+    line = refusal("compare", "pack", "one", "--layer", place[:-1] + "x")
+    assert "means no layer; the nearest is '" in line
+
+
+def test_other_layers_that_are_wrong_do_not_matter_to_the_one_that_is_asked_for(made, place):
+    layer = layer_between(made[2])
+    one_layer("two", layer)
+    np.save(f"two/{place}.code.npy", np.load(f"dots/{place}.code.npy") ^ 1)
+    assert refengine("compare", "pack", "two", "--layer", place).code == 1
+    if place not in made[2].layer(layer).inputs:
+        assert refengine("compare", "pack", "two", "--layer", layer).code == 0
+
+
+def test_a_pack_of_one_layer_asks_for_that_layer_alone(made, place):
+    network, images = network_and_images()
+    layer = layer_between(network)
+    write_vectors(network, images, Path("part"), layers=[layer], formats=("readmemh",))
+    with open_dump("part") as dump:
+        assert dump.inputs == {*dump.layers} - {layer} != set()
+    with open_dump("pack") as dump:
+        assert not dump.inputs
+    outcome = refengine("compare", "part", one_layer("right", layer))
+    assert outcome.code == 0, outcome
+    assert last_line(outcome).startswith("EQUAL: 1 layer, ")
+    outcome = refengine("compare", "part", one_layer("wrong", layer, 1))
+    assert outcome.code == 1
+    assert f"culprit: {layer} goes wrong by itself" in outcome.out
+    assert last_line(refengine("compare", "part", one_layer("other", place))).startswith("INCOMPLETE: ")
+    outcome = refengine("compare", "part", "dots", "--ignore", "*.accumulator.npy", "--ignore", "*.total.npy")
+    assert outcome.code == 1  # layers that the pack does not hold
+    assert "INCOMPLETE: " in outcome.out
+    assert refengine("compare", "part", "dots", "--layer", layer).code == 0
+
+
+def test_the_verdict_of_what_is_neither(place):
+    """A wrong value is DIFFERENT, whatever is missing beside it; and so is an array that cannot be compared."""
+    one_layer("one", place, 1)
+    assert "DIFFERENT: " in refengine("compare", "pack", "one").out
+    one_layer("two", place)
+    np.save(f"two/{place}.code.npy", np.load(f"dots/{place}.code.npy").astype(np.int64))
+    outcome = refengine("compare", "pack", "two")
+    assert "DIFFERENT: nothing compared" in outcome.out
+    assert refengine("compare", "pack", "two", "--json", "-").json["verdict"] == "DIFFERENT"

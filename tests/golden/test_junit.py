@@ -20,7 +20,7 @@ def parsed(golden, dut, rules=None, **known):
 
 
 def cases(suite):
-    return {case.get("name"): [child.tag for child in case] for case in suite}
+    return {case.get("name"): [child.tag for child in case] for case in suite.iter("testcase")}
 
 
 def test_equal_dumps():
@@ -35,11 +35,31 @@ def test_failures_and_what_was_left_out():
     suite = parsed({"a": CODES, "b": CODES, ODD: CODES, "c": CODES}, dut, Rules(exclude=("b",)))
     assert cases(suite) == {"dumps": [], "a": ["failure"], "b": ["skipped"], ODD: ["failure"], "c": ["failure"]}
     assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["5", "3", "1"]
-    failures = {case.get("name"): case.find("failure") for case in suite if case.find("failure") is not None}
+    failures = {
+        case.get("name"): case.find("failure") for case in suite.iter("testcase") if case.find("failure") is not None
+    }
     assert "6 of 6 differ" in failures["a"].get("message")
     assert "first at (n 0, k 0)" in failures["a"].text
     assert "has 1 image, the golden 2" in failures[ODD].get("message")
     assert "c: not in the dump of the DUT" in failures["c"].get("message")
+
+
+def test_the_verdict_stands_in_the_suite():
+    wrong, less = {"code": CODES["code"] + 1}, {"a": CODES}
+    for dut, verdict in (
+        ({"a": CODES, "b": CODES}, "EQUAL"),
+        ({"a": CODES, "b": wrong}, "DIFFERENT"),
+        (less, "INCOMPLETE"),
+    ):
+        suite = parsed({"a": CODES, "b": CODES}, dut)
+        (one,) = suite.iter("property")
+        assert (one.get("name"), one.get("value")) == ("verdict", verdict)
+
+
+def test_what_was_passed_over_fails_a_case_of_its_own():
+    suite = parsed({"a": CODES}, {"a": CODES}, passed_over={"a.hex": "not read"})
+    assert cases(suite) == {"dumps": ["failure"], "a": []}
+    assert suite.find("testcase/failure").get("message") == "a.hex: not read"
 
 
 def test_problems_of_the_dumps_fail_a_case_of_their_own():
@@ -49,4 +69,4 @@ def test_problems_of_the_dumps_fail_a_case_of_their_own():
 
 def test_characters_that_xml_cannot_hold():
     suite = parsed({"a": CODES}, {"a": CODES}, file="a\x00\x1b\udc80.h5")
-    assert suite[0].get("classname") == r"a\x00\x1b\udc80.h5 against a\x00\x1b\udc80.h5"
+    assert suite.find("testcase").get("classname") == r"a\x00\x1b\udc80.h5 against a\x00\x1b\udc80.h5"
