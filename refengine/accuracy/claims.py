@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import FileError
-from ..network.hdf5 import printable
+from ..text import printable
 
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # which POSIX systems have
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError
-from ..network.hdf5 import printable, shown
 from ..numbers.formats import INT4, TERNARY
+from ..text import printable, shown
 from .cost import Counts, LayerCost
 from .workload import FLOAT32
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from ..network.hdf5 import printable
+from ..text import printable
 
 COLOURS = ("#3b7dd8", "#d9722b", "#2f9e6e", "#b0559c", "#b8901a", "#c0392b", "#3aa6b9", "#7a7f87")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")

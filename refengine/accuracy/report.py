@@ -14,8 +14,8 @@ from string import Template
 from typing import Any
 
 from .. import CONTRACT, __version__
-from ..network.hdf5 import printable
 from ..quantize.scheme import Scheme, stem
+from ..text import printable
 from . import plots
 from .evaluate import wilson
 from .grid import label, matters, varied, written

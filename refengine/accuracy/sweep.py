@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import FileError
-from ..network.hdf5 import printable
 from ..network.whole_file import write_whole
+from ..text import printable
 from .claims import Claims
 from .jobs import Files, Job, Record
 from .processes import Failure

@@ -7,9 +7,9 @@ import click
 
 from ..engine.trace import choose_layers
 from ..errors import FileError
-from ..network.hdf5 import printable
 from ..network.images import open_images
 from ..network.int_file import read_int_network
+from ..text import printable
 from . import console, options
 
 

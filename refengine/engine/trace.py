@@ -25,20 +25,12 @@ import numpy as np
 from .. import __version__
 from ..errors import NetworkError
 from ..network.batches import Images, batch_size, image_batches, image_count
-from ..network.hdf5 import (
-    MAX_CHILDREN,
-    CheckedDataset,
-    CheckedGroup,
-    PathLike,
-    open_checked,
-    put_attributes,
-    shown,
-    write_atomically,
-)
+from ..network.hdf5 import MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked, put_attributes, write_atomically
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total
 from ..ops import OPS, conv
+from ..text import PathLike, shown
 from .digest import stages_of
 from .predict import Predictor, backend_for, images_a_batch, predictor
 from .run import Result, check_images

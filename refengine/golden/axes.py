@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import RangeError
-from ..network.hdf5 import shown
+from ..text import shown
 from .dump import VECTORS, Array, Dump, Values, other_forms
 
 OF_ONE_IMAGE = "HWC"

@@ -33,17 +33,9 @@ import numpy as np
 
 from ..engine.trace import STAGES, open_trace
 from ..errors import FileError
-from ..network.hdf5 import (
-    DEFLATE_RATIO,
-    MAX_CHILDREN,
-    CheckedDataset,
-    CheckedGroup,
-    PathLike,
-    open_checked,
-    printable,
-    shown,
-)
+from ..network.hdf5 import DEFLATE_RATIO, MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked
 from ..ops import OPS
+from ..text import PathLike, printable, shown
 from ..vectors.manifest import MANIFEST
 from ..vectors.reader import Address, Vectors, open_vectors
 from ..vectors.tensors import LOGITS

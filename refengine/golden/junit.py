@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from ..network.hdf5 import printable
+from ..text import printable
 from .compare import Comparison, LayerReport
 from .pairs import EXCLUDED, SKIPPED
 from .sentences import layer_sentences

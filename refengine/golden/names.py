@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ..errors import RangeError
-from ..network.hdf5 import printable, shown
+from ..text import printable, shown
 
 MOST = 20
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import MAX_ARRAY_BYTES, printable
+from ..network.hdf5 import MAX_ARRAY_BYTES
+from ..text import printable
 
 # TokenError: NumPy parses a header that is no Python once more, as one of Python 2
 _BAD_ARRAY = (

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..engine.trace import STAGES
 from ..errors import FileError, RangeError
-from ..network.hdf5 import printable, shown
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
+from ..text import printable, shown
 from ..vectors.tensors import LOGITS
 from .axes import orders_between
 from .dump import IMAGES, RESULT, Array, Damaged, Dump, Values, by_order, contradiction, other_forms

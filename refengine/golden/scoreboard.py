@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RangeError, RefengineError
-from ..network.hdf5 import printable
+from ..text import printable
 from .difference import Element
 from .dump import Dump
 from .sentences import element_sentence, place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..network.hdf5 import printable
+from ..text import printable
 from .compare import ALL_EQUAL, CONTRADICTION, CULPRIT, ECHO, INCOMPLETE, Comparison, LayerReport
 from .difference import Difference, Element, as_binary, as_hex, class_name
 from .dump import Dump, by_order

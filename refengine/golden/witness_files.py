@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import PathLike, printable, shown
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
 from ..numbers.requantize import total
+from ..text import PathLike, printable, shown
 from ..vectors import npy
 from ..vectors.manifest import Entry
 from ..vectors.tensors import Tensor

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import PathLike, printable
+from ..text import PathLike, printable
 
 MAX_UNPACKED = 1 << 30  # bytes of one archive or one gzipped file
 MAX_READ = 1 << 28  # bytes asked for at once

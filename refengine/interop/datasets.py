@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import PathLike, printable
+from ..text import PathLike, printable
 from .archives import Files, open_files
 from .cifar import MAX_NAMES, is_cifar, open_cifar
 from .decode_image import Preparation

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import printable
+from ..text import printable
 from .packages import package, quiet
 
 EXTRA = 'pip install "refengine[images]"'

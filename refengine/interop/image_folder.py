@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import PathLike, printable, shown
+from ..text import PathLike, printable, shown
 from .archives import guarded
 from .decode_image import Decoded, Preparation, decode, pillow
 from .image_set import Array, Block, ImageSet

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import NetworkError
 from ..network.float_network import FloatNetwork
 from ..network.forward import forward
-from ..network.hdf5 import PathLike
+from ..text import PathLike
 from .onnx_convert import Converted
 from .onnx_wire import put
 from .packages import package, quiet

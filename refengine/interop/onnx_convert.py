@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..network.float_network import CHANNELS, FloatLayer, FloatNetwork
-from ..network.hdf5 import PathLike, printable
+from ..text import PathLike, printable
 from .onnx_graph import Graph, Node, only_needed
 from .onnx_layers import Layers, View
 from .onnx_operators import convert_node

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
-from ..network.hdf5 import shown
+from ..text import shown
 
 OLDEST, NEWEST = 9, 28
 

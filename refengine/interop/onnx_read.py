@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import PathLike, printable, shown
+from ..text import PathLike, printable, shown
 from .onnx_graph import NEWEST, OLDEST, Graph, Node
 from .onnx_wire import Message, Wire
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import printable, shown
+from ..text import printable, shown
 
 MAX_FIELDS = 1 << 20  # of one file: ten times what large networks have
 MAX_TEXT = 1 << 12  # bytes of one name

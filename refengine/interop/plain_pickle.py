@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import printable, shown
+from ..text import printable, shown
 
 MAX_OBJECTS = 1 << 22  # codes executed; the largest of these data sets needs half a million
 MAX_BYTES = 1 << 28  # of one text

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
+from ..text import PathLike, printable, shown
 from .float_network import CHANNELS, LAYER_OPS, MAX_CLASSES, MAX_SIDE, Attribute, FloatLayer, FloatNetwork
-from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
+from .hdf5 import CheckedGroup, open_checked, put_array, put_attributes, write_atomically
 from .layer_keys import check_rising, in_order
 
 FORMAT, VERSION = "refengine-float", 1

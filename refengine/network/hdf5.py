@@ -32,6 +32,7 @@ import h5py
 import numpy as np
 
 from ..errors import FileError, RefengineError
+from ..text import PathLike, printable, reason_of, shown
 from .heap_check import heaps_are_sound
 from .whole_file import beside
 
@@ -54,28 +55,6 @@ _ATTRIBUTE_CLASSES = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5
 _HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, SystemError)
 _NEEDED: Any = object()
 
-PathLike = str | os.PathLike[str]
-
-
-# -------------------------------------------------------------------------------------------------- words for messages
-
-
-def printable(text: object) -> str:
-    """The text on one line: characters that do not print are written as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-
-
-def shown(value: object, limit: int = 80) -> str:
-    """The value as a message quotes it: its repr on one line, cut after ``limit`` characters."""
-    text = printable(repr(value[: 2 * limit] if isinstance(value, str | bytes) else value))
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _reason(error: BaseException) -> str:
-    """First line of what the library said."""
-    lines = str(error).splitlines()
-    return printable(lines[0])[:200] if lines else type(error).__name__
-
 
 @contextmanager
 def _guard(place: str, verb: str = "read") -> Iterator[None]:
@@ -85,7 +64,7 @@ def _guard(place: str, verb: str = "read") -> Iterator[None]:
     except RefengineError:
         raise
     except _HDF5_ERRORS as error:
-        raise FileError(f"{place}: cannot be {verb} ({_reason(error)})") from error
+        raise FileError(f"{place}: cannot be {verb} ({reason_of(error)})") from error
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -121,7 +100,7 @@ def _regular_file_size(path: PathLike, name: str) -> int:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise FileError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or _reason(error)})") from error
+        raise FileError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or reason_of(error)})") from error
     if stat.S_ISDIR(status.st_mode):
         raise FileError(f"{name}: is a folder, an HDF5 file was needed")
     if not stat.S_ISREG(status.st_mode):
@@ -284,7 +263,7 @@ class CheckedGroup:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise self.error(f"attribute {shown(name)} is not readable as JSON ({_reason(error)})") from None
+            raise self.error(f"attribute {shown(name)} is not readable as JSON ({reason_of(error)})") from None
 
     def json_texts(self, name: str) -> tuple[str, ...]:
         """A text attribute that holds a JSON list of texts."""
@@ -545,7 +524,7 @@ def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
             with suppress(*_HDF5_ERRORS):
                 file.close()
             if isinstance(error, OSError):
-                raise FileError(f"{name}: cannot be written ({_reason(error)})") from error
+                raise FileError(f"{name}: cannot be written ({reason_of(error)})") from error
             raise
         with _guard(name, "written"):
             file.close()
@@ -573,7 +552,7 @@ def checked_target(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
     except (OSError, ValueError) as error:
         if isinstance(error, RefengineError):
             raise
-        raise FileError(f"{name}: cannot be written ({_reason(error)})") from error
+        raise FileError(f"{name}: cannot be written ({reason_of(error)})") from error
     return target
 
 

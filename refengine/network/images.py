@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, RangeError
-from .hdf5 import CheckedDataset, CheckedGroup, PathLike, open_checked, put_array, put_attributes, write_atomically
+from ..text import PathLike
+from .hdf5 import CheckedDataset, CheckedGroup, open_checked, put_array, put_attributes, write_atomically
 
 FORMAT, VERSION = "refengine-images", 1
 

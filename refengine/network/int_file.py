@@ -18,7 +18,8 @@ from ..errors import FileError, NetworkError, RefengineError
 from ..numbers.formats import INT32, OUTPUT_FORMATS
 from ..numbers.requantize import MAX_DYNAMIC, Requantize
 from ..ops import OPS
-from .hdf5 import CheckedGroup, PathLike, open_checked, printable, put_array, put_attributes, shown, write_atomically
+from ..text import PathLike, printable, shown
+from .hdf5 import CheckedGroup, open_checked, put_array, put_attributes, write_atomically
 from .int_network import ATTRIBUTES, CONSTANTS, MAX_ATTRIBUTE, IntLayer, IntNetwork
 from .layer_keys import check_rising, in_order
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 
 from ..errors import NetworkError
-from .hdf5 import CheckedGroup, shown
+from ..text import shown
+from .hdf5 import CheckedGroup
 
 _KEY = re.compile(r"([0-9]{1,9})(_[^/]*)?")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..network.hdf5 import PathLike, shown
+from ..text import PathLike, shown
 from .memory import Array, Lines, Memory, Out, checked, gathered, hex_digits, rows, with_last
 
 _WIDTHS = (8, 16, 32, 64)

@@ -5,7 +5,7 @@ The reader takes what the writer writes and refuses everything else, with the li
 
 from collections.abc import Iterable, Iterator
 
-from ..network.hdf5 import PathLike, shown
+from ..text import PathLike, shown
 from .memory import HEXADECIMAL, Array, Lines, Memory, Out, gathered, hex_digits, number_of, rows, with_last
 
 _HEAD = ("memory_initialization_radix=16;", "memory_initialization_vector=")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import PathLike, printable, shown
+from ..text import PathLike, printable, shown
 
 HEXADECIMAL, BINARY = 16, 2
 

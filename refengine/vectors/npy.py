@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import MAX_ARRAY_BYTES, PathLike, printable
+from ..network.hdf5 import MAX_ARRAY_BYTES
+from ..text import PathLike, printable
 
 Array = np.ndarray[Any, Any]
 

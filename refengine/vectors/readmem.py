@@ -7,7 +7,7 @@ underscores; x and z are refused.
 
 from collections.abc import Iterable, Iterator
 
-from ..network.hdf5 import PathLike, shown
+from ..text import PathLike, shown
 from .memory import BINARY, HEXADECIMAL, Array, Lines, Memory, Out, binary_digits, gathered, hex_digits, number_of, rows
 
 

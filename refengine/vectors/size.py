@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import PathLike, printable
+from ..text import PathLike, printable
 from .manifest import Entry
 from .memory import Memory
 from .text_formats import NPY

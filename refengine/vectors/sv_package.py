@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..network.hdf5 import PathLike, shown
+from ..text import PathLike, shown
 from .memory import HEXADECIMAL, Array, Lines, Memory, Out, gathered, hex_digits, number_of, rows
 
 _BITS_OF_A_ROW = 8192  # a line stays well below what Icarus reads

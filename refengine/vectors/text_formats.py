@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..network.hdf5 import PathLike
+from ..text import PathLike
 from . import c_header, coe, mif, readmem, sv_package
 from .memory import Array, Memory, Out
 

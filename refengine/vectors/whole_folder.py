@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import FileError
-from ..network.hdf5 import PathLike, printable
 from ..network.whole_file import beside
+from ..text import PathLike, printable
 
 
 @contextmanager

@@ -23,9 +23,9 @@ from .. import __version__
 from ..engine.trace import Trace, choose_layers, open_trace, roundings, write_trace
 from ..errors import FileError, NetworkError, RangeError
 from ..network.batches import Images, image_count
-from ..network.hdf5 import PathLike, printable, shown
 from ..network.int_file import write_int_network
 from ..network.int_network import IntLayer, IntNetwork
+from ..text import PathLike, printable, shown
 from . import npy
 from .layout import Layout, check_patterns
 from .manifest import MANIFEST, MODEL, Entry, Manifest, Stored, read_manifest, sha256_of, to_json

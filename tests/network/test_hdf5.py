@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from refengine.errors import FileError, NetworkError
 from refengine.network import hdf5
-from refengine.network.hdf5 import open_checked, printable, put_array, put_attributes, shown, write_atomically
+from refengine.network.hdf5 import open_checked, put_array, put_attributes, write_atomically
 
 FORMATS = {"test": {1, 2}}
 ONE = np.ones(3, np.float32)
@@ -605,12 +605,3 @@ def test_put_array_refuses_what_is_no_number(path):
         put_array(file, "x", np.array([b"a"]))
     with write_atomically(path) as file:
         assert put_array(file, "flags", np.array([True, False])).dtype == np.uint8
-
-
-# ---- words
-
-
-def test_words_for_messages():
-    assert printable("a\nb\x1b\udc80ü") == r"a\nb\x1b\udc80ü"
-    assert shown("x" * 1000) == "'" + "x" * 76 + "..."
-    assert shown("a\nb") == r"'a\nb'"
