@@ -28,8 +28,8 @@ import numpy as np
 
 from .. import CONTRACT, __version__
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import put_array, put_attributes, write_atomically
 from ..network.whole_file import write_whole
+from ..network.write_hdf5 import put_array, put_attributes, write_atomically
 from ..quantize.scheme import Scheme
 from ..text import PathLike, printable
 from .evaluate import wilson

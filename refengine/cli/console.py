@@ -15,8 +15,7 @@ from rich.text import Text
 
 from .. import CONTRACT, __version__
 from ..errors import FileError
-from ..network.hdf5 import checked_target
-from ..network.whole_file import write_whole
+from ..network.whole_file import checked_target, write_whole
 from ..text import printable
 from . import signals
 

@@ -15,11 +15,11 @@ from ..engine.trace import Trace, TraceLayer, open_trace, roundings
 from ..errors import FileError
 from ..network.float_file import FORMAT as FLOAT_NETWORK
 from ..network.float_file import read_float_network
-from ..network.hdf5 import open_checked
 from ..network.images import FORMAT as IMAGES
 from ..network.images import open_images
 from ..network.int_file import FORMAT as INT_NETWORK
 from ..network.int_file import read_int_network
+from ..network.read_hdf5 import open_checked
 from ..text import printable
 from ..vectors.manifest import FORMAT as PACK
 from ..vectors.manifest import MANIFEST, Entry

@@ -25,8 +25,9 @@ import numpy as np
 from .. import __version__
 from ..errors import NetworkError
 from ..network.batches import Images, batch_size, image_batches, image_count
-from ..network.hdf5 import MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked, put_attributes, write_atomically
 from ..network.int_network import IntLayer, IntNetwork
+from ..network.read_hdf5 import MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked
+from ..network.write_hdf5 import put_attributes, write_atomically
 from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total
 from ..ops import OPS, conv

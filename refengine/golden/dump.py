@@ -33,7 +33,7 @@ import numpy as np
 
 from ..engine.trace import STAGES, open_trace
 from ..errors import FileError
-from ..network.hdf5 import DEFLATE_RATIO, MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked
+from ..network.read_hdf5 import DEFLATE_RATIO, MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked
 from ..ops import OPS
 from ..text import PathLike, printable, shown
 from ..vectors.manifest import MANIFEST

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, RefengineError
-from ..network.hdf5 import MAX_ARRAY_BYTES
+from ..network.read_hdf5 import MAX_ARRAY_BYTES
 from ..text import printable
 
 # TokenError: NumPy parses a header that is no Python once more, as one of Python 2

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import check_space, put_array, put_attributes, write_atomically
 from ..network.images import FORMAT, VERSION
+from ..network.write_hdf5 import check_space, put_array, put_attributes, write_atomically
 from ..text import PathLike, printable
 from .image_set import Array, Block, ImageSet, check_labels
 

@@ -1,4 +1,4 @@
-"""ONNX files: what is read is hostile until it is checked, like what ``network/hdf5.py`` reads.
+"""ONNX files: what is read is hostile until it is checked, like what ``network/read_hdf5.py`` reads.
 
 The file is looked at field by field (``onnx_wire.py``) and needs no package.  An array must have exactly the bytes that
 its shape asks for, so nothing is allocated that is not in the file.  Arrays may lie in another file if it stands in the

@@ -12,8 +12,9 @@ import numpy as np
 from ..errors import NetworkError
 from ..text import PathLike, printable, shown
 from .float_network import CHANNELS, LAYER_OPS, MAX_CLASSES, MAX_SIDE, Attribute, FloatLayer, FloatNetwork
-from .hdf5 import CheckedGroup, open_checked, put_array, put_attributes, write_atomically
 from .layer_keys import check_rising, in_order
+from .read_hdf5 import CheckedGroup, open_checked
+from .write_hdf5 import put_array, put_attributes, write_atomically
 
 FORMAT, VERSION = "refengine-float", 1
 

@@ -19,9 +19,10 @@ from ..numbers.formats import INT32, OUTPUT_FORMATS
 from ..numbers.requantize import MAX_DYNAMIC, Requantize
 from ..ops import OPS
 from ..text import PathLike, printable, shown
-from .hdf5 import CheckedGroup, open_checked, put_array, put_attributes, write_atomically
 from .int_network import ATTRIBUTES, CONSTANTS, MAX_ATTRIBUTE, IntLayer, IntNetwork
 from .layer_keys import check_rising, in_order
+from .read_hdf5 import CheckedGroup, open_checked
+from .write_hdf5 import put_array, put_attributes, write_atomically
 
 FORMAT, VERSION = "refengine-int", 1
 

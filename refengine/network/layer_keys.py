@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from ..errors import NetworkError
 from ..text import shown
-from .hdf5 import CheckedGroup
+from .read_hdf5 import CheckedGroup
 
 _KEY = re.compile(r"([0-9]{1,9})(_[^/]*)?")
 

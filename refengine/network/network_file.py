@@ -6,10 +6,10 @@ from ..text import PathLike
 from .float_file import FORMAT as FLOAT_NETWORK
 from .float_file import read_float_network
 from .float_network import FloatNetwork
-from .hdf5 import open_checked
 from .int_file import FORMAT as INT_NETWORK
 from .int_file import read_int_network
 from .int_network import IntNetwork
+from .read_hdf5 import open_checked
 
 
 def read_network(path: PathLike) -> IntNetwork | FloatNetwork:

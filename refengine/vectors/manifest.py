@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, RangeError
-from ..network.hdf5 import MAX_CHILDREN
+from ..network.read_hdf5 import MAX_CHILDREN
 from ..text import PathLike, printable, shown
 from .memory import Memory, identifier
 from .tensors import AXES, IMAGES, LOGITS, PARTS, Exponent, Tensor

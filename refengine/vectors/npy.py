@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.hdf5 import MAX_ARRAY_BYTES
+from ..network.read_hdf5 import MAX_ARRAY_BYTES
 from ..text import PathLike, printable
 
 Array = np.ndarray[Any, Any]

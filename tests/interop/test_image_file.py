@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refengine.errors import FileError
 from refengine.interop.image_file import write_image_set
 from refengine.interop.image_set import Block, ImageSet
-from refengine.network import hdf5
+from refengine.network import write_hdf5
 from refengine.network.images import open_images
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (50, 3, 4, 3), np.uint8)
@@ -84,8 +84,10 @@ def test_nothing_is_left_behind(tmp_path, blocks, names, needle):
 
 
 def test_a_disk_that_is_too_small_is_said_beforehand(tmp_path, monkeypatch):
-    usage = hdf5.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(hdf5.shutil, "disk_usage", lambda _: usage._replace(free=hdf5.SPARE_BYTES + 50 * 36 - 1))
+    usage = write_hdf5.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        write_hdf5.shutil, "disk_usage", lambda _: usage._replace(free=write_hdf5.SPARE_BYTES + 50 * 36 - 1)
+    )
     with pytest.raises(FileError, match=r"/x\.h5: cannot be written, 1800 bytes may not fit"):
         write_image_set(tmp_path / "x.h5", image_set(cut([])), np.arange(50), ORIGIN)
     assert list(tmp_path.iterdir()) == []

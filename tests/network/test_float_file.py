@@ -326,5 +326,5 @@ def test_layers_that_are_none(path):
 
 
 def test_absurd_number_of_layers(path, monkeypatch):
-    monkeypatch.setattr("refengine.network.hdf5.MAX_CHILDREN", 14)
+    monkeypatch.setattr("refengine.network.read_hdf5.MAX_CHILDREN", 14)
     assert "/layers: has 15 members, at most 14 are read" in refusal(path, FileError)

@@ -4,8 +4,8 @@ import h5py
 import pytest
 
 from refengine.errors import FileError, NetworkError
-from refengine.network.hdf5 import open_checked
 from refengine.network.layer_keys import check_rising, in_order
+from refengine.network.read_hdf5 import open_checked
 
 
 def read(path, keys):

@@ -1,6 +1,6 @@
-"""The one door to HDF5 files: what is read is hostile until it is checked, what is written appears whole or not at all.
+"""Reading HDF5 files: a file is hostile until it is checked.
 
-Reading.  ``open_checked`` gives a ``CheckedGroup``; whatever is asked of it is checked before the file is believed, and
+``open_checked`` gives a ``CheckedGroup``; whatever is asked of it is checked before the file is believed, and
 every refusal is a FileError of one line that names the file, the path inside it, what is there and what was needed.
 An HDF5 file can point at other files, run plug-in filters, and claim exabytes in a header of 100 bytes.  Therefore:
 
@@ -9,9 +9,6 @@ An HDF5 file can point at other files, run plug-in filters, and claim exabytes i
 * sizes are compared with caps *and* with what the file really stores, before anything is allocated; all chunks must
   have been written, so that a fill value never stands in for data;
 * floats must be finite, and a number stored in another type than asked for must keep its value exactly.
-
-Writing.  ``write_atomically`` writes under a temporary name in the same folder and renames at the end; ``put_array``
-stores little-endian arrays without time stamps, so that the same content gives the same bytes (with the same zlib).
 """
 
 from __future__ import annotations
@@ -19,13 +16,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -34,7 +29,6 @@ import numpy as np
 from ..errors import FileError, RefengineError
 from ..text import PathLike, printable, reason_of, shown
 from .heap_check import heaps_are_sound
-from .whole_file import beside
 
 MAX_CHILDREN = 1 << 16  # members of one group
 MAX_NUMBERS = 1 << 16  # numbers in one attribute
@@ -43,8 +37,6 @@ MAX_ARRAY_BYTES = 1 << 31  # one array, or one slice of a streamed dataset
 MAX_CHUNK_BYTES = 1 << 29  # one chunk, which HDF5 unpacks as a whole
 MAX_FILE_BYTES = 1 << 33  # all arrays read from one opened file together
 DEFLATE_RATIO = 1040  # deflate cannot pack better than 1032 to 1, and it needs a few bytes for a header
-SPARE_BYTES = 1 << 22  # left free on the disk for what HDF5 adds to the arrays
-COMPRESS_FROM = 4096  # arrays of fewer bytes are stored plainly
 
 _FILTERS = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -52,18 +44,18 @@ _FILTERS = {
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
 }
 _ATTRIBUTE_CLASSES = (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)
-_HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, SystemError)
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, SystemError)
 _NEEDED: Any = object()
 
 
 @contextmanager
-def _guard(place: str, verb: str = "read") -> Iterator[None]:
+def hdf5_guard(place: str, verb: str = "read") -> Iterator[None]:
     """Turn whatever h5py raises inside the block into one FileError that names the place."""
     try:
         yield
     except RefengineError:
         raise
-    except _HDF5_ERRORS as error:
+    except HDF5_ERRORS as error:
         raise FileError(f"{place}: cannot be {verb} ({reason_of(error)})") from error
 
 
@@ -91,7 +83,7 @@ def open_checked(path: PathLike, formats: Mapping[str, AbstractSet[int]] | None)
             _check_format(root, formats)
         yield root
     finally:
-        with suppress(*_HDF5_ERRORS):
+        with suppress(*HDF5_ERRORS):
             file.close()
 
 
@@ -114,7 +106,7 @@ def _open(path: PathLike, name: str) -> h5py.File:
     """The file opened for reading; FileError if it is unreadable, truncated or not HDF5."""
     if not os.access(path, os.R_OK):
         raise FileError(f"{name}: may not be read (permission denied)")
-    with _guard(name, "opened"):
+    with hdf5_guard(name, "opened"):
         if not h5py.is_hdf5(os.fspath(path)):
             raise FileError(f"{name}: is not an HDF5 file")
         if not heaps_are_sound(path):
@@ -164,7 +156,7 @@ class CheckedGroup:
 
     def names(self) -> tuple[str, ...]:
         """Names of the children in sorted order."""
-        with _guard(self._place()):
+        with hdf5_guard(self._place()):
             count = self._node.id.get_num_objs()
             if count > MAX_CHILDREN:
                 raise self.error(f"has {count} members, at most {MAX_CHILDREN} are read")
@@ -177,7 +169,7 @@ class CheckedGroup:
 
     def has(self, name: str) -> bool:
         """Whether there is a child of that name, of whatever kind."""
-        with _guard(self._place(name)):
+        with hdf5_guard(self._place(name)):
             return self._node.id.links.exists(name.encode())
 
     def group(self, name: str) -> CheckedGroup:
@@ -195,7 +187,7 @@ class CheckedGroup:
         """The object behind a hard link."""
         if "/" in name or not self.has(name):  # a path could lead through links
             raise self.error(f"has no {shown(name)}")
-        with _guard(self._place(name)):
+        with hdf5_guard(self._place(name)):
             if self._node.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
                 raise self.error("is a soft or external link and is not followed, the object itself was needed", name)
             return self._node[name]
@@ -204,12 +196,12 @@ class CheckedGroup:
 
     def has_attribute(self, name: str) -> bool:
         """Whether there is an attribute of that name."""
-        with _guard(self._place()):
+        with hdf5_guard(self._place()):
             return bool(h5py.h5a.exists(self._node.id, name.encode()))
 
     def attribute_names(self) -> tuple[str, ...]:
         """Names of all attributes in sorted order."""
-        with _guard(self._place()):
+        with hdf5_guard(self._place()):
             count = h5py.h5a.get_num_attrs(self._node.id)
             if count > MAX_CHILDREN:
                 raise self.error(f"has {count} attributes, at most {MAX_CHILDREN} are read")
@@ -223,7 +215,7 @@ class CheckedGroup:
         """An attribute as h5py gives it, once its size is known to be sane."""
         if not self.has_attribute(name):
             raise self.error(f"has no attribute {shown(name)}")
-        with _guard(f"{self._place()}: attribute {shown(name)}"):
+        with hdf5_guard(f"{self._place()}: attribute {shown(name)}"):
             attribute = h5py.h5a.open(self._node.id, name.encode())
             space = attribute.get_space()
             if space.get_simple_extent_type() == h5py.h5s.NULL:
@@ -297,7 +289,7 @@ class CheckedGroup:
     def _numbers(self, name: str, kinds: str, length: int | None, needed: str, legal: Any) -> tuple[Any, ...]:
         """An attribute's numbers as Python numbers; FileError unless kind, count and each value are as needed."""
         value = self._attribute(name)
-        with _guard(f"{self._place()}: attribute {shown(name)}"):
+        with hdf5_guard(f"{self._place()}: attribute {shown(name)}"):
             array = np.atleast_1d(np.asarray(value))
             right = array.dtype.kind in kinds and array.ndim == 1 and length in (None, array.size)
             numbers = array.tolist() if right else []
@@ -331,7 +323,7 @@ class CheckedGroup:
         ``dtype`` None: integers in the type in which they are stored.
         """
         node, place = self._dataset(name), self._place(name)
-        with _guard(place):
+        with hdf5_guard(place):
             stored, found = node.dtype, tuple(int(size) for size in node.shape)
         if dtype is None:
             dtype = stored.newbyteorder("=") if stored.kind in "iu" else np.int64
@@ -345,7 +337,7 @@ class CheckedGroup:
     def texts(self, name: str, length: int | None = None) -> tuple[str, ...]:
         """A dataset of UTF-8 strings, read one by one because many entries may point at one large string."""
         node, place = self._dataset(name), self._place(name)
-        with _guard(place):
+        with hdf5_guard(place):
             count = node.shape[0] if len(node.shape) == 1 else -1
             is_text = node.id.get_type().get_class() == h5py.h5t.STRING
         if not is_text or count < 0 or count > MAX_CHILDREN or length not in (None, count):
@@ -354,7 +346,7 @@ class CheckedGroup:
         found: list[str] = []
         total = 0
         for index in range(count):
-            with _guard(place):
+            with hdf5_guard(place):
                 value = node[index]
             if not isinstance(value, str | bytes):
                 raise self.error(f"holds {shown(value)}, needed a string", name)
@@ -369,7 +361,7 @@ class CheckedGroup:
         node = self._child(name)
         if not isinstance(node, h5py.Dataset):
             raise self.error(f"is {_kind(node)}, a dataset was needed", name)
-        with _guard(self._place(name)):
+        with hdf5_guard(self._place(name)):
             if node.shape is None:
                 raise self.error("is empty, an array was needed", name)
             complaint = _storage_complaint(node, self._source.size)
@@ -418,7 +410,7 @@ class CheckedDataset:
         return self._checked((), 0)
 
     def _checked(self, key: Any, first: int) -> np.ndarray[Any, Any]:
-        with _guard(self._place):
+        with hdf5_guard(self._place):
             data = np.asarray(self._node[key])
             if self._finite and data.dtype.kind == "f":
                 self._refuse_non_finite(data, first)
@@ -499,114 +491,3 @@ def _chunk_complaint(node: h5py.Dataset) -> str:
     expected = math.prod(-(-length // chunk) for length, chunk in zip(node.shape, node.chunks, strict=True))
     found = node.id.get_num_chunks()
     return "" if found == expected else f"has {found} of its {expected} chunks, the others were never written"
-
-
-# ------------------------------------------------------------------------------------------------------------- writing
-
-
-@contextmanager
-def write_atomically(path: PathLike, inputs: Iterable[PathLike] = ()) -> Iterator[h5py.File]:
-    """Yield a new h5py file that becomes ``path`` when the block ends well and vanishes when it does not.
-
-    FileError if ``path`` is one of ``inputs``, is no regular file, its folder is missing, or writing fails.
-    """
-    target, name = checked_target(path, inputs), printable(os.fspath(path))
-    temporary = beside(target)
-    check_space(str(target), 0, name)
-    try:
-        with _guard(name, "written"):
-            file = h5py.File(temporary, "x")
-        try:
-            yield file
-            with _guard(name, "written"):
-                file.flush()
-        except BaseException as error:
-            with suppress(*_HDF5_ERRORS):
-                file.close()
-            if isinstance(error, OSError):
-                raise FileError(f"{name}: cannot be written ({reason_of(error)})") from error
-            raise
-        with _guard(name, "written"):
-            file.close()
-            _synchronise(temporary)
-            os.replace(temporary, target)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def checked_target(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
-    """Where to write, symbolic links resolved; FileError if nothing may or can be written there."""
-    name = printable(os.fspath(path))
-    try:
-        target = Path(os.path.realpath(path))
-        for source in inputs:
-            if Path(os.path.realpath(source)) == target or _same_file(source, target):
-                raise FileError(f"{name}: is also read from, write to another file")
-        if target.exists() and not target.is_file():
-            raise FileError(f"{name}: is not a regular file and is not replaced")
-        if not target.parent.is_dir():
-            raise FileError(f"{name}: cannot be written, there is no folder {printable(target.parent)}")
-        if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise FileError(f"{name}: cannot be written, folder {printable(target.parent)} is not writable")
-    except (OSError, ValueError) as error:
-        if isinstance(error, RefengineError):
-            raise
-        raise FileError(f"{name}: cannot be written ({reason_of(error)})") from error
-    return target
-
-
-def _same_file(one: PathLike, other: PathLike) -> bool:
-    """Whether both exist and are one file, under whatever names."""
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
-
-
-def _synchronise(path: Path) -> None:
-    """Wait until the file's bytes are on the disk, so that the rename never exposes a half-written file."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def put_array(
-    group: h5py.Group, name: str, array: np.ndarray[Any, Any], chunks: tuple[int, ...] | None = None
-) -> h5py.Dataset:
-    """Store an array of numbers little-endian (booleans as uint8), from ``COMPRESS_FROM`` bytes on gzip and shuffle."""
-    data = np.asarray(array)
-    data = data.astype(np.uint8 if data.dtype.kind == "b" else data.dtype.newbyteorder("<"), copy=False)
-    place = f"{printable(group.file.filename)}: {group.name}/{name}"
-    if data.dtype.kind not in "iuf":
-        raise FileError(f"{place}: holds {data.dtype}, only numbers are stored")
-    check_space(group.file.filename, data.nbytes, place)
-    packing: dict[str, Any] = {}
-    if data.nbytes >= COMPRESS_FROM and data.ndim:
-        packing = {"chunks": chunks or True, "compression": "gzip", "compression_opts": 4, "shuffle": True}
-    with _guard(place, "written"):
-        return group.create_dataset(name, data=data, track_times=False, **packing)
-
-
-def check_space(filename: str, size: int, place: str) -> None:
-    """FileError if the disk may be too small, said beforehand because HDF5 2.0 crashes where a write fails."""
-    with suppress(OSError):
-        free = shutil.disk_usage(os.path.dirname(os.path.abspath(filename))).free
-        if size + SPARE_BYTES > free:
-            raise FileError(f"{place}: cannot be written, {size} bytes may not fit on a disk with {free} bytes free")
-
-
-def put_attributes(group: h5py.Group, values: Mapping[str, object]) -> None:
-    """Store texts, integers, floats and sequences of them as attributes, in sorted order; None is left out."""
-    for name in sorted(values):
-        value = values[name]
-        if value is not None:
-            with _guard(f"{printable(group.file.filename)}: {group.name} attribute {name}", "written"):
-                group.attrs[name] = _plain(value)
-
-
-def _plain(value: object) -> object:
-    """A value in the type in which attributes are stored: text, int64, float64 or an array of one of these."""
-    if isinstance(value, str):
-        return value
-    array = np.asarray(value)
-    return array.astype("<f8" if array.dtype.kind == "f" else "<i8")

@@ -1,53 +1,22 @@
 """What hostile HDF5 files do to the one door that reads them, and what interrupted writers leave behind."""
 
 import os
-import shutil
-import stat
 import subprocess
 import sys
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hdf5_files import FORMATS, ONE, answer, make, refusal
 
-from refengine.errors import FileError, NetworkError
-from refengine.network import hdf5
-from refengine.network.hdf5 import open_checked, put_array, put_attributes, write_atomically
-
-FORMATS = {"test": {1, 2}}
-ONE = np.ones(3, np.float32)
+from refengine.errors import FileError
+from refengine.network import read_hdf5
+from refengine.network.read_hdf5 import open_checked
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "some file.h5"
-
-
-def make(path, build=None, **attributes):
-    """A file of the format that the tests open, with whatever ``build`` puts into it by plain h5py."""
-    with h5py.File(path, "w") as file:
-        file.attrs.update({"format": "test", "version": 1, **attributes})
-        if build:
-            build(file)
-    return path
-
-
-def refusal(path, ask=lambda root: None, formats=FORMATS):
-    """The message with which reading is refused: FileError, one line, the file's name in front."""
-    with pytest.raises(FileError) as caught, open_checked(path, formats) as root:
-        ask(root)
-    message = str(caught.value)
-    assert message.isprintable()
-    assert message.startswith(f"{path}: ")
-    return message
-
-
-def answer(path, ask):
-    with open_checked(path, FORMATS) as root:
-        return ask(root)
 
 
 # ---- opening
@@ -150,7 +119,7 @@ def test_odd_names_are_refused(path, name):
 def test_names_are_sorted_printable_and_not_too_many(path, monkeypatch):
     make(path, lambda f: [f.create_group(name) for name in ("b", "a", "C")])
     assert answer(path, lambda root: root.names()) == ("C", "a", "b")
-    monkeypatch.setattr(hdf5, "MAX_CHILDREN", 2)
+    monkeypatch.setattr(read_hdf5, "MAX_CHILDREN", 2)
     assert "has 3 members, at most 2" in refusal(path, lambda root: root.names())
     for odd in (b"a\nb", b"\xff\xfe"):
         make(path, lambda f, odd=odd: h5py.h5g.create(f.id, odd))
@@ -241,8 +210,8 @@ def test_absurd_attributes(path, monkeypatch):
         file.attrs["many"] = np.zeros(100)
 
     make(path, build)
-    monkeypatch.setattr(hdf5, "MAX_TEXT", 1000)
-    monkeypatch.setattr(hdf5, "MAX_NUMBERS", 99)
+    monkeypatch.setattr(read_hdf5, "MAX_TEXT", 1000)
+    monkeypatch.setattr(read_hdf5, "MAX_NUMBERS", 99)
     assert "has 5000 bytes, at most 1000" in refusal(path, lambda root: root.text("long"))
     assert "larger than any" in refusal(path, lambda root: root.reals("many", None))
 
@@ -386,12 +355,12 @@ def test_storage_that_is_refused(path, build, words):
 def test_caps(path, monkeypatch):
     make(path, lambda f: f.create_dataset("x", data=np.zeros((8, 100), "f4"), chunks=(8, 100), compression="gzip"))
     with monkeypatch.context() as patch:
-        patch.setattr(hdf5, "MAX_ARRAY_BYTES", 3000)
+        patch.setattr(read_hdf5, "MAX_ARRAY_BYTES", 3000)
         assert "claims 3200 bytes, at most 3000" in refusal(path, lambda root: root.array("x", np.float32))
         assert "8 rows are 3200 bytes" in refusal(path, lambda root: root.dataset("x", np.float32)[:])
         assert answer(path, lambda root: root.dataset("x", np.float32)[:7]).shape == (7, 100)
     with monkeypatch.context() as patch:
-        patch.setattr(hdf5, "MAX_CHUNK_BYTES", 3000)
+        patch.setattr(read_hdf5, "MAX_CHUNK_BYTES", 3000)
         assert "has chunks of 3200 bytes" in refusal(path, lambda root: root.array("x", np.float32))
 
     def again_and_again(root):
@@ -446,7 +415,7 @@ def test_texts(path, monkeypatch):
     for name in ("numbers", "square"):
         assert "strings" in refusal(path, lambda root, name=name: root.texts(name))
     assert "needed 3 strings" in refusal(path, lambda root: root.texts("free", 3))
-    monkeypatch.setattr(hdf5, "MAX_TEXT", 20)
+    monkeypatch.setattr(read_hdf5, "MAX_TEXT", 20)
     make(path, lambda f: f.create_dataset("x", data=["a" * 20] * 17, dtype=h5py.string_dtype()))
     assert "more than 320 bytes of text" in refusal(path, lambda root: root.texts("x"))
 
@@ -456,7 +425,7 @@ def test_no_flipped_byte_gets_through_as_another_error(path):
     program = f"""
 import random, h5py, numpy as np
 from refengine.errors import FileError
-from refengine.network.hdf5 import open_checked
+from refengine.network.read_hdf5 import open_checked
 path = {str(path)!r}
 def read(root):
     root.names(), root.text("t"), root.reals("r", 2), root.json("j"), root.group("g").array("y", np.int32, (7,))
@@ -481,127 +450,3 @@ for libver in ("earliest", "v110", "latest"):
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-# ---- writing
-
-
-def test_the_file_appears_whole_and_alone(path, tmp_path):
-    with write_atomically(path) as file:
-        assert not path.exists()
-        put_attributes(file, {"format": "test", "version": 2, "none": None, "pair": (1, 2), "half": 0.5})
-        put_array(file, "x", ONE)
-    assert os.listdir(tmp_path) == [path.name]
-    assert answer(path, lambda root: root.array("x", np.float32)).tolist() == [1, 1, 1]
-    assert answer(path, lambda root: (root.integers("pair", 2, 0, 9), root.real("half"))) == ((1, 2), 0.5)
-    assert not answer(path, lambda root: root.has_attribute("none"))
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, NetworkError, SystemExit])
-def test_nothing_is_left_of_an_interrupted_one(path, tmp_path, error):
-    path.write_bytes(b"before")
-
-    def interrupted():
-        with write_atomically(path) as file:
-            put_array(file, "x", ONE)
-            raise error("stop")
-
-    with pytest.raises(error):
-        interrupted()
-    assert os.listdir(tmp_path) == [path.name]
-    assert path.read_bytes() == b"before"
-
-
-def test_other_os_errors_become_file_errors(path, tmp_path):
-    with pytest.raises(FileError, match="cannot be written"), write_atomically(path):
-        raise OSError("disk on fire")
-    assert os.listdir(tmp_path) == []
-
-
-def test_disk_that_is_almost_full(path, monkeypatch):
-    monkeypatch.setattr(hdf5.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, 5_000_000))
-    with write_atomically(path) as file:
-        put_array(file, "small", ONE)
-    with pytest.raises(FileError, match="8000000 bytes may not fit"), write_atomically(path) as file:
-        put_array(file, "large", np.zeros(1_000_000))
-
-
-def test_an_input_is_never_overwritten(path, tmp_path):
-    make(path)
-    (tmp_path / "soft.h5").symlink_to(path)
-    os.link(path, tmp_path / "hard.h5")
-    for name in (path.name, "soft.h5", "hard.h5", f"../{tmp_path.name}/{path.name}"):
-        with pytest.raises(FileError, match="is also read from"), write_atomically(tmp_path / name, ["none", path]):
-            pass
-    with pytest.raises(FileError, match="is also read from"), write_atomically(tmp_path / "new", [tmp_path / "new"]):
-        pass
-
-
-def test_places_that_cannot_be_written(path, tmp_path):
-    with pytest.raises(FileError, match="there is no folder"), write_atomically(tmp_path / "no" / "x.h5"):
-        pass
-    with pytest.raises(FileError, match="not a regular file"), write_atomically(tmp_path):
-        pass
-    with pytest.raises(FileError, match="not a regular file"), write_atomically("/dev/null"):
-        pass
-    with pytest.raises(FileError, match="cannot be written"), write_atomically("a\0b"):
-        pass
-
-
-def test_a_link_stays_a_link(path, tmp_path):
-    link = tmp_path / "link.h5"
-    link.symlink_to(path)
-    with write_atomically(link) as file:
-        put_array(file, "x", ONE)
-    assert link.is_symlink()
-    assert path.is_file()
-
-
-def test_same_content_same_bytes(tmp_path, monkeypatch):
-    """In two processes, a second apart, for a clock that HDF5 would store in seconds."""
-    program = """
-import sys, time, numpy as np
-from refengine.network.hdf5 import put_array, put_attributes, write_atomically
-time.sleep(float(sys.argv[2]))
-with write_atomically(sys.argv[1]) as file:
-    put_attributes(file, {"format": "test", "version": 1, "text": "t" * 100, "list": [1.5, 2.5]})
-    for name in "abcdefghij":
-        group = file.create_group(name)
-        put_attributes(group, {"number": 3})
-        put_array(group, "large", np.arange(5000.0))
-        put_array(group, "small", np.arange(5))
-"""
-    for name, wait in (("one", "0"), ("two", "1.1")):
-        subprocess.run([sys.executable, "-c", program, str(tmp_path / name), wait], check=True, timeout=60)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
-@given(
-    st.sampled_from(["i1", "u1", "<i2", ">i4", "<u8", "<f4", ">f8", "f2"]).flatmap(
-        lambda kind: arrays(kind, st.sampled_from([(), (0,), (3,), (2, 3), (40, 7, 9)]), fill=st.just(0))
-    )
-)
-def test_arrays_come_back(tmp_path_factory, array):
-    path = tmp_path_factory.mktemp("round") / "x.h5"
-    with write_atomically(path) as file:
-        put_attributes(file, {"format": "test", "version": 1})
-        stored = put_array(file, "x", array)
-        assert stored.dtype.byteorder != ">"
-        assert (stored.compression == "gzip") == (array.nbytes >= 4096)
-    found = answer(path, lambda root: root.array("x", array.dtype, array.shape, finite=False))
-    np.testing.assert_array_equal(found, array)
-    assert found.dtype == array.dtype.newbyteorder("=")
-
-
-def test_put_array_refuses_what_is_no_number(path):
-    with pytest.raises(FileError, match="only numbers"), write_atomically(path) as file:
-        put_array(file, "x", np.array([b"a"]))
-    with write_atomically(path) as file:
-        assert put_array(file, "flags", np.array([True, False])).dtype == np.uint8
