@@ -5,7 +5,7 @@ from float_networks import floats, layer
 
 from refengine.engine.run import run
 from refengine.network.float_network import FloatNetwork
-from refengine.quantize.quantize import quantize
+from refengine.quantization.quantize import quantize
 
 ONE = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 

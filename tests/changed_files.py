@@ -20,10 +20,10 @@ import numpy as np
 from dumps import as_archive, as_folder, integers_of
 from networks import random_images, small
 
-from refengine.engine.trace import open_trace, write_trace
 from refengine.errors import RefengineError
-from refengine.golden.compare import compare
-from refengine.golden.dump import Held, in_memory, open_dump
+from refengine.golden.compare.compare import compare
+from refengine.golden.dumps.dump import Held, in_memory, open_dump
+from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.text_formats import FORMATS
 from refengine.vectors.writer import Layout, write_vectors
 

@@ -3,7 +3,7 @@
 import numpy as np
 from networks import random_images, seeded
 
-from refengine.engine.trace import open_trace, write_trace
+from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.writer import write_vectors
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from networks import random_images
 
 from refengine.engine.run import run
-from refengine.golden.suspects import Case
+from refengine.golden.diagnose.suspects import Case
 from refengine.network.int_network import IntLayer, IntNetwork
 from refengine.numbers.formats import INT8, UINT8, WEIGHT_FORMATS
 from refengine.numbers.requantize import Requantize

@@ -3,7 +3,7 @@
 import numpy as np
 
 from refengine.engine.run import run
-from refengine.interop.packages import package
+from refengine.optional import package
 
 
 def pixels_of(images):

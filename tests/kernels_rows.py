@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from refengine.kernels import step
-from refengine.kernels.block import make_block
-from refengine.kernels.finish import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
+from refengine.kernels.fast import step
+from refengine.kernels.fast.block import make_block
+from refengine.kernels.fast.epilogue import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
+from refengine.kernels.fast.step import field, first_channel
 from refengine.kernels.lanes import I32, load, number, store, vector
-from refengine.kernels.step import field, first_channel
 
 UNTOUCHED = 77
 EXTREMES = (0, 1, 127, 128, 254, 255)
@@ -96,7 +96,7 @@ def sums_of(call, row, first, end, panel, gap=0):
 
 
 def finish_table(multiplier, shift, zero=0, residual_shift=16, residual_zero=0, lift=0):
-    """The table of ``kernels/finish.py``, int32 (5, channels), from numbers or arrays."""
+    """The table of ``kernels/fast/epilogue.py``, int32 (5, channels), from numbers or arrays."""
     half = (1 << (shift - 17)) + (zero << (shift - 16)) - (residual_zero << (residual_shift - 16))
     rows = {MULTIPLIER: multiplier, HALF: half, SHIFT: shift - 16, RESIDUAL_SHIFT: residual_shift - 16, LIFT: lift}
     return np.stack(np.broadcast_arrays(*(rows[row] for row in ROWS))).astype(np.int32)

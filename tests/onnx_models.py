@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from refengine.interop import packages
-from refengine.interop.onnx_graph import Graph, Node
+from refengine import optional
+from refengine.interop.onnx.graph import Graph, Node
 
 
 def node(op, *inputs, out=None, **attributes):
@@ -20,8 +20,8 @@ def graph(nodes, constants=None, shape=(2, 3, 6, 5), opset=17):
 
 def as_bytes(graph):
     """The graph as an ONNX file."""
-    onnx, helper = packages.package("onnx"), packages.package("onnx.helper")
-    arrays = packages.package("onnx.numpy_helper")
+    onnx, helper = optional.package("onnx"), optional.package("onnx.helper")
+    arrays = optional.package("onnx.numpy_helper")
     initializers = [arrays.from_array(array, name) for name, array in graph.constants.items()]
     nodes = [helper.make_node(n.op, n.inputs, n.outputs, n.name, **n.attributes) for n in graph.nodes]
     sizes = ["N" if size is None else size for size in graph.image_shape]

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from refengine.errors import RefengineError
-from refengine.interop.onnx_constants import FOLDED
-from refengine.interop.onnx_convert import lower
-from refengine.interop.onnx_graph import Graph
-from refengine.interop.onnx_layers import HWC, View
-from refengine.interop.onnx_operators import OPERATORS
-from refengine.interop.onnx_read import _Reader
-from refengine.interop.onnx_wire import Wire
-from refengine.interop.packages import package, quiet
+from refengine.interop.onnx.constants import FOLDED
+from refengine.interop.onnx.convert import lower
+from refengine.interop.onnx.graph import Graph
+from refengine.interop.onnx.layers import HWC, View
+from refengine.interop.onnx.operators import OPERATORS
+from refengine.interop.onnx.read import _Reader
+from refengine.interop.onnx.wire import Wire
 from refengine.network.forward import OPERATORS as FORWARD
+from refengine.optional import package, quiet
 
 EVERY_OPERAND_IS_AN_IMAGE = ("Add", "Concat", "Sum")
 # what a refusal is about, by words of its message
@@ -121,8 +121,8 @@ def computed(graph, images):
 
 def lower_seen_as(graph, shapes, batch, views):
     """``lower``, each image seen in the shape that the case gives it."""
-    from refengine.interop.onnx_layers import Layers
-    from refengine.interop.onnx_operators import convert_node
+    from refengine.interop.onnx.layers import Layers
+    from refengine.interop.onnx.operators import convert_node
 
     if all(len(shape) == 4 for shape in views.values()):
         return lower(graph, shapes, batch)

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import networks
 import numpy as np
 
-from refengine.engine import buffers
 from refengine.engine.events import Events
-from refengine.engine.plan import Plan
+from refengine.engine.fast import buffers
+from refengine.engine.fast.plan import Plan
 from refengine.engine.run import run
 from refengine.numbers.formats import INT8, UINT8
 

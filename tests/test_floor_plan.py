@@ -13,23 +13,37 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "refengine"
 TESTS = ROOT / "tests"
 
-FLOORS = {
-    "numbers": 0,
-    "kernels": 1,
-    "ops": 2,
-    "network": 3,
-    "quantize": 4,
-    "engine": 5,
-    "vectors": 6,
-    "accuracy": 6,
-    "interop": 6,
-    "golden": 7,
-    "cli": 8,
-}
-FOR_ALL = {"refengine", "refengine.errors"}
+# rooms, lowest first; a folder inside a room is a room of its own
+ROOMS = (
+    "numbers",
+    "kernels",
+    "kernels.fast",
+    "ops",
+    "network",
+    "engine",
+    "engine.fast",
+    "runs",
+    "quantization",
+    "vectors",
+    "interop.onnx",
+    "interop.torch",
+    "interop.tosa",
+    "interop.images",
+    "bench",
+    "accuracy",
+    "analysis",
+    "golden.dumps",
+    "golden.diagnose",
+    "golden.compare",
+    "golden",
+    "cli",
+)
+FLOORS = {room: floor for floor, room in enumerate(ROOMS)}
+PURE_FOLDERS = {"interop"}  # folders that hold rooms and no file
+FOR_ALL = {"refengine", "refengine.errors", "refengine.text", "refengine.optional"}
 ROOT_CONSTANTS = {"CONTRACT", "__version__"}
 
-FLOAT_FREE_ROOMS = ("numbers", "kernels", "ops", "engine")
+FLOAT_FREE_ROOMS = ("numbers", "kernels", "ops", "engine", "runs")
 FLOAT_FREE_FILES = ("network/int_network.py", "network/int_file.py", "network/batches.py")
 SEES_FLOATS = ("numbers/nearest.py",)
 
@@ -83,9 +97,10 @@ def own_imports_of(path):
 
 
 def room_of(module):
-    """refengine.ops.conv -> ops; None for what lies in no room."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in FLOORS else None
+    """refengine.ops.conv -> ops, refengine.kernels.fast.plan -> kernels.fast; None for what lies in no room."""
+    parts = module.split(".")[1:]
+    rooms = (".".join(parts[:length]) for length in (2, 1))
+    return next((room for room in rooms if room in FLOORS), None)
 
 
 def by_name(path):
@@ -98,7 +113,8 @@ def by_name(path):
 def test_every_folder_is_a_room_and_is_installed():
     """A new folder needs a floor here, and an __init__.py for setuptools to find it."""
     folders = {path.parent for path in SOURCES}
-    assert {folder.name for folder in folders} - {"refengine"} <= {*FLOORS}
+    rooms = {".".join(folder.relative_to(PACKAGE).parts) for folder in folders if folder != PACKAGE}
+    assert rooms == {*ROOMS, *PURE_FOLDERS}
     assert all((folder / "__init__.py").exists() for folder in folders)
 
 
@@ -107,7 +123,7 @@ def test_imports_point_down(path):
     """A file may import its own room, lower floors, the errors and the two constants of the package."""
     here = room_of(module_of(path))
     if here is None:
-        wanted = {"refengine.cli.main"} if path.name == "__main__.py" else set()
+        wanted = {"refengine.cli.main"} if path.name == "__main__.py" else FOR_ALL - {module_of(path), "refengine"}
         assert {module for module, _ in own_imports_of(path)} <= wanted
         return
     for module, name in own_imports_of(path):
@@ -129,7 +145,7 @@ def test_kernels_are_sealed(path):
 def test_functions_compiled_outside_the_kernels_depend_on_their_own_file_alone():
     """Besides the sources of the kernels, the key of a cached function has only the function's own file in it."""
     jit = ("refengine.kernels", "jit")
-    users = [path for path in SOURCES if room_of(module_of(path)) != "kernels" and jit in own_imports_of(path)]
+    users = [path for path in SOURCES if not by_name(path).startswith("kernels/") and jit in own_imports_of(path)]
     assert users
     assert {by_name(path): own_imports_of(path) - {jit} for path in users} == {by_name(path): set() for path in users}
 
@@ -158,7 +174,7 @@ def test_nothing_that_runs_a_network_sees_a_float_network():
     assert "ops/conv.py" in reached
     floats = {"numbers/nearest.py", "network/float_network.py", "network/float_file.py", "network/forward.py"}
     assert not reached & floats
-    assert not {name for name in reached if name.startswith("quantize/")}
+    assert not {name for name in reached if name.startswith("quantization/")}
 
 
 # ------------------------------------------------------------------------------------------------ floats and rounding
@@ -262,7 +278,7 @@ def sources_that_need_a_test():
 def test_every_file_has_its_test(path):
     """refengine/a/b.py is tested by tests/a/test_b.py; a kernel by its own test or through the files that call it."""
     own = TESTS / path.parent.relative_to(PACKAGE) / f"test_{path.stem}.py"
-    tested = callers_of(path) if path.parent.name == "kernels" and not own.exists() else [path]
+    tested = callers_of(path) if by_name(path).startswith("kernels/") and not own.exists() else [path]
     assert tested
     for source in tested:
         assert (TESTS / source.parent.relative_to(PACKAGE) / f"test_{source.stem}.py").exists()

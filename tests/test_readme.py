@@ -10,7 +10,7 @@ import pytest
 from verbs import refengine
 
 from refengine.cli import demo
-from refengine.interop.packages import installed
+from refengine.optional import installed
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

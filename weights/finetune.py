@@ -20,12 +20,12 @@ from torch.nn import functional
 
 from refengine.cli.console import progress
 from refengine.errors import RangeError, RefengineError
-from refengine.interop.torch_float import to_torch
-from refengine.interop.torch_tuning import Tuning
+from refengine.interop.torch.export_float import to_torch
+from refengine.interop.torch.finetune import Tuning
 from refengine.network.float_file import read_float_network, write_float_network
 from refengine.network.images import evenly_spaced, open_images
-from refengine.quantize.clusters import METHODS
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.clusters import METHODS
+from refengine.quantization.scheme import Scheme
 
 BATCH = 128
 STEPS_BETWEEN_REFRESHES = 100

@@ -18,12 +18,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from .. import CONTRACT, __version__
-from ..engine.predict import Predictor, predictor
 from ..errors import RefengineError
 from ..network.float_file import read_float_network
 from ..network.float_network import FloatNetwork
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
+from ..runs.predict import Predictor, predictor
 from .evaluate import Batch, Counting, Counts, count_batch, fitted
 from .jobs import Content, Files, Job, Record, content_of, run_content, unpacked
 from .processes import Failure

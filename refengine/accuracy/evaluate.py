@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..engine.events import Events
-from ..engine.predict import Predictor, backend_for, images_a_batch, predictor
 from ..engine.run import check_images
-from ..engine.trace import roundings
 from ..errors import RangeError
 from ..network.batches import Images, batch_size, image_batches, image_count, map_batches
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.forward import forward
 from ..network.images import LabelledImages
 from ..network.int_network import IntNetwork
+from ..runs.predict import Predictor, backend_for, images_a_batch, predictor
+from ..runs.trace import roundings
 from .cost import network_cost
 from .paired import Z95, Paired
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import SchemeError
 from ..numbers.rounding import STOCHASTIC
-from ..quantize.scheme import CALIBRATED, Scheme
+from ..quantization.scheme import CALIBRATED, Scheme
 
 MAX_VALUES = 1000
 MAX_SCHEMES = 10_000

@@ -26,9 +26,9 @@ from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.forward import forward
 from ..network.images import LabelledImages, evenly_spaced, open_images
 from ..network.int_network import IntNetwork, accumulator_bits_needed
-from ..quantize.calibration_set import calibration_set
-from ..quantize.quantize import quantize
-from ..quantize.scheme import Scheme
+from ..quantization.calibration_set import calibration_set
+from ..quantization.quantize import quantize
+from ..quantization.scheme import Scheme
 from ..text import printable
 from .evaluate import TOP, check_labels, evaluate, hits, ranks
 from .quality import sqnr

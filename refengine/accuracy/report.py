@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from .. import CONTRACT, __version__
-from ..quantize.scheme import Scheme, stem
+from ..quantization.scheme import Scheme, stem
 from ..text import printable
 from . import plots
 from .evaluate import wilson

@@ -30,7 +30,7 @@ from .. import CONTRACT, __version__
 from ..errors import FileError, RefengineError
 from ..network.whole_file import write_whole
 from ..network.write_hdf5 import put_array, put_attributes, write_atomically
-from ..quantize.scheme import Scheme
+from ..quantization.scheme import Scheme
 from ..text import PathLike, printable
 from .evaluate import wilson
 from .grid import written

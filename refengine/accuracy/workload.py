@@ -16,8 +16,8 @@ from ..numbers.formats import INT8_WEIGHT, TERNARY
 from ..numbers.requantize import Requantize
 from ..ops import OPS
 from ..ops.conv import clusters_of
-from ..quantize.fuse import AFFINE, Group, fuse
-from ..quantize.scheme import Scheme
+from ..quantization.fuse import AFFINE, Group, fuse
+from ..quantization.scheme import Scheme
 
 FLOAT32 = "float32"
 WITHOUT_SCALES = (INT8_WEIGHT.name, FLOAT32)

@@ -6,8 +6,8 @@ from typing import Any
 import click
 import numpy as np
 
+from ..analysis.divergence import COMMON, Divergence, divergence
 from ..errors import RangeError
-from ..golden.arith import COMMON, Divergence, divergence
 from ..network.images import open_images
 from ..network.int_file import read_int_network
 from ..numbers.arith import ARITHMETICS

@@ -2,14 +2,14 @@
 
 import click
 
+from ..bench.bench import Comparison, compare, random_images
+from ..bench.peers import PEERS
 from ..errors import RefengineError
-from ..interop.bench import Comparison, compare, random_images
-from ..interop.packages import EXTRA, installed
-from ..interop.peers import PEERS
 from ..network.float_file import read_float_network
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.geometry import GEOMETRIES, geometry
 from ..network.images import open_images
+from ..optional import EXTRA, installed
 from . import console, options
 
 CALIBRATION_IMAGES = 4  # enough to make live numbers; the time of an engine does not depend on them

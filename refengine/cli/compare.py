@@ -71,16 +71,16 @@ def command(
     differs is a culprit.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
     something is missing or was not judged.  Exit code 0: EQUAL; 1: the other two; 2: wrong arguments or files.
     """
-    from ..golden.axes import reordered
-    from ..golden.cause import diagnose
-    from ..golden.compare import compare
-    from ..golden.dump import open_dump
-    from ..golden.figures import figures as of
-    from ..golden.figures import self_test_figures
-    from ..golden.junit import junit
-    from ..golden.pairs import Rules
-    from ..golden.self_test import self_test
-    from ..golden.sentences import report_lines, self_test_sentences
+    from ..golden.compare.compare import compare
+    from ..golden.compare.json_report import figures as of
+    from ..golden.compare.json_report import self_test_figures
+    from ..golden.compare.junit_report import junit
+    from ..golden.compare.pairs import Rules
+    from ..golden.compare.self_test import self_test
+    from ..golden.compare.text_report import report_lines, self_test_sentences
+    from ..golden.diagnose.cause import diagnose
+    from ..golden.dumps.axes import reordered
+    from ..golden.dumps.dump import open_dump
     from ..network.int_file import read_int_network
 
     inputs = [path for path in (golden, dut, model) if path is not None]

@@ -112,8 +112,8 @@ def _refuse(names: tuple[str, ...], reason: str) -> None:
 
 
 def _convert_network(given: str, output: str, json_path: str | None, chosen: dict[str, Any]) -> None:
-    from ..interop.onnx_agreement import agreement
-    from ..interop.onnx_convert import Preprocessing, convert_file
+    from ..interop.onnx.agreement import agreement
+    from ..interop.onnx.convert import Preprocessing, convert_file
     from ..network.float_file import write_float_network
 
     texts = {name: chosen[name] for name in ("name", "source", "licence")}
@@ -161,7 +161,7 @@ def _hint_at_units(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
 
 
 def _convert_images(given: str, output: str, json_path: str | None, chosen: dict[str, Any]) -> None:
-    from ..interop.datasets import Reading, convert_images
+    from ..interop.images.datasets import Reading, convert_images
 
     reading = Reading(**{name: chosen[name] for name in READING_OPTIONS})
     inputs = [path for path in (given, reading.labels, reading.class_names) if path is not None]

@@ -2,8 +2,8 @@
 
 import click
 
-from ..interop.onnx_engines import ENGINES
-from ..interop.tosa_engine import TOSA, VARIABLE
+from ..interop.onnx.engines import ENGINES
+from ..interop.tosa.engine import TOSA, VARIABLE
 from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
@@ -51,8 +51,8 @@ def command(model, images, names, tosa_python, first, count, batch, backend, thr
     tosa, Arm's reference model, runs each layer alone on refengine's codes, as far as TOSA's operators express it.
     Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or a program that cannot run it.
     """
+    from ..golden.compare.json_report import figures as of
     from ..golden.crosscheck import crosscheck
-    from ..golden.figures import figures as of
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
@@ -101,7 +101,7 @@ def command(model, images, names, tosa_python, first, count, batch, backend, thr
 
 
 def _print(network, found) -> None:
-    from ..golden.sentences import report_lines
+    from ..golden.compare.text_report import report_lines
 
     console.say(f"model {network.hash}, contract {network.contract}")
     heads = ("program", "version", "images>", "layers>", "integers>", "different>")
@@ -118,7 +118,7 @@ def _print(network, found) -> None:
 
 def _print_tosa(one) -> None:
     """Which stages were compared, by which operators their codes came about, and what was left out."""
-    from ..golden.names import some
+    from ..golden.dumps.layer_names import some
 
     stages = f"{one.stages} of {one.stages + len(one.left_out)} accumulators and codes of layers"
     console.say(f"{one.engine}: {stages} compared, each layer alone")

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from ..accuracy.evaluate import evaluate
-from ..engine.trace import write_trace
 from ..errors import FileError
 from ..network.float_file import read_float_network
 from ..network.images import evenly_spaced, open_images
 from ..network.int_file import write_int_network
-from ..quantize.quantize import quantize
-from ..quantize.scheme import Scheme
+from ..quantization.quantize import quantize
+from ..quantization.scheme import Scheme
+from ..runs.trace import write_trace
 from . import console, options
 from .evaluate import print_evaluation
 from .layers import HEADS, int_layers, int_row

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import click
 
+from ..accuracy.dask_cluster import connected
 from ..accuracy.dask_jobs import counting
 from ..accuracy.evaluate import Counting, Evaluation, evaluate, wilson
-from ..interop.dask_cluster import connected
 from ..network.float_file import read_float_network
 from ..network.images import open_images
 from ..network.int_file import read_int_network

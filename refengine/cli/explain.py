@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..engine.predict import BACKENDS
 from ..network.images import open_images
 from ..network.int_file import read_int_network
+from ..runs.predict import BACKENDS
 from . import console, options
 from .layers import times
 
 if TYPE_CHECKING:
-    from ..golden.explain import Contribution, Explanation, Requantization, Term
+    from ..analysis.explain import Contribution, Explanation, Requantization, Term
 
 SHOWN = 16  # rows of clusters and of taps that are printed where there are many, unless --all
 _FEW = 64  # rows that are printed in full
@@ -56,8 +56,8 @@ def command(model, images, layer, at, image, everything, html_path, backend, jso
 
     It is computed again in plain integers from the codes that the layer reads, and held against what the run gave.
     """
-    from ..golden.explain import explain, figures
-    from ..golden.explain_html import page
+    from ..analysis.explain import explain, figures
+    from ..analysis.explain_html import page
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path, html_path)
@@ -76,7 +76,7 @@ def command(model, images, layer, at, image, everything, html_path, backend, jso
 
 
 def _print(found: Explanation, everything: bool) -> None:
-    from ..golden.explain import worth
+    from ..analysis.explain import worth
 
     place = _place(found.at)
     what = "logit" if found.accumulation is not None and found.requantization is None else "code"
@@ -275,7 +275,7 @@ _PART_WORDS = {  # by operator: what a part is called, what it is multiplied by,
 
 def _print_steps(found: Explanation) -> None:
     """From the sum to the code, a stage a line."""
-    from ..golden.explain import worth
+    from ..analysis.explain import worth
 
     accumulation = found.accumulation
     if accumulation is None:
@@ -293,7 +293,7 @@ def _print_steps(found: Explanation) -> None:
 
 
 def _requantize_rows(step: Requantization) -> list[list[object]]:
-    from ..golden.explain import choice_words, worth
+    from ..analysis.explain import choice_words, worth
 
     rounding, unit = step.rounding, 1 << step.rounding.shift
     rows: list[list[object]] = [["product", step.product, f"accumulator * multiplier {step.multiplier}"]]

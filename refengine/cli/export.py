@@ -25,7 +25,7 @@ def command(network, output, layers, json_path) -> None:
 
     A float network becomes a float one, which reads normalised float32 (N, C, H, W); 'convert' brings it back.
     """
-    from ..interop.onnx_int import serialized
+    from ..interop.onnx.export_int import serialized
 
     console.check_outputs([network], json_path, output)
     read = read_network(network)
@@ -47,14 +47,14 @@ def command(network, output, layers, json_path) -> None:
 
 
 def _of_integers(network: IntNetwork, layers: bool) -> tuple[Any, dict[str, Any], str]:
-    from ..interop.onnx_int import to_onnx
+    from ..interop.onnx.export_int import to_onnx
 
     line = f"model {network.hash}, contract {network.contract}"
     return to_onnx(network, layers), {"model_hash": network.hash}, line
 
 
 def _of_floats(network: FloatNetwork) -> tuple[Any, dict[str, Any], str]:
-    from ..interop.onnx_float import to_onnx
+    from ..interop.onnx.export_float import to_onnx
 
     mean, std = (",".join(map(repr, values)) for values in (network.mean, network.std))
     line = f"network {network.name}; back by: convert --mean {mean} --std {std} --channels {network.channels}"

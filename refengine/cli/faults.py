@@ -35,12 +35,12 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
     element are the true ones; that layer alone is the culprit.  Named: its cause is a true name of the fault, or one of
     several that these images cannot tell apart.  Exit code 1 if a fault is missed or a wrong cause is called certain.
     """
-    from ..engine.trace import choose_layers
-    from ..golden.cause import diagnose
+    from ..golden.diagnose.cause import diagnose
     from ..golden.fault_table import fault_table
     from ..golden.faults import FAULTS
     from ..network.images import open_images
     from ..network.int_file import read_int_network
+    from ..runs.trace import choose_layers
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)

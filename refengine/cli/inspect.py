@@ -10,8 +10,6 @@ from typing import Any
 import click
 import numpy as np
 
-from ..engine.trace import FORMAT as TRACE
-from ..engine.trace import Trace, TraceLayer, open_trace, roundings
 from ..errors import FileError
 from ..network.float_file import FORMAT as FLOAT_NETWORK
 from ..network.float_file import read_float_network
@@ -20,6 +18,8 @@ from ..network.images import open_images
 from ..network.int_file import FORMAT as INT_NETWORK
 from ..network.int_file import read_int_network
 from ..network.read_hdf5 import open_checked
+from ..runs.trace import FORMAT as TRACE
+from ..runs.trace import Trace, TraceLayer, open_trace, roundings
 from ..text import printable
 from ..vectors.manifest import FORMAT as PACK
 from ..vectors.manifest import MANIFEST, Entry
@@ -59,7 +59,7 @@ def _kind_of(file: str) -> str:
 
 
 def _int_network(file: str) -> Figures:
-    from ..kernels.rungs import chosen_rung  # here, because it loads the compiler
+    from ..kernels.instruction_sets import chosen_rung  # here, because it loads the compiler
 
     network = read_int_network(file)
     return {

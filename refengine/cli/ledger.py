@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from ..engine.trace import choose_layers
 from ..errors import FileError
 from ..network.images import open_images
 from ..network.int_file import read_int_network
+from ..runs.trace import choose_layers
 from ..text import printable
 from . import console, options
 
@@ -53,10 +53,10 @@ def command(
     that give one code for every image, which need no adder.  A witness is an input of the layer that attains the bound,
     so that the worst case can be simulated.
     """
-    from ..golden.ledger import figures as of
-    from ..golden.ledger import ledger
-    from ..golden.terms import accumulates
-    from ..golden.witness_files import check_folder, witness_figures, witnesses
+    from ..analysis.ranges import figures as of
+    from ..analysis.ranges import ledger
+    from ..analysis.terms import accumulates
+    from ..analysis.worst_case_files import check_folder, witness_figures, witnesses
 
     if formats and folder is None:
         raise click.UsageError("--format says how witnesses are written, and needs --witness DIR")
@@ -98,7 +98,7 @@ def command(
 
 def _write(folder: str, network, found, formats, inputs: list[str]) -> int:
     """Write the witnesses; how many files they are."""
-    from ..golden.witness_files import witness_files
+    from ..analysis.worst_case_files import witness_files
 
     count = 0
     for layer, ends in found:

@@ -19,8 +19,8 @@ def command(ctx, model, strict, json_path) -> None:
     Dead and constant channels, channels that can only saturate, lost precision, accumulators that may overflow, codes
     that nothing can reach.  What is called so is so for every image; what may happen is what the bounds do not exclude.
     """
-    from ..golden.lint import ERROR, SEVERITIES, WARNING, lint
-    from ..golden.lint import figures as of
+    from ..analysis.lint import ERROR, SEVERITIES, WARNING, lint
+    from ..analysis.lint import figures as of
 
     console.check_outputs([model], json_path)
     network = read_int_network(model)

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from ..engine.predict import BACKENDS, backend_for
 from ..errors import RangeError
 from ..network.int_network import IntNetwork
+from ..runs.predict import BACKENDS, backend_for
 from . import console
 
 POSITIVE = click.IntRange(min=1)

@@ -15,9 +15,9 @@ from ..numbers.accumulator import POLICIES
 from ..numbers.arith import arithmetic_named
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
-from ..quantize.calibration_set import calibration_set
-from ..quantize.quantize import quantize
-from ..quantize.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
+from ..quantization.calibration_set import calibration_set
+from ..quantization.quantize import quantize
+from ..quantization.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
 from . import console, options
 from .layers import int_layers
 

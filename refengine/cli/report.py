@@ -6,7 +6,7 @@ import click
 
 from ..accuracy.report import page
 from ..accuracy.results import PLAN, Sweep, columns, read_sweep
-from ..interop.packages import package
+from ..optional import package
 from . import console, options
 
 EXTRA = 'pip install "refengine[report]"'

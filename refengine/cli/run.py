@@ -5,13 +5,13 @@ import io
 import click
 import numpy as np
 
-from ..engine.predict import images_a_batch, predictor
 from ..errors import FileError
 from ..network.batches import batch_size, map_batches
 from ..network.images import open_images
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
 from ..network.write_hdf5 import put_array, put_attributes, write_atomically
+from ..runs.predict import images_a_batch, predictor
 from . import console, options
 
 FORMAT, VERSION = "refengine-logits", 1

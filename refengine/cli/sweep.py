@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
+from ..accuracy.dask_cluster import connected
 from ..accuracy.dask_jobs import records
 from ..accuracy.grid import label, schemes, varied
 from ..accuracy.jobs import Files, Job, Record, jobs_for, run_files
 from ..accuracy.processes import answers
 from ..accuracy.results import FLOAT, Sweep, columns
 from ..accuracy.sweep import CSV, HDF5, Share, run_sweep
-from ..interop.dask_cluster import connected
-from ..interop.packages import installed
+from ..optional import installed
 from . import console, options
 from .report import EXTRA, write_report
 

@@ -2,10 +2,10 @@
 
 import click
 
-from ..engine.digest import digests
-from ..engine.trace import choose_layers, write_trace
 from ..network.images import open_images
 from ..network.int_file import read_int_network
+from ..runs.digest import digests
+from ..runs.trace import choose_layers, write_trace
 from . import console, options
 
 

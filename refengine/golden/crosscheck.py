@@ -18,21 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.digest import stages_of
-from ..engine.predict import Predictor, predictor
 from ..engine.run import Result, check_images
 from ..errors import RefengineError
-from ..interop.onnx_engines import ENGINES, engine
-from ..interop.onnx_int import LOGITS, to_onnx
-from ..interop.tosa_engine import TOSA, TosaEngine, reference_model
+from ..interop.onnx.engines import ENGINES, engine
+from ..interop.onnx.export_int import LOGITS, to_onnx
+from ..interop.tosa.engine import TOSA, TosaEngine, reference_model
 from ..network.batches import Images, image_batches, image_count
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
-from .cause import diagnose
-from .compare import DIAGNOSED, Comparison, LayerReport, compare
-from .difference import Array
-from .dump import Dump, Held, in_memory
-from .pairs import Rules
+from ..runs.digest import stages_of
+from ..runs.predict import Predictor, predictor
+from .compare.compare import DIAGNOSED, Comparison, LayerReport, compare
+from .compare.pairs import Rules
+from .diagnose.cause import diagnose
+from .dumps.difference import Array
+from .dumps.dump import Dump, Held, in_memory
 
 REFENGINE = "refengine"
 _MEMORY = 1 << 28

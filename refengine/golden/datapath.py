@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import RangeError
 from ..numbers.rounding import DOUBLE_ROUND, STOCHASTIC
-from .difference import Array
-from .machine import Case
+from .diagnose.machine import Case
+from .dumps.difference import Array
 
 PIXEL_BITS = 8
 Stages = dict[str, Array]

@@ -19,13 +19,13 @@ from ..errors import RangeError
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.requantize import total
 from ..ops.requantize import Draws
-from .compare import Comparison, Diagnose, compare
+from .compare.compare import Comparison, Diagnose, compare
 from .datapath import Stages
-from .difference import Array
-from .dump import Dump, Held, in_memory
+from .diagnose.machine import STAGES, Case
+from .diagnose.suspects import kind
+from .dumps.difference import Array
+from .dumps.dump import Dump, Held, in_memory
 from .faults import FAULTS, Fault
-from .machine import STAGES, Case
-from .suspects import kind
 
 Progress = Callable[[int, int, str], None]
 

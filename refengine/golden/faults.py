@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .datapath import Datapath, Stages, held, rounded
-from .difference import Array
-from .machine import Case
+from .diagnose.machine import Case
+from .dumps.difference import Array
 
 Break = Callable[[Datapath], bool]
 

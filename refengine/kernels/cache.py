@@ -36,7 +36,7 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from .rungs import chosen_rung
+from .instruction_sets import chosen_rung
 
 FOLDER_OPTION = "REFENGINE_CACHE"
 

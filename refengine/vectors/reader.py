@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.trace import STAGES
 from ..errors import FileError, RangeError
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
 from ..network.read_hdf5 import MAX_ARRAY_BYTES
+from ..runs.trace import STAGES
 from ..text import PathLike, printable, shown
 from . import npy
 from .manifest import MODEL, Entry, Stored, read_manifest, sha256_of

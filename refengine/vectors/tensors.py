@@ -29,7 +29,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine.trace import STAGES
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
 from ..network.units import power_of_two, result_divisor, sum_divisor
@@ -37,6 +36,7 @@ from ..numbers.formats import INT32, SCALE, TERNARY, UINT8, WEIGHT_FORMATS
 from ..numbers.rounding import MAX_SHIFT
 from ..ops import OPS
 from ..ops.conv import clusters_of
+from ..runs.trace import STAGES
 
 IMAGES, LOGITS = "images", "logits"
 CONSTANTS = ("weight", "scale", "bias", "sign", "multiplier", "shift", "residual_shift")

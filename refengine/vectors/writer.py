@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..engine.trace import Trace, choose_layers, open_trace, roundings, write_trace
 from ..errors import FileError, NetworkError, RangeError
 from ..network.batches import Images, image_count
 from ..network.int_file import write_int_network
 from ..network.int_network import IntLayer, IntNetwork
+from ..runs.trace import Trace, choose_layers, open_trace, roundings, write_trace
 from ..text import PathLike, printable, shown
 from . import npy
 from .layout import Layout, check_patterns

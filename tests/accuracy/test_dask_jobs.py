@@ -8,21 +8,20 @@ from dask_clusters import cluster
 from sweeps import told, write_files
 from verbs import refengine, refusal
 
-from refengine.accuracy import dask_jobs
+from refengine.accuracy import dask_cluster, dask_jobs
+from refengine.accuracy.dask_cluster import connected
 from refengine.accuracy.dask_jobs import counting, records
 from refengine.accuracy.evaluate import evaluate
 from refengine.accuracy.grid import schemes
 from refengine.accuracy.jobs import jobs_for, run_files
 from refengine.accuracy.processes import Failure
 from refengine.errors import RefengineError
-from refengine.interop import dask_cluster
-from refengine.interop.dask_cluster import connected
-from refengine.interop.packages import installed
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network, write_int_network
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.optional import installed
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 pytestmark = pytest.mark.skipif(not installed("distributed"), reason="distributed is missing")
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from refengine.accuracy.cost import network_cost
 from refengine.accuracy.evaluate import Evaluation, count_batch, evaluate, ranks, wilson
-from refengine.engine.predict import BACKENDS, predictor
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.network.float_network import FloatLayer, FloatNetwork, with_input_shape
 from refengine.network.forward import forward
 from refengine.network.images import open_images, write_images
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
+from refengine.runs.predict import BACKENDS, predictor
 
 COUNT = 40
 

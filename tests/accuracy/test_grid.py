@@ -13,8 +13,8 @@ from refengine.accuracy.grid import MAX_SCHEMES, collapsed, expanded, label, sch
 from refengine.errors import RefengineError, SchemeError
 from refengine.numbers.formats import WEIGHT_FORMATS
 from refengine.numbers.rounding import ROUNDINGS
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import EXPONENTS, METHODS, Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import EXPONENTS, METHODS, Scheme
 
 
 def test_the_cross_product():

@@ -23,8 +23,8 @@ from refengine.errors import FileError, RangeError
 from refengine.network.forward import forward
 from refengine.network.images import open_images, write_images
 from refengine.network.int_network import accumulator_bits_needed
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from sweeps import HOSTILE
 
 from refengine.accuracy.plots import INK, LayerLine, Level, Point, Series, by_cluster, by_layer, by_share
-from refengine.interop.packages import installed, package
+from refengine.optional import installed, package
 
 pytestmark = pytest.mark.skipif(not installed("matplotlib"), reason="matplotlib is missing")
 

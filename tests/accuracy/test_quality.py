@@ -11,8 +11,8 @@ from sweeps import seven
 from refengine.accuracy.quality import sqnr
 from refengine.engine.run import run
 from refengine.network.forward import forward
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 
 @pytest.mark.parametrize("network", [seven(), every_op()], ids=lambda network: network.name)

@@ -14,7 +14,7 @@ from refengine.accuracy.grid import schemes
 from refengine.accuracy.jobs import Files, Job
 from refengine.accuracy.report import PAPER, page, pareto
 from refengine.accuracy.results import Row, Sweep
-from refengine.interop.packages import installed, package
+from refengine.optional import installed, package
 
 needs_matplotlib = pytest.mark.skipif(not installed("matplotlib"), reason="matplotlib is missing")
 

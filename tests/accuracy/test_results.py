@@ -18,7 +18,7 @@ from refengine.accuracy import results
 from refengine.accuracy.jobs import Files, Job
 from refengine.accuracy.results import Row, Sweep, csv_of, read_record, read_sweep, write_plan, write_record
 from refengine.errors import FileError
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.scheme import Scheme
 
 FILES = Files("some/net.h5", "calibration.h5", "images.h5")
 REAL = Job(None, "a" * 64, "b" * 64, "c" * 64, 16, 5)

@@ -12,8 +12,8 @@ from hypothesis import given
 from refengine.accuracy.workload import FLOAT32, as_the_paper_counts, in_clusters, in_format, workloads
 from refengine.engine.run import run
 from refengine.network.geometry import geometry
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 
 @given(networks.int_networks())

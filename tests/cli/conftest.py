@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from float_networks import every_op
 
-from refengine.engine.trace import write_trace
 from refengine.network.float_file import write_float_network
 from refengine.network.images import write_images
 from refengine.network.int_file import write_int_network
-from refengine.quantize.quantize import quantize
+from refengine.quantization.quantize import quantize
+from refengine.runs.trace import write_trace
 
 COUNT = 12
 

@@ -3,7 +3,7 @@
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.golden.arith import COMMON, divergence
+from refengine.analysis.divergence import COMMON, divergence
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
 from refengine.numbers.arith import ARITHMETICS

@@ -5,8 +5,8 @@ import json
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
+from refengine.bench import bench, peers
 from refengine.cli import bench as verb
-from refengine.interop import bench, peers
 from refengine.network import geometry as geometries
 
 TINY = geometries.Geometry(8, 5, (16, 32), (1, 1), large_stem=False)

@@ -6,11 +6,11 @@ import pytest
 from onnx_models import as_bytes, classifier
 from verbs import refengine, refusal
 
-from refengine.interop import packages
-from refengine.interop.onnx_convert import convert_file
+from refengine import optional
+from refengine.interop.onnx.convert import convert_file
 from refengine.network.float_file import read_float_network
 
-if not packages.installed("onnx"):
+if not optional.installed("onnx"):
     pytest.skip("onnx is missing", allow_module_level=True)
 
 NETWORK = ("convert", "net.onnx", "made.h5")
@@ -39,7 +39,7 @@ def test_the_file_holds_the_network(folder):
     ]
 
 
-@pytest.mark.skipif(not packages.installed("onnxruntime"), reason="onnxruntime is missing")
+@pytest.mark.skipif(not optional.installed("onnxruntime"), reason="onnxruntime is missing")
 def test_check_says_the_difference(folder):
     line = refengine(*NETWORK, "--check").out.splitlines()[-1]
     number = r"\d\.\d\de[-+]\d\d"

@@ -10,9 +10,9 @@ from tosa_tools import needs_tosa
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.golden import crosscheck
-from refengine.interop.onnx_engines import ENGINES
-from refengine.interop.packages import installed, package
+from refengine.interop.onnx.engines import ENGINES
 from refengine.network.int_file import read_int_network
+from refengine.optional import installed, package
 
 CALL = ("crosscheck", "model.h5", "images.h5", "--backend", "reference")
 

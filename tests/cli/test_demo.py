@@ -8,11 +8,11 @@ from verbs import refengine, refusal
 
 from refengine.cli import demo
 from refengine.engine.run import run
-from refengine.engine.trace import open_trace
 from refengine.errors import FileError
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.scheme import Scheme
+from refengine.runs.trace import open_trace
 
 
 @pytest.fixture

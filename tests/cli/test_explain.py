@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
+from refengine.analysis.explain import explain, figures
 from refengine.cli import explain as module
 from refengine.engine.run import run
-from refengine.golden.explain import explain, figures
 from refengine.network.images import open_images, write_images
 from refengine.network.int_file import read_int_network, write_int_network
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.interop import packages
+from refengine import optional
 from refengine.network.float_file import read_float_network
 from refengine.network.forward import forward
 from refengine.network.images import open_images
@@ -12,12 +12,12 @@ from refengine.network.int_file import read_int_network
 
 CALL = ("export", "model.h5", "out.onnx")
 
-pytestmark = pytest.mark.skipif(not packages.installed("onnx"), reason="onnx is missing")
+pytestmark = pytest.mark.skipif(not optional.installed("onnx"), reason="onnx is missing")
 
 
 def test_the_file_is_a_valid_model_of_the_network(files):
     outcome = refengine(*CALL)
-    network, onnx = read_int_network("model.h5"), packages.package("onnx")
+    network, onnx = read_int_network("model.h5"), optional.package("onnx")
     assert (outcome.code, outcome.err) == (0, "")
     made = onnx.load("out.onnx")
     onnx.checker.check_model(made, full_check=True)
@@ -30,18 +30,18 @@ def test_the_file_is_a_valid_model_of_the_network(files):
 
 def test_layers_are_outputs(files):
     figures = refengine(*CALL, "--layers", "--json", "-").json
-    outputs = [one.name for one in packages.package("onnx").load("out.onnx").graph.output]
+    outputs = [one.name for one in optional.package("onnx").load("out.onnx").graph.output]
     assert {"001_conv.accumulator", "001_conv.code", "logits"} < {*outputs}
     assert (figures["report"], figures["output"], figures["outputs"]) == ("export", "out.onnx", len(outputs))
     assert figures["bytes"] == (files / "out.onnx").stat().st_size
 
 
-@pytest.mark.skipif(not packages.installed("onnxruntime"), reason="onnxruntime is missing")
+@pytest.mark.skipif(not optional.installed("onnxruntime"), reason="onnxruntime is missing")
 def test_outputs_saved_under_their_names_are_a_dump(files):
     """What docs/interop.md tells who has a program of their own."""
     refengine(*CALL, "--layers")
     refengine("trace", "model.h5", "images.h5", "--count", "3", "-o", "golden.h5")
-    session = packages.package("onnxruntime").InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
+    session = optional.package("onnxruntime").InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
     with open_images("images.h5") as images:
         results = session.run(None, {"image": images.read(0, 3)})
     (files / "dump").mkdir()
@@ -73,7 +73,7 @@ def test_a_float_network_comes_back(files):
     network, back = read_float_network("net.h5"), read_float_network("back.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (3, *network.input_shape)).astype(np.uint8)
     assert np.array_equal(forward(back, pixels), forward(network, pixels))
-    (entry,) = packages.package("onnx").load("out.onnx").graph.input
+    (entry,) = optional.package("onnx").load("out.onnx").graph.input
     assert entry.type.tensor_type.shape.dim[0].dim_param == "N"
 
 

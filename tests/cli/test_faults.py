@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from verbs import refengine, refusal
 
-from refengine.golden import cause
-from refengine.golden.cause import Diagnosis
+from refengine.golden.diagnose import cause
+from refengine.golden.diagnose.cause import Diagnosis
 from refengine.network.images import write_images
 
 CALL = ("faults", "model.h5", "images.h5")

@@ -7,8 +7,8 @@ import networks
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.engine.trace import write_trace
 from refengine.network.int_file import read_int_network, write_int_network
+from refengine.runs.trace import write_trace
 
 
 def test_a_network_of_integers(files):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.golden.ledger import figures, ledger
-from refengine.golden.terms import accumulates
+from refengine.analysis.ranges import figures, ledger
+from refengine.analysis.terms import accumulates
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
 from refengine.ops import OPS

@@ -1,4 +1,4 @@
-"""refengine lint: the findings of golden/lint.py, and an exit code for scripts."""
+"""refengine lint: the findings of analysis/lint.py, and an exit code for scripts."""
 
 import json
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.golden.lint import figures, lint
+from refengine.analysis.lint import figures, lint
 from refengine.network.int_file import read_int_network, write_int_network
 from refengine.numbers.formats import INT8
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from refengine.cli import evaluate, options, run, trace
-from refengine.engine.predict import BACKENDS
 from refengine.errors import RangeError
+from refengine.runs.predict import BACKENDS
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from refengine.cli.main import verbs
 from refengine.network.float_file import read_float_network
 from refengine.network.images import evenly_spaced, open_images, write_images
 from refengine.network.int_file import read_int_network
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 CALL = ("quantize", "net.h5", "--calibration", "images.h5", "-o", "out.h5")
 

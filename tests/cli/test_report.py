@@ -5,7 +5,7 @@ from verbs import refengine, refusal
 
 from refengine.cli import report as verb
 from refengine.errors import RefengineError
-from refengine.interop.packages import installed
+from refengine.optional import installed
 
 SWEEP = ("sweep", "net.h5", "--calibration", "images.h5", "--images", "images.h5", "-o", "made", "weights=int8,int4")
 

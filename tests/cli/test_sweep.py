@@ -10,7 +10,7 @@ from refengine.accuracy.grid import schemes
 from refengine.accuracy.jobs import Files, jobs_for, run_files
 from refengine.accuracy.results import read_sweep
 from refengine.cli import sweep as verb
-from refengine.interop.packages import installed
+from refengine.optional import installed
 
 FILES = ("net.h5", "unlabelled.h5", "images.h5")
 CALL = ("sweep", "net.h5", "--calibration", "unlabelled.h5", "--images", "images.h5", "-o", "made")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.engine.digest import digests
-from refengine.engine.predict import BACKENDS
 from refengine.engine.run import run
-from refengine.engine.trace import open_trace
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
+from refengine.runs.digest import digests
+from refengine.runs.predict import BACKENDS
+from refengine.runs.trace import open_trace
 
 CALL = ("trace", "model.h5", "images.h5")
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from networks import every_op, int_networks, random_images, seeded, small, with_fc_on
 from tosa_tools import needs_tosa
 
-from refengine.engine.digest import stages_of
 from refengine.engine.run import run_layer
 from refengine.errors import NetworkError, RangeError, RefengineError
 from refengine.golden import crosscheck as module
+from refengine.golden.compare.text_report import report_lines
 from refengine.golden.crosscheck import ENGINES, crosscheck, images_at_a_time
-from refengine.golden.sentences import report_lines
-from refengine.interop import tosa_layers
-from refengine.interop.onnx_int import to_onnx
-from refengine.interop.packages import installed, package
-from refengine.interop.tosa_engine import TosaEngine
+from refengine.interop.onnx.export_int import to_onnx
+from refengine.interop.tosa import export_layer
+from refengine.interop.tosa.engine import TosaEngine
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES
 from refengine.ops import OPS
+from refengine.optional import installed, package
+from refengine.runs.digest import stages_of
 
 pytestmark = pytest.mark.skipif(
     not (installed("onnx") and installed("onnxruntime")), reason="onnx or onnxruntime is missing"
@@ -279,7 +279,7 @@ def test_unknown_engines_are_refused_before_anything_is_made(stand_in):
 )
 def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, culprits):
     """The fc has scales of 1, and the input's sums are whole pixels."""
-    monkeypatch.setattr(tosa_layers, attribute, wrong)
+    monkeypatch.setattr(export_layer, attribute, wrong)
     one = by_tosa(small(), 20)
     assert [report.layer for report in one.comparison.culprits] == culprits
 
@@ -287,7 +287,7 @@ def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, culprits):
 @needs_tosa
 def test_a_wrong_zero_point_is_found(monkeypatch):
     """Every layer that reads unsigned codes and computes with them is a culprit, and no other."""
-    monkeypatch.setattr(tosa_layers._Building, "zero", lambda self, name: 0)
+    monkeypatch.setattr(export_layer._Building, "zero", lambda self, name: 0)
     network = small()
     one = by_tosa(network, 20)
     assert [report.layer for report in one.comparison.culprits] == ["000_input", "001_conv"]

@@ -4,16 +4,16 @@ import h5py
 import networks
 import pytest
 
-from refengine.engine.trace import open_trace, write_trace
+from refengine.analysis.divergence import divergence
+from refengine.analysis.lint import lint
+from refengine.analysis.ranges import ledger, total_bound
+from refengine.analysis.worst_case import witness
 from refengine.errors import NetworkError
-from refengine.golden.arith import divergence
-from refengine.golden.cause import diagnose
-from refengine.golden.compare import compare
-from refengine.golden.dump import open_dump
+from refengine.golden.compare.compare import compare
+from refengine.golden.diagnose.cause import diagnose
+from refengine.golden.dumps.dump import open_dump
 from refengine.golden.fault_table import fault_table
-from refengine.golden.ledger import ledger, total_bound
-from refengine.golden.lint import lint
-from refengine.golden.witness import witness
+from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.writer import write_vectors
 
 NETWORK = networks.dynamic()

@@ -7,8 +7,8 @@ from networks import every_op, random_images
 from refengine.engine.run import run
 from refengine.errors import RangeError
 from refengine.golden import fault_table as module
-from refengine.golden.cause import Diagnosis, diagnose
-from refengine.golden.compare import compare
+from refengine.golden.compare.compare import compare
+from refengine.golden.diagnose.cause import Diagnosis, diagnose
 from refengine.golden.fault_table import fault_table, golden_run, with_fault
 from refengine.golden.faults import FAULTS
 

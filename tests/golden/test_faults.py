@@ -9,10 +9,10 @@ from networks import STEPS, random_images, seeded, small, with_layer
 
 import refengine.golden.datapath
 import refengine.golden.faults
+from refengine.golden.diagnose.structure import STRUCTURES
+from refengine.golden.diagnose.suspects import FAMILIES, SUSPECTS
 from refengine.golden.fault_table import golden_run
 from refengine.golden.faults import FAULTS
-from refengine.golden.structure import STRUCTURES
-from refengine.golden.suspects import FAMILIES, SUSPECTS
 
 
 @pytest.fixture(scope="module")

@@ -21,15 +21,15 @@ from hdl import bench
 from networks import random_images
 from verbs import refengine
 
-from refengine.golden.cause import diagnose
-from refengine.golden.compare import compare
-from refengine.golden.dump import open_dump
-from refengine.golden.pairs import Rules
-from refengine.golden.suspects import is_suspect, named
+from refengine.golden.compare.compare import compare
+from refengine.golden.compare.pairs import Rules
+from refengine.golden.diagnose.cause import diagnose
+from refengine.golden.diagnose.suspects import is_suspect, named
+from refengine.golden.dumps.dump import open_dump
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 from refengine.vectors.writer import Layout, write_vectors
 
 HERE = Path(__file__).resolve().parent

@@ -4,7 +4,7 @@ import networks
 import pytest
 from hypothesis import given
 
-from refengine.golden.terms import accumulates, terms
+from refengine.analysis.terms import accumulates, terms
 from refengine.network.units import power_of_two, result_divisor, sum_divisor
 
 

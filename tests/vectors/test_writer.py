@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
-from refengine.engine.trace import open_trace, write_trace
 from refengine.errors import FileError, NetworkError, RangeError
 from refengine.network.images import open_images, write_images
+from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.tensors import CONSTANTS
 from refengine.vectors.text_formats import FORMATS
 from refengine.vectors.writer import Layout, check_pack, check_target, open_vectors, write_vectors

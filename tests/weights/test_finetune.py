@@ -15,8 +15,8 @@ from refengine.errors import RangeError
 from refengine.network.float_file import read_float_network, write_float_network
 from refengine.network.forward import forward
 from refengine.network.images import write_images
-from refengine.quantize.quantize import quantize
-from refengine.quantize.scheme import Scheme
+from refengine.quantization.quantize import quantize
+from refengine.quantization.scheme import Scheme
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 

@@ -4,8 +4,8 @@ import os
 
 import cocotb
 
-from refengine.golden.dump import open_dump
-from refengine.golden.scoreboard import Scoreboard, monitor
+from refengine.golden.compare.scoreboard import Scoreboard, monitor
+from refengine.golden.dumps.dump import open_dump
 
 
 @cocotb.test()

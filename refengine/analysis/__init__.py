@@ -1,0 +1,1 @@
+"""What can be said of a network and its integers without a device under test."""

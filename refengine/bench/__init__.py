@@ -1,0 +1,1 @@
+"""The measurement of speed, beside production int8 engines."""

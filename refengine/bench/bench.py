@@ -1,0 +1,322 @@
+"""How fast refengine is beside production int8 engines: one process, the same network, engines in turns.
+
+Clocks, neighbours and temperatures change from second to second, so no engine is measured by itself.  Every round runs
+each engine once, beginning with another one each time; what counts are the ratios within a round, of which the median
+and the quartiles are given.  Each round also measures the peak of the dot-product instruction, the only yardstick that
+needs no other program.
+
+    refengine F            a plan for one batch, weights of format F, all threads together
+    refengine F, capacity  with several threads: as many plans of one thread each, at once, each with a batch of its own
+    openvino, ...          the peers, see peers.py
+
+A measure lasts ENOUGH seconds or more, in as many repetitions as that takes, after a pause in which the threads of the
+engine before go to sleep and one run that is not counted.  The garbage collector is off meanwhile.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import RangeError
+from ..interop.onnx.export_float import onnx_input
+from ..network.float_network import FloatNetwork
+from ..network.int_network import IntNetwork
+from ..quantization.quantize import quantize
+from ..quantization.scheme import Scheme
+from .peers import peer
+
+ENOUGH = 0.005
+PAUSE = 0.02
+WARM_UPS = 2
+PEAK_BURSTS = 10
+PEAK_STEPS = 30_000  # about half a millisecond
+
+Array = np.ndarray[Any, Any]
+Show = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something to measure: ``run`` does ``images`` images."""
+
+    name: str
+    version: str
+    images: int
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """An engine's seconds for one image, a number each round, each the average of ``repetitions`` runs."""
+
+    name: str
+    version: str
+    images: int
+    repetitions: int
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds for one image in the middle round."""
+        return statistics.median(self.seconds)
+
+    @property
+    def best(self) -> float:
+        """Seconds for one image in the fastest round."""
+        return min(self.seconds)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Ratios of two engines' times within each round: their median and quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured: the engines, ``refengine`` first, and the peak in MACs a second, a number each round."""
+
+    network: str
+    input_shape: tuple[int, int, int]
+    macs: int
+    processor: str
+    rung: str
+    batch: int
+    threads: int
+    timings: tuple[Timing, ...]
+    peak: tuple[float, ...]
+
+    @property
+    def rounds(self) -> int:
+        """How often every engine was measured."""
+        return len(self.peak)
+
+    def rate(self, timing: Timing) -> float:
+        """MACs a second in the middle round."""
+        return self.macs / timing.median
+
+    def share(self, timing: Timing) -> float:
+        """``rate`` as a share of the peak, 0..1, both in their middle rounds."""
+        return self.rate(timing) / statistics.median(self.peak)
+
+    def ratio(self, timing: Timing) -> Ratio:
+        """The first engine's time over this one's: below 1 the first is faster."""
+        return ratio(self.timings[0].seconds, timing.seconds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything in types that JSON knows, each round's seconds included."""
+        head = {name: getattr(self, name) for name in _HEAD}
+        peak = {"median": statistics.median(self.peak), "best": max(self.peak), "rounds": list(self.peak)}
+        return {**head, "peak_macs_per_second": peak, "engines": [self._row(timing) for timing in self.timings]}
+
+    def _row(self, timing: Timing) -> dict[str, Any]:
+        figures = {"median": timing.median, "best": timing.best, "rounds": list(timing.seconds)}
+        return {
+            "name": timing.name,
+            "version": timing.version,
+            "images": timing.images,
+            "repetitions": timing.repetitions,
+            "seconds_per_image": figures,
+            "macs_per_second": self.rate(timing),
+            "share_of_peak": self.share(timing),
+            "first_over_this": vars(self.ratio(timing)),
+        }
+
+
+_HEAD = ("network", "input_shape", "macs", "processor", "rung", "batch", "threads", "rounds")
+
+
+def ratio(these: Sequence[float], those: Sequence[float]) -> Ratio:
+    """Median and quartiles of the quotients of numbers that were measured in the same rounds.
+
+    >>> ratio([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    Ratio(median=1.0, low=0.75, high=1.25)
+    """
+    low, middle, high = np.quantile([a / b for a, b in zip(these, those, strict=True)], [0.25, 0.5, 0.75])
+    return Ratio(float(middle), float(low), float(high))
+
+
+# --------------------------------------------------------------------------------------------------------- the engines
+
+
+def compare(
+    network: FloatNetwork,
+    images: Array,
+    weights: Sequence[str] = ("ternary",),
+    cluster: int = 4,
+    against: Sequence[str] = (),
+    batch: int = 1,
+    threads: int = 1,
+    rounds: int = 40,
+    progress: Show | None = None,
+) -> Comparison:
+    """Make engines of ``network``, calibrated on uint8 images (N, H, W, C), and measure them in turns.
+
+    ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits; ``against``: names of
+    ``peers.PEERS``.  The images that are run are the first ``batch``, repeated where there are fewer.  RefengineError
+    where an engine cannot be made, RangeError for counts below 1.
+    """
+    if not weights or min(batch, threads, rounds) < 1:
+        found = f"{len(weights)} weight formats, batch {batch}, {threads} threads, {rounds} rounds"
+        raise RangeError(f"a comparison needs at least 1 of each, found {found}")
+    show = progress or (lambda done, total, detail: None)
+    schemes = [Scheme(weights=name, cluster=cluster) for name in weights]
+    pixels = np.ascontiguousarray(images[np.arange(batch) % len(images)])
+    others = []
+    for done, name in enumerate(against):  # first, because a package may be missing
+        show(done, len(against), name)
+        others.append(_theirs(name, network, images, pixels, threads))
+    models = [_quantized(network, images, scheme, threads, show) for scheme in schemes]
+    engines = [_ours(name, model, pixels, threads) for name, model in zip(weights, models, strict=True)] + others
+    with ThreadPoolExecutor(threads) as pool:
+        if threads > 1:
+            engines.append(_capacity(weights[0], models[0], pixels, threads, pool))
+        timings, peak = measure(engines, rounds, lambda: peak_rate(threads, pool), show)
+    return Comparison(
+        network.name,
+        network.input_shape,
+        models[0].macs,
+        processor(),
+        _rung(),
+        batch,
+        threads,
+        timings,
+        peak,
+    )
+
+
+def _quantized(network: FloatNetwork, images: Array, scheme: Scheme, threads: int, show: Show) -> IntNetwork:
+    def quantizing(layer: str, done: int, total: int) -> None:
+        show(done, total, f"{scheme.weights}: {layer}")
+
+    return quantize(network, images, scheme, quantizing, threads)
+
+
+def _compiled(model: IntNetwork, batch: int, threads: int) -> Callable[[Array], Array]:
+    """The engine that is measured: uint8 images (batch, H, W, C) -> int32 logits."""
+    from ..engine.fast.plan import Plan  # here, because it loads the compiler
+
+    return Plan(model, batch, threads=threads).run
+
+
+def _ours(name: str, model: IntNetwork, pixels: Array, threads: int) -> Engine:
+    run = _compiled(model, len(pixels), threads)
+    return Engine(f"refengine {name}", __version__, len(pixels), lambda: run(pixels))
+
+
+def _capacity(name: str, model: IntNetwork, pixels: Array, threads: int, pool: ThreadPoolExecutor) -> Engine:
+    """As many plans of one thread as there are threads, each with a batch: what the cores can do at most."""
+    plans = [_compiled(model, len(pixels), 1) for _ in range(threads)]
+
+    def run() -> object:
+        return list(pool.map(lambda plan: plan(pixels), plans))
+
+    return Engine(f"refengine {name}, capacity", __version__, threads * len(pixels), run)
+
+
+def _theirs(name: str, network: FloatNetwork, images: Array, pixels: Array, threads: int) -> Engine:
+    made = peer(name, network, images, len(pixels), threads)
+    x = made.prepare(onnx_input(network, pixels))
+    return Engine(made.name, made.version, len(pixels), lambda: made.run(x))
+
+
+def random_images(network: FloatNetwork, count: int, seed: int = 0) -> Array:
+    """uint8 images (N, H, W, C) of the network's shape, every pixel drawn by itself."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *network.input_shape)).astype(np.uint8)
+
+
+# ----------------------------------------------------------------------------------------------------------- measuring
+
+
+def measure(
+    engines: Sequence[Engine], rounds: int, peak: Callable[[], float], show: Show
+) -> tuple[tuple[Timing, ...], tuple[float, ...]]:
+    """Run every engine in every round, in an order that rotates; the peak opens each round."""
+    repetitions = [_repetitions(engine) for engine in engines]
+    seconds: list[list[float]] = [[] for _ in engines]
+    peaks = []
+    with _no_garbage_collection():
+        for number in range(rounds):
+            show(number, rounds, "")
+            peaks.append(peak())
+            for place in range(len(engines)):
+                index = (number + place) % len(engines)
+                seconds[index].append(_seconds(engines[index], repetitions[index]))
+    timings = zip(engines, repetitions, seconds, strict=True)
+    return tuple(Timing(e.name, e.version, e.images, count, tuple(found)) for e, count, found in timings), tuple(peaks)
+
+
+def _repetitions(engine: Engine) -> int:
+    """How many runs last ENOUGH seconds, found after the engine has warmed up."""
+    for _ in range(WARM_UPS):
+        engine.run()
+    return max(1, int(-(-ENOUGH // max(_seconds(engine, 1) * engine.images, 1e-9))))
+
+
+def _seconds(engine: Engine, repetitions: int) -> float:
+    """Seconds for one image, the average of some runs."""
+    time.sleep(PAUSE)
+    engine.run()
+    start = time.perf_counter()
+    for _ in range(repetitions):
+        engine.run()
+    return (time.perf_counter() - start) / (repetitions * engine.images)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+# ------------------------------------------------------------------------------------------------------- the processor
+
+
+def peak_rate(threads: int, pool: ThreadPoolExecutor) -> float:
+    """MACs a second of the dot-product instruction in ``threads`` threads at once: the best of some short bursts."""
+    from ..kernels.fast import peak  # here, because it loads the compiler
+
+    def burst() -> float:
+        start = time.perf_counter()
+        list(pool.map(peak.spin, [PEAK_STEPS] * threads))
+        return threads * peak.products(PEAK_STEPS) / (time.perf_counter() - start)
+
+    peak.spin(1)
+    return max(burst() for _ in range(PEAK_BURSTS))
+
+
+def _rung() -> str:
+    from ..kernels.instruction_sets import chosen_rung  # here, because it loads the compiler
+
+    return chosen_rung().name
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the processor calls itself, as far as the system tells."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), "") or platform.processor() or platform.machine()

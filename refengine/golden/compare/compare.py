@@ -1,0 +1,365 @@
+"""Compare two dumps integer by integer, and tell an error from its echo.
+
+``entire``: what the DUT (the device under test) dumped, against what the golden dumped.  ``single``, where the network
+is known: each layer recomputed alone from the DUT's *own* dumped inputs, against the DUT's outputs.  A layer whose
+``entire`` differs and whose ``single`` agrees only passes on what it was given; a layer whose ``single`` differs is a
+culprit.  Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn.  A layer that
+equals the golden and yet does not follow from the DUT's inputs is a contradiction: those were not what it read.
+
+Nothing is broadcast, cut or left out in silence: what cannot be compared is a failure, unless it was excluded by name.
+Both dumps are read layer by layer and in blocks of images, so memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileError, RangeError
+from ...network.int_network import IntNetwork
+from ..diagnose.machine import STAGES, Case
+from ..dumps.difference import Array, Difference, Tally
+from ..dumps.dump import Dump, Values, by_order, contradiction
+from .isolated import Alone
+from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
+from .whole_dump import Explanation, explained
+
+CAUSE_IMAGES = 16
+CAUSE_BYTES = 1 << 26
+DIAGNOSED = 8  # culprits; where more go wrong by themselves, it is not one mistake in each
+
+ALL_EQUAL, SOME_DIFFERENT, INCOMPLETE = "EQUAL", "DIFFERENT", "INCOMPLETE"  # of a whole comparison
+NOTHING_TESTED = "0 layers compared: nothing was tested"
+EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
+FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
+
+Progress = Callable[[int, int, str], None]
+Diagnose = Callable[[Case, None, dict[str, Array]], Any]
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One stage of one layer.  problem: why nothing could be compared.  single: None where it could not be computed."""
+
+    stage: str
+    problem: Problem | None = None
+    entire: Difference | None = None
+    single: Difference | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything is wrong here."""
+        return self.problem is not None or any(d is not None and d.different for d in (self.entire, self.single))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What ``golden.diagnose.cause`` says of a culprit; ``names``: all causes that explain every value, or the best
+    one."""
+
+    stage: str
+    cause: str | None
+    certain: bool
+    sentence: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a culprit the cause.
+
+    through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.  hint: what may be meant
+    where the layer is unknown.  blamed: of a contradiction, the inputs that differ from the golden.
+    """
+
+    layer: str
+    verdict: str
+    dut_name: str | None = None
+    why: str | None = None
+    stages: tuple[StageReport, ...] = ()
+    through: tuple[str, ...] = ()
+    cause: Cause | None = None
+    hint: str | None = None
+    blamed: tuple[str, ...] = ()
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything is wrong with this layer."""
+        return self.verdict in FAILING
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not there to be compared: the layer, or some of its stages."""
+        if not self.stages:
+            return (self.layer,) if self.verdict == MISSING else ()
+        gone = (stage for stage in self.stages if stage.problem is not None and stage.problem.verdict == MISSING)
+        return tuple(f"{self.layer}.{stage.stage}" for stage in gone)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it fails by more than by what is missing."""
+        if not self.stages:
+            return self.fails and self.verdict not in (MISSING, UNKNOWN)
+        return any(stage.fails and (stage.problem is None or stage.problem.verdict != MISSING) for stage in self.stages)
+
+    def first(self, column: str = "entire") -> StageReport | None:
+        """The first stage whose ``entire`` or ``single`` differs."""
+        for stage in self.stages:
+            difference = getattr(stage, column)
+            if difference is not None and difference.different:
+                return stage
+        return None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was found; layers in order of execution as far as it is known.
+
+    problems: of the dumps as wholes, each a failure.  notes: what a reader should know all the same.  unjudged: stages
+    that a side dumped of no layer.  passed_over: what the DUT holds and nothing judged, by name, and why.
+    explanation: how the dump lies, where that explains most of it.  network: whether layers could be recomputed.
+    other_model: whether a network was given that is not that of both dumps.
+    """
+
+    golden: str
+    dut: str
+    model_hash: str | None
+    images: int
+    first_image: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    layers: tuple[LayerReport, ...]
+    unjudged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    explanation: Explanation | None = None
+    network: bool = False
+    other_model: bool = False
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def equal(self) -> bool:
+        """True where nothing is wrong at all, and everything that the DUT holds was judged."""
+        return not self.problems and not self.passed_over and not any(layer.fails for layer in self.layers)
+
+    @property
+    def verdict(self) -> str:
+        """EQUAL; DIFFERENT; or INCOMPLETE: what was compared agrees, and something is missing or was not judged."""
+        if self.equal:
+            return ALL_EQUAL
+        wrong = any(problem != NOTHING_TESTED for problem in self.problems) or any(layer.wrong for layer in self.layers)
+        return SOME_DIFFERENT if wrong else INCOMPLETE
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Layers, and stages as LAYER.STAGE, that were asked for and are not there."""
+        return tuple(name for layer in self.layers for name in layer.missing)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What the DUT holds and nothing judged: what was passed over, and layers of names that the golden has not."""
+        return (*self.passed_over, *(layer.layer for layer in self.layers if layer.verdict == UNKNOWN))
+
+    @property
+    def compared(self) -> tuple[LayerReport, ...]:
+        """Layers of which at least one stage was compared."""
+        return tuple(layer for layer in self.layers if any(stage.entire for stage in layer.stages))
+
+    @property
+    def first(self) -> tuple[LayerReport, StageReport] | None:
+        """The first layer that differs as dumped, and its first stage that does."""
+        found = ((layer, layer.first("entire")) for layer in self.layers)
+        return next(((layer, stage) for layer, stage in found if stage is not None), None)
+
+    @property
+    def culprits(self) -> tuple[LayerReport, ...]:
+        """Layers that go wrong by themselves."""
+        return tuple(layer for layer in self.layers if layer.verdict == CULPRIT)
+
+
+def compare(
+    golden: Dump,
+    dut: Dump,
+    rules: Rules | None = None,
+    network: IntNetwork | None = None,
+    diagnose: Diagnose | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Everything that two dumps have, against each other; the DUT's layers alone too, where ``network`` is given.
+
+    ``diagnose`` is ``golden.diagnose.cause.diagnose``, asked of the first ``DIAGNOSED`` culprits unless the whole dump
+    lies otherwise; None: no causes.  ``progress(done, total, layer)`` counts megabytes.  RangeError for rules that mean
+    nothing.
+    """
+    plan = Plan(golden, dut, rules or Rules(), network)
+    problems = list(plan.problems)
+    alone = None
+    notes = plan.notes
+    if network is not None and any(network.dynamic.values()):
+        notes += ("exponents are dynamic, chosen for each image: layers are not recomputed alone, no cause is named",)
+    elif network is not None and not plan.other_model:
+        known = (plan.dut_stages, plan.images, plan.first_image, plan.golden_stages)
+        alone = Alone(network, *known, plan.takes_inputs_of_golden)
+    reports: list[LayerReport] = []
+    done, whole = 0, sum(pair.megabytes for pair in plan.pairs)
+    for pair in plan.pairs:
+        if progress is not None:
+            progress(done, max(1, whole), pair.layer)
+        reports.append(compare_layer(pair, alone))
+        done += pair.megabytes
+    explanation = explained(plan) if any(report.fails for report in reports) else None
+    if alone is not None:
+        reports = [_with_blame(report, alone, reports) for report in reports]
+    if diagnose is not None and alone is not None and explanation is None:
+        first = {report.layer for report in [report for report in reports if report.verdict == CULPRIT][:DIAGNOSED]}
+        reports = [
+            _with_cause(report, plan, alone, diagnose) if report.layer in first else report for report in reports
+        ]
+    if not any(stage.entire for report in reports for stage in report.stages):
+        problems.append(NOTHING_TESTED)
+    return Comparison(
+        golden.file,
+        dut.file,
+        next((h for h in (golden.model_hash, dut.model_hash, network and network.hash) if h), None),
+        golden.count,
+        plan.first_image,
+        tuple(problems),
+        notes,
+        tuple(reports),
+        plan.unjudged,
+        explanation,
+        alone is not None,
+        plan.other_model,
+        plan.passed_over,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- one layer
+
+
+def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None = None) -> LayerReport:
+    """All chosen stages of one layer, block by block; ``images``: only those."""
+    if pair.verdict is not None:
+        return LayerReport(pair.layer, pair.verdict, pair.dut_name, pair.why, hint=pair.hint)
+    stages, problems = dict(pair.stages), dict(pair.problems)
+    entire = {stage: Tally(*pair.ends[stage]) for stage in stages}
+    single = {stage: Tally(*pair.ends[stage]) for stage in stages}
+    recomputed = alone is not None and alone.knows(pair.layer) and bool(stages)
+    through: set[str] = set()
+    count = max((golden.shape[0] for golden, _ in stages.values()), default=0)
+    wanted = range(count) if images is None else images
+    rows = pair.rows(alone.rows if alone is not None and recomputed else None)
+    for start in range(wanted.start, wanted.stop, rows):
+        stop = min(start + rows, wanted.stop)
+        got = {}
+        for stage, (golden, dut) in [*stages.items()]:
+            read = _read(golden, dut, start, stop)
+            if isinstance(read, Problem):
+                problems[stage] = read
+                del stages[stage]
+                continue
+            entire[stage].add(start, *read)
+            got[stage] = read[1]
+            contradicted = _contradicted(dut, start, stop, read[1])
+            if contradicted is not None:
+                problems.setdefault(stage, contradicted)
+        if alone is not None and recomputed:
+            expected = alone.recompute(pair.layer, start, stop, tuple(got), through)
+            recomputed = expected is not None
+            for stage, array in (expected or {}).items():
+                e, d = _alike(array, got[stage])
+                if e.shape == d.shape:
+                    single[stage].add(start, e, d)
+    reports = tuple(
+        StageReport(stage, problems.get(stage), entire[stage].end(), _known(single[stage]) if recomputed else None)
+        if stage in stages
+        else StageReport(stage, problems[stage])
+        for stage in by_order({**pair.problems, **pair.stages})
+    )
+    why = "; ".join(f"{stage}: {problem.why}" for stage, problem in problems.items()) or None
+    return LayerReport(pair.layer, _verdict(reports), pair.dut_name, why, reports, tuple(sorted(through)))
+
+
+def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Array] | Problem:
+    """The same images of both sides, or why one of them cannot be read or compared."""
+    try:
+        return _alike(golden.read(start, stop), dut.read(start, stop))
+    except FileError as error:
+        return Problem(DAMAGED, str(error))
+    except RangeError as error:
+        return Problem(BROKEN, str(error))
+
+
+def _contradicted(dut: Values, start: int, stop: int, block: Array) -> Problem | None:
+    """What is wrong with the other forms in which the DUT holds some images."""
+    try:
+        found = contradiction(dut, start, stop, block)
+    except FileError as error:
+        return Problem(DAMAGED, str(error))
+    return None if found is None else Problem(CONTRADICTORY, found)
+
+
+def _known(tally: Tally) -> Difference | None:
+    """What was seen; None where there was nothing of this shape to compare with."""
+    difference = tally.end()
+    return difference if difference.values else None
+
+
+def _verdict(stages: Sequence[StageReport]) -> str:
+    different = any(stage.entire is not None and stage.entire.different for stage in stages)
+    if any(stage.single is not None and stage.single.different for stage in stages):
+        return CULPRIT if different else CONTRADICTION
+    if different:
+        known = all(stage.single is not None for stage in stages if stage.entire is not None)
+        return ECHO if known else DIFFERENT
+    return next((stage.problem.verdict for stage in stages if stage.problem is not None), EQUAL)
+
+
+def _alike(one: Array, other: Array) -> tuple[Array, Array]:
+    """Both as int64 where their types differ; RangeError where a value is beyond it."""
+    if one.dtype == other.dtype:
+        return one, other
+    for array in (one, other):
+        if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+            raise RangeError(f"holds {int(array.max())}, no stage of any layer goes beyond 2**63 - 1")
+    return one.astype(np.int64), other.astype(np.int64)
+
+
+# ---------------------------------------------------------------------------------------------------------- the cause
+
+
+def _with_blame(report: LayerReport, alone: Alone, reports: Sequence[LayerReport]) -> LayerReport:
+    """A contradiction's report with the inputs that are not the golden's."""
+    if report.verdict != CONTRADICTION:
+        return report
+    wrong = {other.layer for other in reports if other.first("entire") is not None}
+    return replace(report, blamed=tuple(name for name in alone.sources(report.layer, report.through) if name in wrong))
+
+
+def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnose) -> LayerReport:
+    """A culprit's report with what ``diagnose`` makes of some of its images, all stages that differ or not."""
+    stage = report.first("single")
+    if report.verdict != CULPRIT or stage is None or stage.single is None or stage.single.first is None:
+        return report
+    read = {stage.stage for stage in report.stages if stage.entire is not None} & {*STAGES}
+    known = {name: pair[1] for name, pair in plan.pair(report.layer).stages.items() if name in read}
+    if not known:
+        return report
+    images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
+    got = {name: values.read(images.start, images.stop) for name, values in known.items()}
+    case = alone.case(report.layer, images, got)
+    if case is None:
+        return report
+    found = diagnose(case, None, got)
+    names = tuple(match.name for match in found.ranked if match.exact) or ((found.cause,) if found.cause else ())
+    return replace(report, cause=Cause(stage.stage, found.cause, found.certain, found.sentence, names))
+
+
+def _images_of_a_cause(stages: Sequence[Values], first: int) -> range:
+    """Some images with the first that differs among them, and the one before it, which may have left something."""
+    count = stages[0].shape[0]
+    row = max(1, sum(bytes_of(values) for values in stages) // count)
+    most = max(2, min(CAUSE_IMAGES, CAUSE_BYTES // row))
+    start = max(0, min(first - 1, count - most))
+    return range(start, min(count, start + most))

@@ -1,0 +1,296 @@
+"""Faults that no recomputation shows: memories, bits, lanes, and where in a tensor the differences lie.
+
+All functions compare what a layer should have written with what was written, both int64 (N, ...).  A ``Finding`` says
+what another machine than the layer's would have written; ``findings`` gives those that explain every value.
+``remarks`` are true sentences about the differences that prove nothing alone but tell an engineer where to look.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...network.int_network import IntLayer
+
+_MODULI = (2, 4, 8, 16, 32, 64, 3, 5, 6, 7, 9, 10, 12)
+_WORD = 64
+_FEW = 4
+_STUCK = 8  # more bits than these say no more than that all values are alike
+_VARIED = 4  # different values that a block must hold before its repetition means anything
+
+STRUCTURES = {
+    "all_zero": "everything written is 0",
+    "constant": "everything written is one number",
+    "not_written": "what differs is one number, as in memory that was not written",
+    "images_reversed": "the images are in reverse order",
+    "images_rotated": "each image is another one's, counted in a circle",
+    "stale_image": "what differs is what the image before had in the same place",
+    "stale_tile": "what differs is a block that repeats another one of the same image",
+    "stuck_bits": "some bits are always 0 or always 1",
+    "inverted_bits": "some bits are inverted",
+    "constant_offset": "everything is off by one constant",
+    "channel_offsets": "each channel is off by a constant of its own",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault of ``STRUCTURES`` that explains every value, and its particulars in words."""
+
+    name: str
+    sentence: str
+
+
+def findings(golden: np.ndarray, got: np.ndarray) -> tuple[Finding, ...]:
+    """Every structural fault that turns ``golden`` into ``got``, the simplest first; none where they are equal."""
+    if np.array_equal(golden, got):
+        return ()
+    return tuple(found for look in _LOOKS for found in [look(golden, got)] if found is not None)
+
+
+def _constant(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    value = int(got.flat[0])
+    if got.size < 2 or not (got == value).all():
+        return None
+    if value == 0:
+        return Finding("all_zero", STRUCTURES["all_zero"])
+    return Finding("constant", f"everything written is {value}")
+
+
+def _not_written(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    wrong = got != golden
+    values = got[wrong]
+    if wrong.all() or len(values) < 2 or not (values == values[0]).all() or len(np.unique(golden[wrong])) < 2:
+        return None
+    return Finding("not_written", f"what differs is always {int(values[0])}, as in memory that was not written")
+
+
+def _image_order(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    if len(golden) < 2:
+        return None
+    if np.array_equal(got, golden[::-1]) and len(golden) > 2:
+        return Finding("images_reversed", STRUCTURES["images_reversed"])
+    sources = [by for by in range(1, len(golden)) if np.array_equal(got[0], golden[-by])]
+    for by in sources:
+        if np.array_equal(got, np.roll(golden, by, axis=0)):
+            where = f"{by} before" if by <= len(golden) // 2 else f"{len(golden) - by} after"
+            return Finding("images_rotated", f"each image holds the result of the one {where}, counted in a circle")
+    return None
+
+
+def _stale_image(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    wrong = got != golden
+    if len(golden) < 2 or wrong[0].any() or len(np.unique(got[wrong])) < _VARIED:
+        return None
+    for before, which in ((golden[:-1], ""), (got[:-1], ", itself wrong")):
+        if np.array_equal(got[1:][wrong[1:]], before[wrong[1:]]):
+            return Finding("stale_image", f"what differs is what the image before had in the same place{which}")
+    return None
+
+
+def _stale_tile(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    """A box of differences that repeats the box before it, along rows, columns or channels."""
+    box = bounding_box(got != golden)
+    here = got[box]
+    if len(np.unique(here)) < _VARIED:
+        return None
+    for axis in range(1, got.ndim):
+        length = box[axis].stop - box[axis].start
+        for start in (box[axis].start - length, box[axis].stop):
+            if start < 0 or start + length > got.shape[axis]:
+                continue
+            source = (*box[:axis], slice(start, start + length), *box[axis + 1 :])
+            if np.array_equal(here, golden[source]):
+                return Finding("stale_tile", f"{described(box)} repeats {described(source)}")
+    return None
+
+
+def _stuck(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    ever, always = int(np.bitwise_or.reduce(got, None)), int(np.bitwise_and.reduce(got, None))
+    zeros = int(np.bitwise_or.reduce(golden & ~got, None)) & ~ever
+    ones = int(np.bitwise_or.reduce(~golden & got, None)) & always
+    if not (zeros or ones) or not np.array_equal(got, (golden & ~zeros) | ones):
+        return None
+    if _wires(zeros) + _wires(ones) > _STUCK:
+        return None
+    parts = [f"{_bits(mask)} always {value}" for mask, value in ((zeros, 0), (ones, 1)) if mask]
+    return Finding("stuck_bits", " and ".join(parts))
+
+
+def _wires(mask: int) -> int:
+    """How many bits a mask has, those that all repeat the sign counted once.
+
+    >>> _wires(0b101), _wires(-128)
+    (2, 1)
+    """
+    return mask.bit_count() if mask >= 0 else (~mask).bit_length() - (~mask).bit_count() + 1
+
+
+def _inverted(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    mask = int(golden.flat[0] ^ got.flat[0])
+    if not np.array_equal(got, golden ^ mask):
+        return None
+    return Finding("inverted_bits", f"{_bits(mask)} inverted")
+
+
+def _bits(mask: int) -> str:
+    """The names of the bits of a mask; from the sign on they are all alike.
+
+    >>> _bits(0b101), _bits(1 << 7), _bits(-128)
+    ('bits 0 and 2 are', 'bit 7 is', 'bits from 7 on are')
+    """
+    names = [bit for bit in range(_WORD) if mask >> bit & 1]
+    if mask < 0 and names == [*range(names[0], _WORD)]:
+        return f"bits from {names[0]} on are"
+    if len(names) == 1:
+        return f"bit {names[0]} is"
+    return f"bits {', '.join(map(str, names[:-1]))} and {names[-1]} are"
+
+
+def _offset(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    by = int((got - golden).flat[0])
+    if got.size < 2 or not np.array_equal(got, golden + by):
+        return None
+    return Finding("constant_offset", f"everything is off by {by:+d}")
+
+
+def _channel_offsets(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    by = (got - golden).reshape(-1, got.shape[-1])
+    if len(by) < 2 or not (by == by[0]).all() or (by == by[0, 0]).all():
+        return None
+    return Finding("channel_offsets", f"each channel is off by a constant of its own: {_first(by[0])}")
+
+
+_LOOKS: tuple[Callable[[np.ndarray, np.ndarray], Finding | None], ...] = (
+    _constant, _image_order, _not_written, _stale_image, _stale_tile, _stuck, _inverted, _offset, _channel_offsets,
+)  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------- regions
+
+
+def bounding_box(wrong: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds every True; there is at least one."""
+    return tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(wrong))
+
+
+def axis_names(dimensions: int) -> tuple[str, ...]:
+    """What the axes of a result are called."""
+    return ("image", "row", "column", "channel") if dimensions == 4 else ("image", "channel")
+
+
+def described(box: tuple[slice, ...]) -> str:
+    """A box in words.
+
+    >>> described((slice(0, 1), slice(4, 8), slice(0, 2), slice(3, 4)))
+    'image 0, rows 4..7, columns 0..1, channel 3'
+    """
+    return ", ".join(
+        f"{name} {part.start}" if part.stop == part.start + 1 else f"{name}s {part.start}..{part.stop - 1}"
+        for name, part in zip(axis_names(len(box)), box, strict=True)
+    )
+
+
+def affected(wrong: np.ndarray, axis: int) -> np.ndarray:
+    """Which images, rows, columns or channels have a difference: sorted numbers."""
+    return np.flatnonzero(wrong.any(axis=tuple(other for other in range(wrong.ndim) if other != axis)))
+
+
+def lane(places: np.ndarray, count: int) -> str | None:
+    """Places of ``count`` that are every P-th from k on, in words; None where they are no such comb.
+
+    >>> lane(np.array([3, 7, 11, 15]), 16), lane(np.array([3, 7]), 16), lane(np.array([0, 1]), 2)
+    ('k mod 4 = 3', None, None)
+    """
+    for modulus in _MODULI:
+        first = int(places[0]) if len(places) else 0
+        if first < modulus and 2 * modulus <= count and np.array_equal(places, np.arange(first, count, modulus)):
+            return f"k mod {modulus} = {first}"
+    return None
+
+
+def places_in_words(places: np.ndarray, count: int, name: str) -> str | None:
+    """Some of ``count`` places in words; None where it is all of them.
+
+    >>> places_in_words(np.array([14, 15]), 16, "row"), places_in_words(np.array([1]), 16, "channel")
+    ('the last 2 rows', 'channel 1')
+    """
+    if len(places) == count:
+        return None
+    comb = lane(places, count)
+    if comb is not None and len(places) > 1:
+        return f"{name}s {comb}"
+    if len(places) == 1:
+        return f"{name} {int(places[0])}"
+    if np.array_equal(places, np.arange(count - len(places), count)):
+        return f"the last {len(places)} {name}s"
+    if np.array_equal(places, np.arange(len(places))):
+        return f"the first {len(places)} {name}s"
+    return f"{name}s {_first(places)}"
+
+
+def _first(values: np.ndarray, most: int = 8) -> str:
+    listed = ", ".join(str(int(value)) for value in values[:most])
+    return f"{listed}, ..." if len(values) > most else listed
+
+
+# -------------------------------------------------------------------------------------------------------- fingerprints
+
+
+def remarks(layer: IntLayer, stage: str, golden: np.ndarray, got: np.ndarray) -> tuple[str, ...]:
+    """What can be said of the differences without recomputing anything."""
+    wrong = got != golden
+    if not wrong.any():
+        return ()
+    difference = (got - golden)[wrong]
+    return (*_region(wrong), *_sizes(stage, difference, wrong), *_clip_ends(layer, stage, golden, wrong))
+
+
+def _region(wrong: np.ndarray) -> Iterator[str]:
+    parts = [
+        places_in_words(affected(wrong, axis), wrong.shape[axis], name)
+        for axis, name in enumerate(axis_names(wrong.ndim))
+    ]
+    if any(parts):
+        yield f"all differences lie in {', '.join(part for part in parts if part is not None)}"
+    if (
+        wrong.ndim == 4
+        and min(wrong.shape[1:3]) > 2
+        and np.count_nonzero(wrong) > _FEW
+        and not wrong[:, 1:-1, 1:-1].any()
+    ):
+        yield "all differences lie at the border: look at the padding"
+
+
+def _sizes(stage: str, difference: np.ndarray, wrong: np.ndarray) -> Iterator[str]:
+    share = 100 * len(difference) / wrong.size
+    yield f"{len(difference)} of {wrong.size} values differ ({share:.3g} %)"
+    if stage == "code" and np.abs(difference).max() == 1:
+        yield _rate(len(difference), wrong.size)
+        return
+    if len(difference) > 1 and (difference == difference[0]).all():
+        yield f"every difference is {int(difference[0]):+d}"
+    common = int(np.gcd.reduce(difference))
+    twos = (common & -common).bit_length() - 1
+    if twos > 1:
+        yield f"every difference is a multiple of 2**{twos}: look at an alignment or at missing bits"
+
+
+def _rate(differ: int, count: int) -> str:
+    """What a share of differences of one unit says about a rounding."""
+    odds = count // differ
+    if odds < 4:
+        return "every difference is one unit: cutting and rounding to nearest differ so, in half of the values"
+    return (
+        "every difference is one unit: a rounding; "
+        f"modes that part at ties alone differ in one of 2**(s+1) values, s the shift, here in one of {odds}"
+    )
+
+
+def _clip_ends(layer: IntLayer, stage: str, golden: np.ndarray, wrong: np.ndarray) -> Iterator[str]:
+    if stage != "code" or layer.requantize is None:
+        return
+    ends = golden[wrong]
+    for value in (layer.requantize.lo, layer.requantize.hi):
+        if (ends == value).all() and not (golden == value).all():
+            yield f"it differs only where the code is {value}, an end of the clip"

@@ -1,0 +1,1 @@
+"""Data sets of others: CIFAR, IDX, folders of image files."""

@@ -1,0 +1,1 @@
+"""ONNX: files read and converted, networks exported, and its engines."""

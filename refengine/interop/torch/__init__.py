@@ -1,0 +1,1 @@
+"""PyTorch: modules converted, networks exported, fine-tuning."""

@@ -1,0 +1,1 @@
+"""TOSA: layers exported, and its reference model as a judge."""

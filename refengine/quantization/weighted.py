@@ -1,0 +1,161 @@
+"""Layers with weights, conv and fc: codes and scales, batch norm folded, a bias that INT32 has room for."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..network.int_network import IntLayer
+from ..numbers.formats import INT8
+from ..numbers.rescale import power_of_two, smallest_exponent
+from ..numbers.rounding import nearest
+from ..ops import OPS, conv
+from . import fold
+from .calibrated import Operands, choose_calibrated, mean_wanted
+from .epilogue import finish
+from .fold import Affine
+from .fuse import Group
+from .scheme import CALIBRATED
+from .walk import Tensor, Walk, append, new_layer
+from .weights import IntWeights, WeightChoice, choose, erased
+
+_CONSTANT_BITS = 15
+_CHUNK = 8
+_ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
+
+
+def weighted(walk: Walk, group: Group) -> None:
+    """conv and fc: codes and scales, fold, then requantize."""
+    x = walk.tensors[group.inputs[0]]
+    operands = _operands(group)
+    attributes = operands.attributes
+    choice = _choice(walk, group, operands)
+    first = choice.at()
+    acc = _accumulate(x, first, attributes, walk.threads)
+    affine = _fold(walk, group, fold.units(first.exponent + x.exponent), operands, acc)
+    slopes = None
+    if walk.last(group) or walk.scheme.multiplier_bits == 1:
+        slopes, affine = _absorbed(choice, first, affine, x)
+    weights, factor, bias_codes = _with_room(choice, slopes, affine, x, attributes)
+    if not _same(weights, first):
+        acc = _accumulate(x, weights, attributes, walk.threads)
+    acc += bias_codes
+    layer = _weighted_layer(walk, group, weights, bias_codes, attributes)
+    if layer.op == "fc":
+        acc = acc[:, 0, 0]
+    if walk.last(group) and group.relu is None and group.residual is None:
+        append(walk, group, replace(layer, exponent=x.exponent + int(weights.exponent[0])), None)
+    else:
+        finish(walk, group, layer, acc, factor, INT8)
+
+
+def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
+    """Codes and scales by the scheme's method."""
+    scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
+    fmt, method = walk.formats[group.core.name], walk.scheme.method
+    if method == CALIBRATED:
+        return choose_calibrated(walk, group, operands, fmt, scope)
+    return choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+
+
+def _operands(group: Group) -> Operands:
+    """What the layer computes with, signs turned so that no gamma is negative."""
+    core = group.core
+    norm = None if group.batchnorm is None else fold.norm_of(group.batchnorm)
+    weight = core.constants["weight"] if core.op == "conv" else core.constants["weight"][:, :, None, None]
+    names = ("strides", "pads", "group")
+    attributes = {name: core.attributes[name] for name in names} if core.op == "conv" else _ONE_PIXEL
+    bias = core.constants.get("bias", np.zeros(len(weight)))
+    signs = np.ones(len(weight)) if norm is None else norm.signs
+    turned = [Fraction(float(value)) for value in bias * signs]
+    return Operands(weight * signs[:, None, None, None], turned, attributes, norm)
+
+
+def _fold(walk: Walk, group: Group, unit, operands: Operands, acc) -> Affine:
+    """What the accumulators mean: batch norm folded, re-estimated, or corrected towards the float layer."""
+    bias, norm = operands.bias, operands.norm
+    measured = fold.accumulator_moments(acc)
+    if walk.scheme.method == CALIBRATED:
+        bias = fold.centred(unit, bias, measured, mean_wanted(walk, group, operands))
+    if norm is not None:
+        return fold.batchnorm(unit, bias, norm, measured if walk.reestimate else None)
+    if walk.reestimate and not walk.last(group):
+        return fold.corrected(unit, measured, walk.moments[group.core.name])
+    return fold.stored(unit, bias)
+
+
+def _absorbed(choice: WeightChoice, weights: IntWeights, affine: Affine, x: Tensor):
+    """Slopes for weights that carry their channels' factors themselves: what is left is a power of two."""
+    unit = fold.units(weights.exponent + x.exponent)
+    slopes = np.array([float(f / u) for f, u in zip(affine.factor, unit, strict=True)])
+    return slopes, Affine(tuple(fold.units(choice.at(slopes).exponent + x.exponent)), affine.offset)
+
+
+def _with_room(choice: WeightChoice, slopes, affine: Affine, x: Tensor, attributes):
+    """Integer weights and bias that INT32 has room for (contract F3, F4): weights, factors > 0, bias int32 (O).
+
+    A channel whose sums and bias exceed INT32 gets a coarser exponent, and with it a smaller bias, until they fit.  A
+    factor of 0 makes a channel constant: no codes, a bias that holds the offset.
+    """
+    constant = np.array([f == 0 for f in affine.factor])
+    coarser = np.zeros(len(constant), np.int64)
+    while True:
+        weights = erased(choice.at(slopes, coarser), constant)
+        factor = [
+            constant_unit(offset, x) if f == 0 else f * power_of_two(int(k))
+            for f, offset, k in zip(affine.factor, affine.offset, coarser, strict=True)
+        ]
+        bias = [nearest((b / f).numerator, (b / f).denominator) for b, f in zip(affine.offset, factor, strict=True)]
+        excess = _excess_bits(weights, bias, x, attributes)
+        if not excess.any():
+            return weights, factor, np.array(bias, np.int32)
+        coarser += excess.max() if choice.scope == "layer" else excess
+
+
+def constant_unit(offset: Fraction, x: Tensor) -> Fraction:
+    """The unit of a constant channel's bias: the offset in 15 bits."""
+    return power_of_two(smallest_exponent(abs(offset), 2**_CONSTANT_BITS) if offset else x.exponent)
+
+
+def _excess_bits(weights: IntWeights, bias: list[int], x: Tensor, attributes) -> np.ndarray:
+    """By how many bits each channel's worst case exceeds INT32."""
+    none = np.zeros(len(bias), np.int32)
+    lo, hi = conv.bound(
+        (min(x.lo, 0), max(x.hi, 0)), weight=weights.codes, scale=weights.scale, bias=none, cluster=weights.cluster
+    )
+    peaks = [max(int(h), -int(low)) + abs(b) for low, h, b in zip(lo, hi, bias, strict=True)]
+    return np.array([max(0, peak.bit_length() - 31) for peak in peaks], np.int64)
+
+
+def _same(weights: IntWeights, other: IntWeights) -> bool:
+    """Whether two choices give the same accumulators."""
+    return np.array_equal(weights.codes, other.codes) and np.array_equal(weights.scale, other.scale)
+
+
+def _accumulate(x: Tensor, weights: IntWeights, attributes, threads: int) -> np.ndarray:
+    """Accumulators of all calibration images, without a bias: int32 (N, OH, OW, O)."""
+    channels = weights.codes.shape[1] * attributes["group"]
+    whole = x.codes.ndim == 4 and x.codes.shape[-1] == channels
+    codes = x.codes if whole else OPS["flatten"].reference(x.codes)[:, None, None, :]
+    bias = np.zeros(len(weights.codes), np.int32)
+
+    def chunk(start):
+        part = codes[start : start + _CHUNK]
+        return conv.dense(part, weights.codes, weights.scale, bias, cluster=weights.cluster, **attributes)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(chunk, range(0, len(codes), _CHUNK))))
+
+
+def _weighted_layer(walk: Walk, group: Group, weights: IntWeights, bias, attributes) -> IntLayer:
+    """The integer layer that holds these weights."""
+    fully_connected = group.core.op == "fc"
+    codes = weights.codes[:, :, 0, 0] if fully_connected else weights.codes
+    return replace(
+        new_layer(walk, group, "fc" if fully_connected else "conv"),
+        constants={"weight": np.ascontiguousarray(codes), "scale": weights.scale, "bias": bias},
+        attributes={**({} if fully_connected else attributes), "cluster": weights.cluster},
+        weight_format=weights.format,
+        weight_exponent=weights.exponent,
+    )

@@ -1,0 +1,1 @@
+"""A run over many images on any backend: its logits, its trace, its digest."""

@@ -1,0 +1,132 @@
+"""Faults of memories and bits are recognised, and nothing is recognised in noise."""
+
+import numpy as np
+import pytest
+from golden_cases import conv_case
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refengine.golden.diagnose.structure import (
+    STRUCTURES,
+    affected,
+    bounding_box,
+    described,
+    findings,
+    lane,
+    places_in_words,
+    remarks,
+)
+
+RNG = np.random.default_rng(0)
+GOLDEN = RNG.integers(0, 256, (5, 6, 6, 8))
+
+
+def changed(**places):
+    got = GOLDEN.copy()
+    got[places.get("box", ...)] = places["to"]
+    return got
+
+
+def stale_tile():
+    got = GOLDEN.copy()
+    got[2, 2:4, :, 3:5] = GOLDEN[2, 0:2, :, 3:5]
+    return got
+
+
+def stale_image():
+    got = GOLDEN.copy()
+    got[3, 1:3] = GOLDEN[2, 1:3]
+    return got
+
+
+PLANTED = {
+    "all_zero": (0 * GOLDEN, "0"),
+    "constant": (0 * GOLDEN + 7, "7"),
+    "not_written": (changed(box=np.s_[1, 2:4], to=171), "171"),
+    "images_reversed": (GOLDEN[::-1], "reverse"),
+    "images_rotated": (np.roll(GOLDEN, 1, axis=0), "1 before"),
+    "stale_image": (stale_image(), "image before"),
+    "stale_tile": (stale_tile(), "image 2, rows 2..3, columns 0..5, channels 3..4 repeats image 2, rows 0..1"),
+    "stuck_bits": (GOLDEN & ~4 | 32, "bit 2 is always 0 and bit 5 is always 1"),
+    "inverted_bits": (GOLDEN ^ 128, "bit 7 is inverted"),
+    "constant_offset": (GOLDEN - 3, "-3"),
+    "channel_offsets": (GOLDEN + np.arange(8), "0, 1, 2"),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_planted_fault_is_found_first(name):
+    got, words = PLANTED[name]
+    found = findings(GOLDEN, got)
+    assert found[0].name == name
+    assert words in found[0].sentence
+
+
+def test_nothing_is_found_where_nothing_differs():
+    assert findings(GOLDEN, GOLDEN.copy()) == ()
+    layer = conv_case().layer
+    assert remarks(layer, "code", GOLDEN, GOLDEN.copy()) == ()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 50, GOLDEN.size]))
+def test_noise_is_no_structure(seed, count):
+    """Random values in random places, unless a single one happens to be what was there before."""
+    rng = np.random.default_rng(seed)
+    got = GOLDEN.copy().reshape(-1)
+    got[rng.choice(got.size, count, replace=False)] = rng.integers(0, 256, count)
+    found = findings(GOLDEN, got.reshape(GOLDEN.shape))
+    assert not found or count < 4
+
+
+def test_a_stale_image_that_was_wrong_itself():
+    got = GOLDEN.copy()
+    got[2, 1] = RNG.integers(0, 256, GOLDEN[2, 1].shape)
+    got[3, 1] = got[2, 1]
+    assert not findings(GOLDEN, got), "two faults: the first one is not explained"
+
+
+def test_equal_values_are_not_stale_ones():
+    """A block of one number repeats every other block of that number, which says nothing about a memory."""
+    golden, got = GOLDEN.copy(), GOLDEN.copy()
+    golden[2, 0:2] = got[2, 0:2] = got[3, 0:2] = 5
+    assert [one.name for one in findings(golden, got)] == ["not_written"]
+
+
+def test_signs_cut_off():
+    accumulators = np.random.default_rng(1).integers(-(2**20), 2**20, (2, 3, 3, 4))
+    found = findings(accumulators, accumulators & 0xFFFFF)
+    assert [one.sentence for one in found] == ["bits from 20 on are always 0"]
+
+
+def test_places():
+    wrong = np.zeros((2, 4, 4, 16), bool)
+    wrong[1, :, 3, 3::4] = True
+    assert bounding_box(wrong) == np.s_[1:2, 0:4, 3:4, 3:16]
+    assert described(bounding_box(wrong)) == "image 1, rows 0..3, column 3, channels 3..15"
+    assert affected(wrong, 3).tolist() == [3, 7, 11, 15]
+    assert lane(affected(wrong, 3), 16) == "k mod 4 = 3"
+    assert lane(np.array([3, 7, 12, 15]), 16) is None
+    assert places_in_words(np.arange(16), 16, "channel") is None
+    assert places_in_words(np.array([3, 7, 11, 15]), 16, "channel") == "channels k mod 4 = 3"
+    assert places_in_words(np.array([0, 1]), 16, "row") == "the first 2 rows"
+    assert places_in_words(np.array([2, 5, 6]), 16, "row") == "rows 2, 5, 6"
+
+
+def said(got, stage="code"):
+    return " | ".join(remarks(conv_case().layer, stage, GOLDEN, got))
+
+
+def test_remarks():
+    border = GOLDEN.copy()
+    border[:, 0] += 5
+    border[:, :, -1] += 7
+    assert "at the border: look at the padding" in said(border)
+    lanes = GOLDEN.copy()
+    lanes[..., 1::4] ^= 3
+    assert "channels k mod 4 = 1" in said(lanes)
+    assert "multiple of 2**8: look at an alignment" in said(GOLDEN + (GOLDEN % 7 + 1) * 256, "accumulator")
+    assert "every difference is +5" in said(np.where(GOLDEN % 3, GOLDEN, GOLDEN + 5))
+    assert "in half of the values" in said(np.where(GOLDEN % 2, GOLDEN, GOLDEN + 1))
+    assert "modes that part at ties alone" in said(np.where(GOLDEN % 31, GOLDEN, GOLDEN + 1))
+    assert "only where the code is 255, an end of the clip" in said(np.where(GOLDEN == 255, 17, GOLDEN))
+    assert f"of {GOLDEN.size} values differ" in said(GOLDEN + 1)

@@ -1,0 +1,56 @@
+"""Names of layers: patterns, numbers that may be left out, and maps."""
+
+import pytest
+
+from refengine.errors import RangeError
+from refengine.golden.dumps.layer_names import dut_names, means, some
+
+
+def test_a_pattern_may_leave_out_the_number():
+    assert means("conv1", "003_conv1")
+    assert means("003_conv1", "003_conv1")
+    assert means("0*_conv?", "003_conv1")
+    assert not means("conv1", "003_conv10")
+    assert not means("1", "003_conv1")
+
+
+@pytest.mark.parametrize(
+    ("golden", "dut", "wanted"),
+    [
+        (["001_conv", "002_fc"], ["conv", "fc"], {"001_conv": "conv", "002_fc": "fc"}),
+        (["conv", "fc"], ["001_conv", "fc"], {"conv": "001_conv"}),
+        (["001_conv"], ["001_conv", "conv"], {}),
+        (["001_conv", "002_conv"], ["conv"], {}),
+        (["001_conv"], ["7_conv"], {}),
+        (["conv"], ["001_conv", "002_conv"], {}),
+        (["001_conv"], ["con"], {}),
+    ],
+)
+def test_a_number_may_be_left_out_where_only_one_layer_can_be_meant(golden, dut, wanted):
+    assert dut_names(golden, dut, {}) == wanted
+
+
+def test_a_map_goes_first():
+    names = dut_names(["001_conv", "002_fc"], ["conv", "head", "fc"], {"fc": "head"})
+    assert names == {"002_fc": "head", "001_conv": "conv"}
+    assert dut_names(["a", "b"], ["a", "b"], {"a": "b", "b": "a"}) == {"a": "b", "b": "a"}
+
+
+@pytest.mark.parametrize(
+    ("given", "needle"),
+    [
+        ({"nosuch": "conv"}, "--map 'nosuch': the golden has 0 such layers, it has conv, fc"),
+        ({"conv": "nosuch"}, "the DUT has no layer 'nosuch', it has conv, fc"),
+        ({"conv": "fc"}, "the golden has a layer 'fc' of its own"),
+        ({"conv": "fc", "fc": "fc"}, "is mapped twice"),
+    ],
+)
+def test_maps_that_mean_nothing_are_refused(given, needle):
+    with pytest.raises(RangeError) as caught:
+        dut_names(["conv", "fc"], ["conv", "fc"], given)
+    assert needle in str(caught.value)
+
+
+def test_many_names_are_cut():
+    assert some(["a", "b", "c"], 5) == "a, b, c"
+    assert some([str(n) for n in range(30)]).endswith("19 and 10 more")

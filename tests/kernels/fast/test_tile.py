@@ -1,0 +1,136 @@
+"""Tiles of every rung that this processor runs: sums are NumPy's products in 64 bits, at the ends of all ranges."""
+
+import numpy as np
+import pytest
+from kernels_rows import EXTREMES, Row, aligned, compiled, name_of, sums_of, wrapped
+
+from refengine.kernels.fast import step
+from refengine.kernels.fast.tile import UNROLL, Tile
+from refengine.kernels.instruction_sets import runnable
+
+SHAPES = [(rung, shape) for rung in runnable() for shape in rung.tiles]
+LENGTHS = [4, 12, 4 * UNROLL, 4 * UNROLL + 4, 12 * UNROLL + 8]
+WEIGHTS = {
+    1: [-128, -127, -1, 0, 1, 127],
+    2: [-889, -888, -129, -128, -65, -64, -1, 0, 63, 64, 127, 128, 888, 889],
+}
+PIXELS = 36
+PANELS = 3
+FIRST_CHANNEL = 16
+MIDDLE = 500  # where the image's address points to: windows lie on both sides
+
+
+def limbs_of(weights, limbs):
+    """int (...) -> int8 (limbs, ...) with weights = 128 * high + low, or the weights themselves."""
+    high = (weights + 64) >> 7
+    parts = [weights] if limbs == 1 else [high, weights - 128 * high]
+    found = np.stack(parts).astype(np.int8)
+    assert np.array_equal(found, np.stack(parts))
+    return found
+
+
+def packed(weights, limbs):
+    """Weights (bytes, panels, width) -> int8 (panels, limbs, bytes / 4, width, 4)."""
+    length, panels, width = weights.shape
+    fours = limbs_of(weights, limbs).reshape(limbs, length // 4, 4, panels, width)
+    return np.ascontiguousarray(fours.transpose(3, 0, 1, 4, 2))
+
+
+class Layer:
+    """A step and what it should compute."""
+
+    def __init__(self, image, starts, offsets, length, weights, initial):
+        """weights int (places * length, panels, width); initial int32 (limbs, STORED)."""
+        self.image, self.starts, self.offsets, self.length = aligned(image), starts, offsets, length
+        self.weights, self.initial = weights, initial
+        limbs, stored = initial.shape
+        panels = packed(weights, limbs)
+        self.row = Row(
+            {
+                step.IMAGES: self.image.ctypes.data + MIDDLE,
+                step.STARTS: starts.astype(np.int32),
+                step.TAPS: len(offsets),
+                step.OFFSETS: offsets.astype(np.int32),
+                step.LENGTH: length,
+                step.LIMBS: limbs,
+                step.PANELS: panels,
+                step.PANEL_BYTES: panels[0].size,
+                step.WIDTH: weights.shape[2],
+                step.CHANNEL: FIRST_CHANNEL,
+                step.INITIAL: initial,
+                step.STORED: stored,
+            }
+        )
+
+    def wanted(self, first, end, panel):
+        """Initial values of all limbs and the products, in 64 bits."""
+        where = MIDDLE + self.starts[first:end, None, None] + self.offsets[:, None] + np.arange(self.length)
+        windows = self.image[where].reshape(end - first, -1).astype(np.int64)
+        channel = FIRST_CHANNEL + panel * self.weights.shape[2]
+        begun = self.initial[:, channel : channel + self.weights.shape[2]].astype(np.int64)
+        before = begun[0] if len(begun) == 1 else 128 * begun[0] + begun[1]
+        return before + windows @ self.weights[:, panel].astype(np.int64)
+
+
+def random_layer(width, limbs, length, places=3):
+    rng = np.random.default_rng(width + limbs + length)
+    return Layer(
+        rng.choice(EXTREMES, 1000).astype(np.uint8),
+        rng.integers(-300, 300, PIXELS),
+        rng.integers(-200, 100, places),
+        length,
+        rng.choice(WEIGHTS[limbs], (places * length, PANELS, width)),
+        rng.integers(-(2**31), 2**31, (limbs, FIRST_CHANNEL + PANELS * width + 16)).astype(np.int32),
+    )
+
+
+@pytest.mark.parametrize("limbs", [1, 2])
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
+def test_tiles_are_a_matrix_product(rung, shape, length, limbs):
+    """Any number of pixels, wherever they begin; initial values are anything, and sums wrap as 32 bits do."""
+    layer = random_layer(shape[1] * rung.lanes, limbs, length)
+    call = compiled(rung, rung.tiles, Tile)
+    for count in range(1, 31):
+        first, panel = count % 6, count % PANELS
+        found = sums_of(call, layer.row, first, first + count, panel, gap=count % 3)
+        assert np.array_equal(found, wrapped(layer.wanted(first, first + count, panel))), count
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("limbs", "top", "places"), [(1, 127, 259), (2, 889, 37)])
+@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
+def test_the_largest_sums_of_32_bits(rung, shape, limbs, top, places, sign):
+    """All activations 255 and all weights alike, as many as 32 bits hold of them."""
+    width, length = shape[1] * rung.lanes, 256
+    weights = np.full((places * length, 1, width), sign * top)
+    initial = np.zeros((limbs, FIRST_CHANNEL + width), np.int32)
+    layer = Layer(np.full(1000, 255, np.uint8), np.arange(9), np.zeros(places, int), length, weights, initial)
+    wanted = layer.wanted(0, 9, 0)
+    assert 2**31 - 2**24 < np.abs(wanted).max() < 2**31
+    assert np.array_equal(sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 9, 0), wanted)
+
+
+@pytest.mark.parametrize("bias", [2**31 + 5, 3 * 2**31, -(2**31) - 1])
+@pytest.mark.parametrize("limbs", [1, 2])
+@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
+def test_a_bias_beyond_32_bits_ends_right_where_the_sum_does(rung, shape, limbs, bias):
+    width, length, top = shape[1] * rung.lanes, 64, WEIGHTS[limbs][-1]
+    weights = np.full((length, 1, width), -top if bias > 0 else top)
+    places = abs(bias) // (255 * top * length)
+    weights = np.tile(weights, (places, 1, 1))
+    initial = np.zeros((limbs, FIRST_CHANNEL + width), np.int32)
+    initial[-1] = wrapped(bias)
+    layer = Layer(np.full(1000, 255, np.uint8), np.arange(9), np.zeros(places, int), length, weights, initial)
+    wanted = bias - int(initial[-1, 0]) + layer.wanted(0, 9, 0)
+    assert np.abs(wanted).max() < 2**31
+    assert np.array_equal(sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 9, 0), wanted)
+
+
+@pytest.mark.parametrize("rung", runnable(), ids=name_of)
+def test_a_window_without_places_is_what_it_begins_with(rung):
+    layer = random_layer(rung.widths[0], 1, 8, places=1)
+    layer.row.numbers[step.TAPS] = 0
+    found = sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 7, 1)
+    channel = FIRST_CHANNEL + rung.widths[0]
+    assert np.array_equal(found, np.tile(layer.initial[0, channel : channel + rung.widths[0]], (7, 1)))

@@ -1,0 +1,91 @@
+"""The ladder: what is chosen, what is refused."""
+
+import numpy as np
+import pytest
+from numba import njit, types
+from numba.extending import intrinsic
+
+from refengine.errors import RangeError
+from refengine.kernels import RUNG_OPTION, instruction_sets
+from refengine.kernels.cache import cache_folder
+from refengine.kernels.instruction_sets import RUNGS, chosen_rung, runnable
+from refengine.kernels.lanes import I32, load, store, vector
+
+
+def test_the_best_runnable_rung_is_chosen(monkeypatch):
+    monkeypatch.delenv(RUNG_OPTION, raising=False)
+    assert chosen_rung() is runnable()[0]
+    assert runnable()[-1].name == "generic"
+    assert [rung for rung in RUNGS if rung in runnable()] == list(runnable())
+
+
+@pytest.mark.parametrize("rung", runnable(), ids=lambda rung: rung.name)
+def test_a_rung_can_be_named(monkeypatch, rung):
+    monkeypatch.setenv(RUNG_OPTION, rung.name)
+    assert chosen_rung() is rung
+
+
+@pytest.mark.parametrize("name", ["abacus", "AVX2"])
+def test_what_is_no_rung_is_refused(monkeypatch, name):
+    monkeypatch.setenv(RUNG_OPTION, name)
+    with pytest.raises(RangeError, match=f"REFENGINE_RUNG is '{name}', this processor has: .*generic"):
+        chosen_rung()
+
+
+def test_each_rung_has_a_cache_of_its_own(monkeypatch):
+    folders = []
+    for name in ("", *(rung.name for rung in runnable())):
+        monkeypatch.setenv(RUNG_OPTION, name)
+        folders.append(cache_folder())
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == len(runnable())
+
+
+def test_the_ladder_goes_from_wide_to_plain():
+    assert [rung.name for rung in RUNGS] == ["avx512vnni", "avxvnni", "avx2", "generic"]
+
+
+def test_a_processor_without_a_dot_product_climbs_to_avx2(monkeypatch):
+    monkeypatch.setattr(instruction_sets, "get_host_cpu_features", lambda: {"avx2": True, "sse4.2": True})
+    assert [rung.name for rung in runnable()] == ["avx2", "generic"]
+
+
+def test_small_codes_in_pairs_are_for_those_without_a_dot_product():
+    assert {rung.name for rung in RUNGS if rung.pairs} == {"avx2"}
+    assert {rung.name for rung in RUNGS if rung.dot is instruction_sets.generic} == {"avx2", "generic"}
+    assert [rung.cluster_widths for rung in RUNGS] == [(32, 16), (16,), (16,), ()]
+
+
+PAIRING = [rung for rung in runnable() if rung.cluster_tiles]
+
+
+@pytest.mark.parametrize("rung", PAIRING, ids=lambda rung: rung.name)
+def test_pairs_of_bytes_and_of_words(rung):
+    """Up to the last product that fits 16 bits, on either side."""
+    lanes = rung.lanes
+    ends = np.array([0, 1, 127, 128, 254, 255], np.uint8)
+    activations = np.resize(ends, 4 * lanes)
+    weights = np.resize(np.array([64, 64, -64, -64, 7, -7, -1], np.int8), 4 * lanes)
+    factors = np.resize(np.array([127, 126, 0, -127], np.int16), 2 * lanes)
+    sums = np.arange(lanes, dtype=np.int32) + np.iinfo(np.int32).min
+
+    @intrinsic
+    def emitted(context, activations, weights, factors, sums):
+        def generate(context, builder, signature, arguments):
+            kind = vector(I32, lanes)
+            a, w, f, s = (load(builder, address, kind) for address in arguments)
+            words = instruction_sets.byte_pairs(builder, a, w, lanes)
+            store(builder, instruction_sets.word_pairs(builder, s, words, f, lanes), arguments[3])
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), generate
+
+    @njit
+    def call(activations, weights, factors, sums):
+        emitted(activations, weights, factors, sums)
+
+    words = (activations.astype(np.int64) * weights).reshape(-1, 2).sum(axis=1)
+    assert np.abs(words).max() < 2**15
+    wanted = (sums + (words * factors).reshape(-1, 2).sum(axis=1)).astype(np.int32)
+    call(activations.ctypes.data, weights.ctypes.data, factors.ctypes.data, sums.ctypes.data)
+    assert np.array_equal(sums, wanted)
