@@ -27,7 +27,12 @@ class Outcome:
 
 def refengine(*arguments):
     """Run a verb in this process; anything but a clean end is an error of the test."""
-    result = CliRunner().invoke(verbs, [str(argument) for argument in arguments], prog_name="refengine")
+    return outcome_of(verbs, *arguments)
+
+
+def outcome_of(command, *arguments):
+    """Run a click command in this process; anything but a clean end is an error of the test."""
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments], prog_name="refengine")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(
@@ -37,7 +42,12 @@ def refengine(*arguments):
 
 def refusal(*arguments):
     """The one line with which a verb refuses bad input."""
-    outcome = refengine(*arguments)
+    return refusal_of(verbs, *arguments)
+
+
+def refusal_of(command, *arguments):
+    """The one line with which a click command refuses bad input."""
+    outcome = outcome_of(command, *arguments)
     assert (outcome.code, outcome.out) == (2, ""), outcome
     line = outcome.err
     assert line.startswith("refengine: error: ")

@@ -7,6 +7,8 @@ imported when the verb is called, so ``refengine --help`` loads neither NumPy no
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -29,7 +31,6 @@ VERBS = {
     "explain": "Show how one output integer comes about.",
     "ledger": "Book how wide each layer's sums became, and how wide they can become.",
     "lint": "Look for what is suspicious in an integer network.",
-    "faults": "Seed faults into the layers of a network and see them found and named.",
     "evaluate": "Count how many labelled images a network gets right.",
     "cost": "Count what a network takes: multiplications, additions, bytes and energy.",
     "sweep": "Quantize and evaluate by every scheme of a grid.",
@@ -64,6 +65,20 @@ class Interrupted(Failure):
         return signals.exit_code()
 
 
+@contextmanager
+def failures_in_one_line() -> Iterator[None]:
+    """Turn what a command raises into one line and its exit code."""
+    try:
+        yield
+        signals.check()
+    except RefengineError as error:
+        raise Failure(str(error)) from error
+    except MemoryError as error:
+        raise Failure(f"there is not enough memory ({str(error) or 'no details'})") from error
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted") from None
+
+
 class Verbs(click.Group):
     """The group of all verbs."""
 
@@ -80,16 +95,8 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
-            outcome = super().invoke(ctx)
-            signals.check()
-            return outcome
-        except RefengineError as error:
-            raise Failure(str(error)) from error
-        except MemoryError as error:
-            raise Failure(f"there is not enough memory ({str(error) or 'no details'})") from error
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
+        with failures_in_one_line():
+            return super().invoke(ctx)
 
 
 @click.group(

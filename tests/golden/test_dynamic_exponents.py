@@ -3,6 +3,7 @@
 import h5py
 import networks
 import pytest
+from mutation.fault_table import fault_table
 
 from refengine.analysis.divergence import divergence
 from refengine.analysis.lint import lint
@@ -12,7 +13,6 @@ from refengine.errors import NetworkError
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.dumps.dump import open_dump
-from refengine.golden.fault_table import fault_table
 from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.writer import write_vectors
 

@@ -8,6 +8,8 @@ import pytest
 from dumps import as_archive, as_folder, in_every_form, integers_of, network_and_images
 from hypothesis import given
 from hypothesis import strategies as st
+from mutation.fault_table import golden_run, with_fault
+from mutation.faults import FAULTS
 from networks import every_op, random_images
 
 from refengine.errors import FileError
@@ -18,8 +20,6 @@ from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.machine import machine_of, recompute
 from refengine.golden.dumps.dump import in_memory, open_dump
-from refengine.golden.fault_table import golden_run, with_fault
-from refengine.golden.faults import FAULTS
 from refengine.runs.trace import STAGES, write_trace
 
 DTYPES = {"accumulator": np.int32, "total": np.int64, "code": np.uint8}

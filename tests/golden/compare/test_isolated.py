@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mutation.fault_table import golden_run
 from networks import every_op, random_images
 
 from refengine.errors import FileError
 from refengine.golden.compare.isolated import Alone, likeliest_first
 from refengine.golden.diagnose.machine import machine_of, recompute
 from refengine.golden.dumps.dump import Held
-from refengine.golden.fault_table import golden_run
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import pytest
 from golden_cases import cases_of, conv_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutation.faults import FAULTS
 from networks import every_op, int_networks
 
 from refengine.errors import RangeError
 from refengine.golden.diagnose.cause import ENOUGH, diagnose
 from refengine.golden.diagnose.machine import machine_of, recompute, stages_of_case
 from refengine.golden.diagnose.suspects import SUSPECTS, faulty
-from refengine.golden.faults import FAULTS
 
 LARGE = conv_case(3, count=3, size=(8, 8), inputs=6, outputs=8, residual=True, shift=14)
 READ_OFF = {"constant_offset", "channel_offsets", "not_written"}

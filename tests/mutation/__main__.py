@@ -1,12 +1,25 @@
-"""``refengine faults``: seed faults into a network's layers, compare, and count what was found and named."""
+"""``python -m mutation MODEL.h5 IMAGES.h5`` in the folder ``tests``: put mistakes into a network's layers, one at a
+time.
+
+It counts which of them ``refengine compare`` finds, and which it names.
+"""
 
 import click
 
-from ..errors import RangeError
-from . import console, options
+from refengine.cli import console, options
+from refengine.cli.main import failures_in_one_line
+from refengine.errors import RangeError
 
 
-@click.command("faults")
+class Command(click.Command):
+    """A command that ends as refengine's verbs do."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        with failures_in_one_line():
+            return super().invoke(ctx)
+
+
+@click.command("mutation", cls=Command)
 @click.argument("model", metavar="MODEL.h5")
 @click.argument("images", metavar="IMAGES.h5")
 @options.first
@@ -35,12 +48,12 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
     element are the true ones; that layer alone is the culprit.  Named: its cause is a true name of the fault, or one of
     several that these images cannot tell apart.  Exit code 1 if a fault is missed or a wrong cause is called certain.
     """
-    from ..golden.diagnose.cause import diagnose
-    from ..golden.fault_table import fault_table
-    from ..golden.faults import FAULTS
-    from ..network.images import open_images
-    from ..network.int_file import read_int_network
-    from ..runs.trace import choose_layers
+    from mutation.fault_table import fault_table
+    from mutation.faults import FAULTS
+    from refengine.golden.diagnose.cause import diagnose
+    from refengine.network.images import open_images
+    from refengine.network.int_file import read_int_network
+    from refengine.runs.trace import choose_layers
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
@@ -75,7 +88,7 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
 
 
 def _figures(table) -> dict:
-    from ..golden.faults import FAULTS
+    from mutation.faults import FAULTS
 
     counted = ("detected", "layer_right", "element_right", "alone", "certain_but_wrong")
     return {
@@ -144,3 +157,7 @@ def _counted(count: int, what: str) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole}" + (f", {part / whole:.1%}" if whole else "")
+
+
+if __name__ == "__main__":
+    command.main(prog_name="python -m mutation")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import STEPS, every_op, random_images, seeded
 
+from mutation.datapath import Datapath, held, rounded
 from refengine.engine.run import run
 from refengine.errors import RangeError
-from refengine.golden.datapath import Datapath, held, rounded
 from refengine.golden.diagnose.machine import Case
 from refengine.numbers.rounding import ROUNDINGS, STOCHASTIC, round_shift
 from refengine.runs.digest import stages_of

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from networks import every_op, random_images
 
+from mutation import fault_table as module
+from mutation.fault_table import fault_table, golden_run, with_fault
+from mutation.faults import FAULTS
 from refengine.engine.run import run
 from refengine.errors import RangeError
-from refengine.golden import fault_table as module
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import Diagnosis, diagnose
-from refengine.golden.fault_table import fault_table, golden_run, with_fault
-from refengine.golden.faults import FAULTS
 
 CHOSEN = [FAULTS[name] for name in ("bias_twice", "round_floor", "kernel_turned", "write_bit", "multiplier_next")]
 

@@ -1,9 +1,9 @@
 """Does the comparison find what is wrong, and does the diagnosis name it?  The table that answers with figures.
 
-Every fault of ``golden/faults.py`` is put into several layers of a real network, one at a time.  What the faulty layer
-gives runs on through the rest of the network, as it would in hardware; the whole is compared with the golden, network
-and diagnosis included; and what the comparison says is held against what is known, because it was done on purpose: the
-layer, the first element that differs, and the cause.
+Every fault of ``tests/mutation/faults.py`` is put into several layers of a real network, one at a time.  What the
+faulty layer gives runs on through the rest of the network, as it would in hardware; the whole is compared with the
+golden, network and diagnosis included; and what the comparison says is held against what is known, because it was done
+on purpose: the layer, the first element that differs, and the cause.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine.run import Result, check_images, run_layer
-from ..errors import RangeError
-from ..network.int_network import IntLayer, IntNetwork
-from ..numbers.requantize import total
-from ..ops.requantize import Draws
-from .compare.compare import Comparison, Diagnose, compare
-from .datapath import Stages
-from .diagnose.machine import STAGES, Case
-from .diagnose.suspects import kind
-from .dumps.difference import Array
-from .dumps.dump import Dump, Held, in_memory
-from .faults import FAULTS, Fault
+from mutation.datapath import Stages
+from mutation.faults import FAULTS, Fault
+from refengine.engine.run import Result, check_images, run_layer
+from refengine.errors import RangeError
+from refengine.golden.compare.compare import Comparison, Diagnose, compare
+from refengine.golden.diagnose.machine import STAGES, Case
+from refengine.golden.diagnose.suspects import kind
+from refengine.golden.dumps.difference import Array
+from refengine.golden.dumps.dump import Dump, Held, in_memory
+from refengine.network.int_network import IntLayer, IntNetwork
+from refengine.numbers.requantize import total
+from refengine.ops.requantize import Draws
 
 Progress = Callable[[int, int, str], None]
 

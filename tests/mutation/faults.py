@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .datapath import Datapath, Stages, held, rounded
-from .diagnose.machine import Case
-from .dumps.difference import Array
+from mutation.datapath import Datapath, Stages, held, rounded
+from refengine.golden.diagnose.machine import Case
+from refengine.golden.dumps.difference import Array
 
 Break = Callable[[Datapath], bool]
 
