@@ -10,27 +10,24 @@ factor is near 0).  So the bound is there twice: of all channels, and of those t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..engine.events import Events
-from ..engine.run import Result, check_images
-from ..errors import NetworkError, RangeError
-from ..network.batches import Images, batch_size, image_count, map_batches
-from ..network.images import LabelledImages
+from ..engine.run import Result
+from ..errors import NetworkError
+from ..network.batches import Images
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_ends
 from ..numbers.formats import signed_bits
 from ..numbers.requantize import total
 from ..ops import OPS
-from ..runs.predict import images_a_batch, predictor
 from .intervals import reach
+from .observed import Progress, observed
 from .terms import accumulates
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -111,34 +108,19 @@ def ledger(
     if not chosen:
         raise NetworkError("no chosen layer accumulates: codes pass through all of them")
     seen = {layer.name: _Seen() for layer in chosen}
-    numbers = range(image_count(images)) if only is None else only
-    if not len(numbers):
-        raise RangeError("0 images are to be run, needed at least 1")
-    size = images_a_batch(len(numbers), threads, batch_size(network))
-    predict = predictor(network, backend, size, observed=[*seen], counted=True)
 
-    def work(numbered: tuple[int, np.ndarray]) -> tuple[int, dict[str, _Seen]]:
-        found: dict[str, _Seen] = {}
+    def look(layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> _Seen:
+        return _seen(layer, operands, result, "reference" if backend == "reference" else "kernels")
 
-        def observe(layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
-            found[layer.name] = _seen(layer, operands, result, "reference" if backend == "reference" else "kernels")
-
-        check_images(network, numbered[1])
-        prediction = predict(numbered[1], first_image + numbered[0], observe)
-        for name, one in found.items():
-            one.events = prediction.events[name]
-        return len(numbered[1]), found
-
-    done = 0
-    for count, found in map_batches(work, _batches(images, numbers, size), threads):
-        for name, one in found.items():
+    for batch in observed(
+        network, images, chosen, look,
+        backend=backend, threads=threads, progress=progress, first_image=first_image, only=only,
+    ):  # fmt: skip
+        for name, one in batch.found.items():
             before = seen[name]
             seen[name] = _Seen(
-                _joined(before.sums, one.sums), _joined(before.total, one.total), before.events + one.events
+                _joined(before.sums, one.sums), _joined(before.total, one.total), before.events + batch.events[name]
             )
-        done += count
-        if progress is not None:
-            progress(done, len(numbers))
     constant = constant_channels(network)
     return tuple(_entry(network, layer, seen[layer.name], constant[layer.name]) for layer in chosen)
 
@@ -149,14 +131,6 @@ def constant_channels(network: IntNetwork) -> dict[str, np.ndarray]:
         return {name: np.zeros(shape[-1], bool) for name, shape in network.shapes.items()}
     channels = {name: shape[-1] for name, shape in network.shapes.items()}
     return {name: np.broadcast_to(one.result.constant, channels[name]) for name, one in reach(network).items()}
-
-
-def _batches(images: Images, numbers: range, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(how many come before it, images) for ``size`` images at a time."""
-    for start in range(numbers.start, numbers.stop, size):
-        stop = min(start + size, numbers.stop)
-        pixels = images.read(start, stop) if isinstance(images, LabelledImages) else images[start:stop]
-        yield start - numbers.start, pixels
 
 
 def _joined(a: Span | None, b: Span | None) -> Span | None:

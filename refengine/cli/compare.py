@@ -71,7 +71,9 @@ def command(
     differs is a culprit.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
     something is missing or was not judged.  Exit code 0: EQUAL; 1: the other two; 2: wrong arguments or files.
     """
+    from ..analysis.coverage import figures as coverage_figures
     from ..golden.compare.compare import compare
+    from ..golden.compare.exercised import exercised, exercised_sentence
     from ..golden.compare.json_report import figures as of
     from ..golden.compare.json_report import self_test_figures
     from ..golden.compare.junit_report import junit
@@ -101,6 +103,10 @@ def command(
                 tested = self_test(one, other, rules, network, show)
             figures["self_test"] = self_test_figures(tested)
         lines = [*report_lines(found, one, other)]
+        if found.equal and network is not None and not found.other_model:
+            reached = exercised(network, one, [layer.layer for layer in found.compared])
+            figures["exercised"] = [coverage_figures(layer) for layer in reached]
+            lines += [line for line in (exercised_sentence(reached, one),) if line is not None]
     if junit_path is not None:
         console.write_file(junit_path, junit(found), inputs)
     if not console.write_json(json_path, "compare", figures, inputs):

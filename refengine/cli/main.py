@@ -30,6 +30,7 @@ VERBS = {
     "crosscheck": "Run a network by programs of others and compare every integer.",
     "explain": "Show how one output integer comes about.",
     "ledger": "Book how wide each layer's sums became, and how wide they can become.",
+    "coverage": "Report which parts of each layer's arithmetic some images exercise.",
     "lint": "Look for what is suspicious in an integer network.",
     "evaluate": "Count how many labelled images a network gets right.",
     "cost": "Count what a network takes: multiplications, additions, bytes and energy.",

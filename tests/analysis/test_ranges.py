@@ -197,7 +197,7 @@ def test_a_part_of_a_file_is_booked_a_batch_at_a_time(tmp_path, monkeypatch):
     network = networks.small()
     images = networks.random_images(network, 40)
     write_images(tmp_path / "images.h5", images, None)
-    monkeypatch.setattr("refengine.analysis.ranges.batch_size", lambda _: 4)
+    monkeypatch.setattr("refengine.analysis.observed.batch_size", lambda _: 4)
     with open_images(tmp_path / "images.h5", labels_required=False) as file:
         read, asked = file.read, []
         monkeypatch.setattr(file, "read", lambda start, stop: asked.append((start, stop)) or read(start, stop))

@@ -137,7 +137,9 @@ def test_codes_alone_in_every_form_and_without_numbers(dut):
     for form in ("codes", "names", "codes.npz", "codes.h5"):
         outcome = refengine("compare", "trace.h5", form, "--model", "model.h5")
         assert outcome.code == 0, outcome
-        assert outcome.out.splitlines() == [
+        *lines, exercised = outcome.out.splitlines()
+        assert exercised.startswith("exercised: ")
+        assert lines == [
             "stages accumulator, total: not in the dump, not judged (--stage accumulator,total,code demands them)",
             f"EQUAL: {len(codes)} layers, {sum(array.size for array in codes.values()):,} values, "
             f"{len(codes[dut])} images from 0",
