@@ -61,7 +61,11 @@ def test_the_counts():
     same = compare(in_memory({"a": CODES}), in_memory({"a": CODES}))
     assert count_sentence(same) == "EQUAL: 1 layer, 12 values, 1 image from 0"
     none = compare(in_memory({"a": CODES}), in_memory({"b": CODES}))
-    assert count_sentence(none).startswith("DIFFERENT: nothing compared; 2 layers not")
+    assert count_sentence(none) == "INCOMPLETE: nothing compared; missing: a; not judged: b; 1 image from 0"
+    less = compare(in_memory({"a": CODES, "b": CODES}), in_memory({"a": CODES}, passed_over={"a.hex": "not read"}))
+    assert count_sentence(less) == (
+        "INCOMPLETE: 1 layer, 12 values agree; missing: b; not judged: a.hex; 1 image from 0"
+    )
 
 
 def test_the_first_element_is_said_once_and_at_the_end():
@@ -91,7 +95,8 @@ def test_what_is_missing_is_one_line_for_each_reason():
     ]
     lines = lines_of(golden, dict.fromkeys(names[:10], full), Rules(exclude=("0[0-4]", "19")))
     assert lines[0] == "layers 00, 01, 02, 03 and 2 more: excluded by name"
-    assert lines[1] == "layers 10, 11, 12, 13 and 5 more: not in the dump of the DUT"
+    assert lines[1] == "layers 10, 11, 12, 13, 14, 15, 16, 17, 18: not in the dump of the DUT"
+    assert lines[2].startswith("INCOMPLETE: 5 layers, 180 values agree; missing: 10, 11, 12, 13 and 5 more; 1 image")
     assert len(lines) == 3
     partial = {name: (full if name == "03" else {"accumulator": full["accumulator"], **CODES}) for name in names}
     lines = lines_of(golden, partial)
