@@ -1,5 +1,6 @@
 """A wrong design is never called EQUAL: one digit or byte of a file, files that nothing reads, forms that disagree."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -336,3 +337,11 @@ def test_the_verdict_of_what_is_neither(place):
     outcome = refengine("compare", "pack", "two")
     assert "DIFFERENT: nothing compared" in outcome.out
     assert refengine("compare", "pack", "two", "--json", "-").json["verdict"] == "DIFFERENT"
+
+
+@pytest.mark.parametrize(("key", "value"), [("op", "nosuch"), ("op", []), ("inputs", None), ("inputs", "000_input")])
+def test_a_manifest_whose_layers_make_no_sense_is_refused(place, key, value):
+    record = json.loads(Path("dut/manifest.json").read_text())
+    record["layers"][1][key] = value
+    Path("dut/manifest.json").write_text(json.dumps(record))
+    assert "needed 'op' and 'inputs' of a known operator" in refusal("compare", "pack", "dut")

@@ -388,8 +388,9 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         if held:
             arrays[layer] = held
     images, logits = (_forms(pack, tensor, changed, chosen) for tensor in (IMAGES, LOGITS))
+    own = {MANIFEST, *(stored.file for stored in pack.files)}
     for file in _files(path, chosen.name):
-        if file not in (MANIFEST, *(stored.file for stored in pack.files)):
+        if file not in own:
             chosen.pass_over(file, "not a file of the pack")
     judged = {f"{layer}/{stage}" for layer in pack.layers for stage in pack.stages(layer)} | {IMAGES, LOGITS}
     for file in changed:
@@ -418,13 +419,18 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
 
 def _inputs(pack: Vectors) -> Iterator[str]:
     """Layers that a pack holds as inputs of others alone: without their sums, or without what they read."""
+    there = pack.layers
     for layer in pack.manifest.layers:
-        if layer["name"] not in pack.layers:
+        name, op, inputs, residual = (layer.get(key) for key in ("name", "op", "inputs", "residual"))
+        if name not in there:
             continue
-        sums = OPS[layer["op"]].ACCUMULATES and "accumulator" not in pack.stages(layer["name"])
-        read = [name for name in (*layer["inputs"], layer["residual"]) if name is not None]
-        if sums or not {*read} <= {*pack.layers}:
-            yield layer["name"]
+        if op not in (*OPS,) or not isinstance(inputs, list):
+            raise FileError(
+                f"{pack.file}/{MANIFEST}: layer {shown(name)}: needed 'op' and 'inputs' of a known operator"
+            )
+        sums = OPS[op].ACCUMULATES and "accumulator" not in pack.stages(name)
+        if sums or not all(read in there for read in (*inputs, residual) if read is not None):
+            yield name
 
 
 def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen) -> Values | None:
@@ -438,8 +444,12 @@ def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen) 
 
 def _files(path: Path, name: str) -> Iterator[str]:
     """Every file below a folder, by its path in it; links to folders are not followed, and named as files are."""
+
+    def refuse(error: OSError) -> None:
+        raise FileError(f"{name}: cannot be read ({error.strerror})") from error
+
     count = 0
-    for folder, inner, files in os.walk(path):
+    for folder, inner, files in os.walk(path, onerror=refuse):
         links = [one for one in inner if os.path.islink(os.path.join(folder, one))]
         count += len(files) + len(links)
         if count > MAX_CHILDREN:

@@ -3,7 +3,7 @@
 import pytest
 
 from refengine.errors import RangeError
-from refengine.golden.dumps.layer_names import dut_names, means, some
+from refengine.golden.dumps.layer_names import covered, dut_names, means, nearest, some
 
 
 def test_a_pattern_may_leave_out_the_number():
@@ -54,3 +54,18 @@ def test_maps_that_mean_nothing_are_refused(given, needle):
 def test_many_names_are_cut():
     assert some(["a", "b", "c"], 5) == "a, b, c"
     assert some([str(n) for n in range(30)]).endswith("19 and 10 more")
+
+
+def test_the_nearest_name():
+    known = ["000_input", "003_layer1.0.conv2", "012_layer2.0.conv2"]
+    assert nearest("layer1.0.conv3", known) == "003_layer1.0.conv2"
+    assert nearest("013_layer2.0.conv2", known) == "012_layer2.0.conv2"
+    assert nearest("zzz", known) is None
+    assert nearest("conv", []) is None
+
+
+def test_a_pattern_covers_a_thing_by_any_of_its_names():
+    assert covered(["*.memh"], "003_conv/code.memh", "code.memh")
+    assert covered(["nosuch", "conv"], "003_conv/code.memh", "003_conv")
+    assert not covered(["conv"], "003_conv/code.memh", "code.memh")
+    assert not covered([], "003_conv")
