@@ -126,7 +126,7 @@ def buffers(network: IntNetwork, images: int, kept: frozenset[str] = frozenset()
     shapes = {layer.name: _full_shape(network, images, layer, borders[layer.name]) for layer in network.layers}
     sizes = {name: _aligned(math.prod(shape) + _SLACK) for name, shape in shapes.items()}
     apart = sum(sizes.values()) <= SMALL
-    firsts = _one_after_the_other(sizes) if apart else _first_fit(sizes, _lifetimes(network, kept))
+    firsts = _one_after_the_other(sizes) if apart else first_fit(sizes, lifetimes(network, kept))
     total = max(first + sizes[name] for name, first in firsts.items())
     arena = aligned(total)
     arena[:] = 0
@@ -213,7 +213,7 @@ def _one_after_the_other(sizes: dict[str, int]) -> dict[str, int]:
     return firsts
 
 
-def _lifetimes(network: IntNetwork, kept: frozenset[str]) -> dict[str, tuple[int, int]]:
+def lifetimes(network: IntNetwork, kept: frozenset[str]) -> dict[str, tuple[int, int]]:
     """The first and the last layer, by position, during which each result must not be overwritten."""
     lives = {layer.name: (position, position) for position, layer in enumerate(network.layers)}
     for position, layer in enumerate(network.layers):
@@ -223,7 +223,7 @@ def _lifetimes(network: IntNetwork, kept: frozenset[str]) -> dict[str, tuple[int
     return {name: (first, end if name in kept or last == end - 1 else last) for name, (first, last) in lives.items()}
 
 
-def _first_fit(sizes: dict[str, int], lives: dict[str, tuple[int, int]]) -> dict[str, int]:
+def first_fit(sizes: dict[str, int], lives: dict[str, tuple[int, int]]) -> dict[str, int]:
     """The lowest place for each tensor that no tensor alive at the same time takes."""
     firsts: dict[str, int] = {}
     for name, size in sizes.items():

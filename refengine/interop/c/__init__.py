@@ -1,0 +1,5 @@
+"""An integer network as a golden model in C99, and the door from SystemVerilog to it.
+
+``model.py`` puts a file together: the pieces of C that an operator or a rule of the contract is (``pieces/*.c``, which
+are the same in every file), the network's integers as static tables, and one call for each layer.
+"""
