@@ -1,5 +1,6 @@
-"""``refengine export``: a network as ONNX, of integers or of floats as it is."""
+"""``refengine export``: a network as ONNX, of integers or of floats as it is, or as C."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,21 +11,46 @@ from ..network.int_network import IntNetwork
 from ..network.network_file import read_network
 from . import console, options
 
+_FORMS = ("packed", "bytes")
+
 
 @click.command("export")
 @click.argument("network", metavar="NETWORK.h5")
-@click.argument("output", metavar="OUT.onnx")
-@click.option("--layers", is_flag=True, help="Give every layer's accumulators and codes as outputs too.")
+@click.argument("output", metavar="OUT.onnx|OUT.c")
+@click.option("--layers", is_flag=True, help="ONNX: give every layer's accumulators and codes as outputs too.")
+@click.option("--name", metavar="NAME", help="C: what functions begin with; the name of the file unless told.")
+@click.option("--weights", type=click.Choice(_FORMS), help="C: weight codes packed into words, as by default, or bytes.")
+@click.option("--dpi", is_flag=True, help="C: write a SystemVerilog package and an example testbench, too.")
+@click.option("--layer", metavar="LAYER", help="C: the layer that the testbench checks; the first ternary one unless told.")
 @options.json_file
-def command(network, output, layers, json_path) -> None:
-    """Write a network as ONNX.
+def command(network, output, layers, name, weights, dpi, layer, json_path) -> None:
+    """Write a network as ONNX or, where OUT ends in .c, as C.
 
     An integer network becomes standard operators on integers alone, the same bits in every layer.  It reads uint8
     pixels (N, H, W, C) as the image file has them and gives int32 logits (N, classes).  Dynamic exponents and
     stochastic rounding are refused.  'refengine crosscheck' runs it elsewhere and compares every integer.
 
     A float network becomes a float one, which reads normalised float32 (N, C, H, W); 'convert' brings it back.
+
+    In C an integer network becomes OUT.c and OUT.h: C99 without allocation, NAME_run(image, logits, taps), every
+    integer of every layer.  With --dpi, SystemVerilog calls it: OUT_dpi.c, OUT_pkg.sv, OUT_check.sv and OUT_tb.sv.
     """
+    if Path(output).suffix == ".c":
+        if layers:
+            raise NetworkError(f"{output}: --layers is for ONNX, a C model shows its layers to callbacks")
+        if layer is not None and not dpi:
+            raise NetworkError(f"{output}: --layer needs --dpi")
+        _to_c(network, output, name, weights or _FORMS[0], (dpi, layer), json_path)
+    else:
+        if dpi or any(given is not None for given in (name, weights, layer)):
+            raise NetworkError(f"{output}: --name, --weights, --dpi and --layer are for C, the file must end in .c")
+        _to_onnx(network, output, layers, json_path)
+
+
+# ---------------------------------------------------------------------------------------------------------------- ONNX
+
+
+def _to_onnx(network: str, output: str, layers: bool, json_path: str | None) -> None:
     from ..interop.onnx.export_int import serialized
 
     console.check_outputs([network], json_path, output)
@@ -49,8 +75,7 @@ def command(network, output, layers, json_path) -> None:
 def _of_integers(network: IntNetwork, layers: bool) -> tuple[Any, dict[str, Any], str]:
     from ..interop.onnx.export_int import to_onnx
 
-    line = f"model {network.hash}, contract {network.contract}"
-    return to_onnx(network, layers), {"model_hash": network.hash}, line
+    return to_onnx(network, layers), {"model_hash": network.hash}, _model_line(network)
 
 
 def _of_floats(network: FloatNetwork) -> tuple[Any, dict[str, Any], str]:
@@ -60,3 +85,37 @@ def _of_floats(network: FloatNetwork) -> tuple[Any, dict[str, Any], str]:
     line = f"network {network.name}; back by: convert --mean {mean} --std {std} --channels {network.channels}"
     figures = {"name": network.name, "mean": network.mean, "std": network.std, "channels": network.channels}
     return to_onnx(network, "N"), figures, line
+
+
+def _model_line(network: IntNetwork) -> str:
+    return f"model {network.hash}, contract {network.contract}"
+
+
+# ------------------------------------------------------------------------------------------------------------------- C
+
+
+def _to_c(
+    network: str, output: str, name: str | None, weights: str, dpi: tuple[bool, str | None], json_path: str | None
+) -> None:
+    from ..interop.c.dpi import dpi_files, dpi_names
+    from ..interop.c.identifiers import name_from
+    from ..interop.c.model import to_c
+
+    path = Path(output)
+    names = [path.name, f"{path.stem}.h", *(dpi_names(path.stem) if dpi[0] else [])]
+    console.check_outputs([network], json_path, *(str(path.with_name(file)) for file in names))
+    read = read_network(network)
+    if not isinstance(read, IntNetwork):
+        raise NetworkError(f"{network} holds a network of floats: C needs an integer network")
+    made = to_c(read, name_from(path.stem) if name is None else name, weights, path.stem)
+    texts = {f"{path.stem}.h": made.header, **(dpi_files(made, dpi[1]) if dpi[0] else {}), path.name: made.source}
+    files = {str(path.with_name(file)): text.encode("ascii") for file, text in texts.items()}
+    for file, content in files.items():  # the model itself at last, so that it never stands without its header
+        console.write_file(file, content, [network])
+    sizes = {"arena_bytes": made.memory.bytes, "table_bytes": made.table_bytes}
+    figures = {"model_hash": read.hash, "output": output, "name": made.name, "files": [*files], **sizes}
+    if not console.write_json(json_path, "export", figures, [network]):
+        console.say(_model_line(read))
+        console.say(
+            f"{', '.join(files)}: {made.name}_run, arena {made.memory.bytes:,} bytes, tables {made.table_bytes:,} bytes"
+        )

@@ -27,6 +27,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_stem(stem: str) -> str:
+    """Return ``stem`` if an ``#include`` can name the file; NetworkError otherwise."""
+    if comment_text(stem) != stem or not stem:
+        raise NetworkError(f"files called {shown(stem)} cannot be included in C: needs printable ASCII without quotes")
+    return stem
+
+
 def name_from(text: str) -> str:
     """A name for a model from the name of a file.
 

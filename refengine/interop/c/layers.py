@@ -20,7 +20,7 @@ from ...ops.conv import clusters_of
 from .identifiers import layer_identifiers
 from .memory import Memory
 from .pieces import constant
-from .tables import LOG2_BITS, packed_table, table
+from .tables import LOG2_BITS, Table, packed_table, table
 
 PACKED, BYTES = "packed", "bytes"
 WEIGHTS = (PACKED, BYTES)
@@ -44,7 +44,7 @@ class Naming:
 class Emitted:
     """A layer in C: declarations of its constants, and the lines of ``run`` that compute it."""
 
-    constants: tuple[str, ...]
+    constants: tuple[Table, ...]
     calls: tuple[str, ...]
 
 
@@ -84,7 +84,7 @@ def partial_sums_fit(layer: IntLayer, network: IntNetwork) -> None:
 # --------------------------------------------------------------------------------------------- what every layer has
 
 
-def _step(layer: IntLayer, names: Naming) -> tuple[str, ...]:
+def _step(layer: IntLayer, names: Naming) -> tuple[Table, ...]:
     """Q's integers (contract Q1, Q2), where the layer has them."""
     step = layer.requantize
     if step is None:
@@ -109,7 +109,7 @@ def _equally_long(step: Requantize) -> dict[str, np.ndarray[tuple[int, ...], np.
     return {what: np.broadcast_to(array, max(map(len, present.values()))) for what, array in present.items()}
 
 
-def _description(layer: IntLayer, names: Naming) -> str:
+def _description(layer: IntLayer, names: Naming) -> Table:
     network, own = names.network, names.identifiers[layer.name]
     height, width, channels = image_shape(network.shapes[layer.name])
     last = layer is network.layers[-1]
@@ -122,8 +122,9 @@ def _description(layer: IntLayer, names: Naming) -> str:
     return _structure("layer", f"layer_{own}", fields)
 
 
-def _structure(ctype: str, name: str, fields: tuple[str, ...]) -> str:
-    return f"static const {ctype} {name} = {{\n    " + ",\n    ".join(fields) + "\n};"
+def _structure(ctype: str, name: str, fields: tuple[str, ...]) -> Table:
+    """A structure of pointers and sizes; what it takes depends on the machine and is not counted."""
+    return Table(f"static const {ctype} {name} = {{\n    " + ",\n    ".join(fields) + "\n};", 0)
 
 
 # -------------------------------------------------------------------------------------------------------- the operators
@@ -145,7 +146,7 @@ def _input(layer: IntLayer, names: Naming) -> Emitted:
     return Emitted((table("int32_t", bias, layer.constants["bias"]),), _call(layer, names, "image", bias, flip))
 
 
-def _weights(layer: IntLayer, names: Naming) -> tuple[list[str], list[str]]:
+def _weights(layer: IntLayer, names: Naming) -> tuple[list[Table], list[str]]:
     """Tables of weights, scales and biases, and the fields of ``weights`` that name them."""
     partial_sums_fit(layer, names.network)
     own, constants = names.identifiers[layer.name], layer.constants
@@ -192,7 +193,7 @@ def _add(layer: IntLayer, names: Naming) -> Emitted:
     return Emitted((), _call(layer, names, *map(str, layer.attributes["shifts"])))
 
 
-def _window(layer: IntLayer, names: Naming) -> tuple[str, str]:
+def _window(layer: IntLayer, names: Naming) -> tuple[Table, str]:
     own, attributes = f"window_{names.identifiers[layer.name]}", layer.attributes
     numbers = (*attributes["kernel_shape"], *attributes["strides"], *attributes["pads"][:2])
     return _structure("window", own, (", ".join(map(str, numbers)),)), f"&{own}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ... import __version__
 from ...network.int_network import IntLayer, IntNetwork
 from .header import header, layer_table
-from .identifiers import check_name, comment_text
+from .identifiers import check_name, check_stem, comment_text
 from .layers import PACKED, Emitted, Naming, emitted, naming
 from .memory import PIXELS, Memory, memory
 from .pieces import named, pieces, words
@@ -47,17 +47,24 @@ int {name}_run(const uint8_t *image, int32_t *logits, const {name}_taps *taps)
 
 @dataclass(frozen=True)
 class CModel:
-    """A network in C: the texts of its two files, and the arena that a run takes."""
+    """A network in C: the texts of its two files, and the arena that a run takes.
+
+    name: what its functions begin with.  stem: what its files are called, before ``.c`` and ``.h``.
+    """
 
     name: str
+    stem: str
     source: str
     header: str
     memory: Memory
+    table_bytes: int
     names: Naming
 
 
-def to_c(network: IntNetwork, name: str, weights: str = PACKED) -> CModel:
+def to_c(network: IntNetwork, name: str, weights: str = PACKED, stem: str | None = None) -> CModel:
     """The network in C, its functions called ``name``_run and so on; ``weights``: packed or bytes.
+
+    ``stem``: what the files are called, where it is not ``name``.
 
     NetworkError for a name that C cannot have, or an operator that has no piece of C; RangeError where the sum of a
     cluster that is multiplied by 0 can leave INT32, which the contract does not forbid.
@@ -66,7 +73,10 @@ def to_c(network: IntNetwork, name: str, weights: str = PACKED) -> CModel:
     names = naming(network, memory(network), weights)
     layers = {layer.name: emitted(layer, names) for layer in network.layers}
     about = "\n".join(["/*", *(f" * {line}".rstrip() for line in _about(network, name, names.memory)), " */"])
-    return CModel(name, _source(names, name, about, layers), header(names, name, about), names.memory, names)
+    stem = check_stem(name if stem is None else stem)
+    source = _source(names, name, stem, about, layers)
+    table_bytes = sum(table.bytes for made in layers.values() for table in made.constants)
+    return CModel(name, stem, source, header(names, name, about), names.memory, table_bytes, names)
 
 
 def _about(network: IntNetwork, name: str, taken: Memory) -> Iterator[str]:
@@ -87,12 +97,12 @@ def _about(network: IntNetwork, name: str, taken: Memory) -> Iterator[str]:
     yield "arithmetic never overflows, and no negative number is shifted."
 
 
-def _source(names: Naming, name: str, about: str, layers: dict[str, Emitted]) -> str:
+def _source(names: Naming, name: str, stem: str, about: str, layers: dict[str, Emitted]) -> str:
     operators = dict.fromkeys(layer.op for layer in names.network.layers)
     return "\n".join(
         [
             about,
-            f'#include "{name}.h"\n\n#include <string.h>\n',
+            f'#include "{stem}.h"\n\n#include <string.h>\n',
             f"enum {{ PIXELS = {PIXELS} }}; /* output pixels of a convolution that are computed together */",
             words(),
             *(named(text, name) for text in pieces(operators, names.weights)),
@@ -107,7 +117,7 @@ def _constants(layer: IntLayer, names: Naming, made: Emitted) -> Iterator[str]:
     shape = "x".join(map(str, names.network.shapes[layer.name]))
     form = "" if layer.weight_format is None else f", {layer.weight_format} in clusters of {layer.attributes['cluster']}"
     yield f"/* ---- {comment_text(layer.name)}: {layer.op}, {shape}{form} ---- */\n"
-    yield "\n".join(made.constants) + "\n"
+    yield "\n".join(table.text for table in made.constants) + "\n"
 
 
 def _calls(layers: dict[str, Emitted]) -> str:

@@ -30,14 +30,19 @@ def pieces(operators: Iterable[str], weights: str) -> list[str]:
     return [piece(f"weights_{weights}" if name == "weights" else name) for name in names]
 
 
-def piece(name: str) -> str:
+def piece(name: str, suffix: str = ".c") -> str:
     """The text of one piece."""
-    return (FOLDER / f"{name}.c").read_text(encoding="ascii")
+    return (FOLDER / f"{name}{suffix}").read_text(encoding="ascii")
 
 
 def named(text: str, name: str) -> str:
-    """A piece with the model's name in the place of NAME."""
-    return re.sub(r"\bNAME_", f"{name}_", text)
+    """A piece with the model's name in the place of NAME, in capitals before capitals: macros are.
+
+    >>> named("NAME_run(NAME_CLASSES, NAME_)", "net")
+    'net_run(NET_CLASSES, net)'
+    """
+    text = re.sub(r"\bNAME_(?=[A-Z])", f"{name.upper()}_", text)
+    return re.sub(r"\bNAME_(?=[a-z])", f"{name}_", text).replace("NAME_", name)
 
 
 def words() -> str:

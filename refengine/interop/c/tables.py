@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,28 +17,38 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 LOG2_BITS = {TERNARY.name: 1, INT4.name: 2, INT8_WEIGHT.name: 3}
 _LINE = 112
+_BYTES = {"int8_t": 1, "uint8_t": 1, "int32_t": 4, "uint32_t": 4}
 
 
-def table(ctype: str, name: str, values: Array) -> str:
+@dataclass(frozen=True)
+class Table:
+    """A declaration, and how many bytes its numbers take in the compiled model."""
+
+    text: str
+    bytes: int
+
+
+def table(ctype: str, name: str, values: Array) -> Table:
     """``static const ctype name[] = {...};`` with decimal numbers.
 
-    >>> print(table("int8_t", "sign", np.array([1, -1], np.int8)))
+    >>> print(table("int8_t", "sign", np.array([1, -1], np.int8)).text)
     static const int8_t sign[] = {
         1, -1
     };
     """
-    return _table(ctype, name, map(str, values.ravel().tolist()))
+    return _table(ctype, name, map(str, values.ravel().tolist()), values.size)
 
 
-def packed_table(name: str, codes: Array, log2_bits: int) -> str:
+def packed_table(name: str, codes: Array, log2_bits: int) -> Table:
     """The same from weight codes, packed into words.
 
-    >>> print(packed_table("weight", np.array([1, -1, 0, 1], np.int8), 1))
+    >>> print(packed_table("weight", np.array([1, -1, 0, 1], np.int8), 1).text)
     static const uint32_t weight[] = {
         0x0000004d
     };
     """
-    return _table("uint32_t", name, map("0x{:08x}".format, packed(codes, log2_bits).tolist()))
+    made = packed(codes, log2_bits)
+    return _table("uint32_t", name, map("0x{:08x}".format, made.tolist()), made.size)
 
 
 def packed(codes: Array, log2_bits: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
@@ -51,8 +62,9 @@ def packed(codes: Array, log2_bits: int) -> np.ndarray[tuple[int, ...], np.dtype
     return np.bitwise_or.reduce(fields.reshape(-1, each) << places, axis=1)
 
 
-def _table(ctype: str, name: str, words: Iterable[str]) -> str:
-    return f"static const {ctype} {name}[] = {{\n" + ",\n".join(_rows(words)) + "\n};"
+def _table(ctype: str, name: str, words: Iterable[str], count: int) -> Table:
+    text = f"static const {ctype} {name}[] = {{\n" + ",\n".join(_rows(words)) + "\n};"
+    return Table(text, _BYTES[ctype] * count)
 
 
 def _rows(words: Iterable[str]) -> Iterator[str]:

@@ -26,22 +26,15 @@ static void gather(run *r, const layer *l, const layer *x, const convolution *k,
     }
 }
 
-/* P[o,g] of all pixels: for ternary codes nothing but additions and subtractions. */
+/* P[o,g] of all pixels; the products of ternary codes are additions and subtractions. */
 static void sum_of_cluster(const run *r, const weights *w, size_t code, size_t tap, size_t end, int32_t *part)
 {
     memset(part, 0, PIXELS * sizeof *part);
     for (; tap < end; tap++, code++) {
         const int16_t *x = r->arena->patch + tap * PIXELS;
         const int16_t weight = (int16_t)weight_at(w, code);
-        if (weight == 1)
-            for (size_t p = 0; p < PIXELS; p++)
-                part[p] += x[p];
-        else if (weight == -1)
-            for (size_t p = 0; p < PIXELS; p++)
-                part[p] -= x[p];
-        else if (weight != 0)
-            for (size_t p = 0; p < PIXELS; p++)
-                part[p] += (int32_t)weight * x[p];
+        for (size_t p = 0; p < PIXELS; p++)
+            part[p] += (int32_t)weight * x[p];
     }
 }
 

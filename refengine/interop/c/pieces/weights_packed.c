@@ -11,8 +11,8 @@ typedef struct {
 
 static int32_t weight_at(const weights *w, size_t index)
 {
-    const unsigned bits = 1u << w->log2_bits;
+    const uint32_t sign = (uint32_t)1 << ((1u << w->log2_bits) - 1);
     const uint32_t word = w->code[index >> (5 - w->log2_bits)];
-    const int32_t field = (int32_t)(word >> ((index << w->log2_bits) & 31) & ((1u << bits) - 1));
-    return field >= (1 << (bits - 1)) ? field - (1 << bits) : field;
+    const uint32_t field = (word >> ((index << w->log2_bits) & 31)) & (2 * sign - 1);
+    return (int32_t)(field ^ sign) - (int32_t)sign; /* two's complement of few bits */
 }
