@@ -1,6 +1,7 @@
 // Compares a DUT's layer with the golden model, value by value as they come, in any order: the first one that differs ends
 // the simulation with its layer, stage and coordinates.  The model has run the image before the first beat of the image.
 // A stage that the DUT does not show is left out by its parameter.
+`timescale 1ns / 1ps
 
 module NAME_check
   import NAME_pkg::*;
@@ -12,30 +13,43 @@ module NAME_check
 ) (
     input logic               clock,
     input logic               valid,        // a value is there
-    input logic        [31:0] index,        // (y * width + x) * channels + c
+    input int                 index,        // (y * width + x) * channels + c
     input logic signed [31:0] accumulator,
     input logic signed [63:0] total,
     input logic signed [31:0] code
 );
-  int beats = 0;  // values that were compared
+  int beats = 0;   // values that were compared
+  int times[];     // how often the value of each index came
 
   task automatic compare(input string stage, input longint golden, input longint got);
     if (golden !== got)
-      $fatal(1, "%s: golden %0d, got %0d, value number %0d", element(LAYER, stage, longint'(index)), golden, got, beats);
+      $fatal(1, "%s: golden %0d, got %0d, value number %0d", element(LAYER, stage, index), golden, got, beats);
   endtask
 
-  always @(posedge clock)
-    if (valid) begin
-      if (ACCUMULATOR)
-        compare("accumulator", longint'(NAME_dpi_accumulator(LAYER, longint'(index))), longint'(accumulator));
-      if (TOTAL) compare("total", NAME_dpi_total(LAYER, longint'(index)), total);
-      if (CODE) compare("code", longint'(NAME_dpi_code(LAYER, longint'(index))), longint'(code));
-      beats <= beats + 1;
+  task automatic beat;
+    if (ACCUMULATOR) compare("accumulator", longint'(NAME_dpi_accumulator(LAYER, index)), longint'(accumulator));
+    if (TOTAL) compare("total", NAME_dpi_total(LAYER, index), total);
+    if (CODE) compare("code", longint'(NAME_dpi_code(LAYER, index)), longint'(code));
+    if (times.size() == 0) times = new[elements()];
+    times[index]++;
+    beats++;
+  endtask
+
+  initial
+    forever begin
+      @(posedge clock);
+      if (valid) beat();
     end
 
-  // to be called when an image is complete
-  task automatic expect_beats(input int wanted);
-    if (beats != wanted)
-      $fatal(1, "layer %s: %0d values came, wanted %0d", NAME_dpi_name(LAYER), beats, wanted);
+  function automatic int elements;
+    return NAME_dpi_size(LAYER, AXIS_Y) * NAME_dpi_size(LAYER, AXIS_X) * NAME_dpi_size(LAYER, AXIS_CHANNEL);
+  endfunction
+
+  // to be called when so many images are complete: each value has come as often
+  task automatic expect_images(input int images);
+    if (times.size() == 0) times = new[elements()];
+    foreach (times[i])
+      if (times[i] != images)
+        $fatal(1, "%s: came %0d times in %0d images", element(LAYER, "value", i), times[i], images);
   endtask
 endmodule

@@ -11,25 +11,24 @@ static struct {
 static int32_t exponents[NAME_LAYERS], logits[NAME_CLASSES];
 static uint8_t image[NAME_HEIGHT * NAME_WIDTH * NAME_CHANNELS];
 
-static void refuse(const char *what, long long index)
+static void refuse(const char *what, int index)
 {
-    fprintf(stderr, "NAME_dpi: there is no %s %lld\n", what, index);
+    fprintf(stderr, "NAME_dpi: there is no %s %d\n", what, index);
     exit(2);
+}
+
+static const NAME_layer *layer_at(int layer)
+{
+    if (layer < 0 || layer >= NAME_LAYERS)
+        refuse("layer", layer);
+    return &NAME_layers[layer];
 }
 
 /* How many elements a layer's result has. */
 static size_t elements(int layer)
 {
-    if (layer < 0 || layer >= NAME_LAYERS)
-        refuse("layer", layer);
-    return (size_t)NAME_layers[layer].height * NAME_layers[layer].width * NAME_layers[layer].channels;
-}
-
-static size_t place(const char *what, int layer, long long index)
-{
-    if (index < 0 || (unsigned long long)index >= elements(layer))
-        refuse(what, index);
-    return (size_t)index;
+    const NAME_layer *l = layer_at(layer);
+    return (size_t)l->height * l->width * l->channels;
 }
 
 static void see_accumulators(void *context, int layer, size_t first, size_t count, const int32_t *values)
@@ -82,37 +81,39 @@ void NAME_dpi_run(long long number)
     NAME_run_in(&arena, (uint64_t)number, image, logits, &taps);
 }
 
-/* seen[] is empty until the first run. */
-static size_t place_seen(const char *what, int layer, long long index)
+/* The place of an element that the last run gave. */
+static size_t place(const char *what, int layer, int index)
 {
-    const size_t at = place(what, layer, index);
+    if (index < 0 || (size_t)index >= elements(layer))
+        refuse(what, index);
     if (seen[layer].total == NULL)
-        refuse("run yet, to ask for layer", layer);
-    return at;
+        refuse("run before the question for layer", layer);
+    return (size_t)index;
 }
 
-int NAME_dpi_accumulator(int layer, long long index)
+int NAME_dpi_accumulator(int layer, int index)
 {
-    const size_t at = place_seen("accumulator", layer, index);
+    const size_t at = place("accumulator", layer, index);
     return seen[layer].accumulator[at];
 }
 
-long long NAME_dpi_total(int layer, long long index)
+long long NAME_dpi_total(int layer, int index)
 {
-    const size_t at = place_seen("total", layer, index);
+    const size_t at = place("total", layer, index);
     return seen[layer].total[at];
 }
 
-int NAME_dpi_code(int layer, long long index)
+int NAME_dpi_code(int layer, int index)
 {
-    const size_t at = place_seen("code", layer, index);
+    const size_t at = place("code", layer, index);
     return seen[layer].code[at];
 }
 
 /* N3, D1: what a code of the last run is worth. */
 int NAME_dpi_exponent(int layer)
 {
-    return exponents[(void)elements(layer), layer];
+    layer_at(layer);
+    return exponents[layer];
 }
 
 int NAME_dpi_logit(int index)
@@ -124,13 +125,13 @@ int NAME_dpi_logit(int index)
 
 const char *NAME_dpi_name(int layer)
 {
-    return NAME_layers[(void)elements(layer), layer].name;
+    return layer_at(layer)->name;
 }
 
 /* Height, width, channels and clusters of a layer, by the number of the axis. */
 int NAME_dpi_size(int layer, int axis)
 {
-    const NAME_layer *l = &NAME_layers[(void)elements(layer), layer];
+    const NAME_layer *l = layer_at(layer);
     const uint32_t sizes[] = {l->height, l->width, l->channels, l->clusters};
 
     if (axis < 0 || axis > 3)
@@ -140,9 +141,9 @@ int NAME_dpi_size(int layer, int axis)
 
 /* An integer of the layer itself: 0 weight code (O, I, KH, KW), 1 scale (O, G), 2 bias (O), 3 multiplier (O), 4 shift (O),
  * 5 residual_shift (O). */
-long long NAME_dpi_constant(int layer, int kind, long long index)
+long long NAME_dpi_constant(int layer, int kind, int index)
 {
-    const size_t channels = (elements(layer), (size_t)NAME_layers[layer].channels), at = (size_t)index;
+    const size_t channels = layer_at(layer)->channels, at = (size_t)index;
     const step *s = CONSTANTS[layer].step;
 
     if (index < 0)

@@ -60,7 +60,7 @@ module NAME_tb;
       .index(y_address),
       .accumulator(32'(y_accumulator)),
       .total(y_total),
-      .code(OUTPUT_SIGNED ? 32'($signed(y_code)) : 32'({1'b0, y_code})),
+      .code(OUTPUT_SIGNED ? 32'($signed(y_code)) : 32'(y_code)),
       .clock
   );
 
@@ -70,14 +70,14 @@ module NAME_tb;
       for (int tap = 0; tap < TAPS; tap++)
         for (int i = 0; i < INPUTS; i++)
           weight_memory[(o*TAPS+tap)*CLUSTERS+i/CLUSTER][i%CLUSTER*2+:2] =
-              2'(NAME_dpi_constant(LAYER, WEIGHT, longint'((o * INPUTS + i) * TAPS + tap)));
+              2'(NAME_dpi_constant(LAYER, WEIGHT, (o * INPUTS + i) * TAPS + tap));
       for (int g = 0; g < CLUSTERS; g++)
-        scale_memory[o*CLUSTERS+g] = SCALE_W'(NAME_dpi_constant(LAYER, SCALE, longint'(o * CLUSTERS + g)));
-      bias_memory[o] = ACC_W'(NAME_dpi_constant(LAYER, BIAS, longint'(o)));
-      multiplier_memory[o] = MULTIPLIER_W'(NAME_dpi_constant(LAYER, MULTIPLIER, longint'(o)));
-      shift_memory[o] = SHIFT_W'(NAME_dpi_constant(LAYER, SHIFT, longint'(o)));
+        scale_memory[o*CLUSTERS+g] = SCALE_W'(NAME_dpi_constant(LAYER, SCALE, o * CLUSTERS + g));
+      bias_memory[o] = ACC_W'(NAME_dpi_constant(LAYER, BIAS, o));
+      multiplier_memory[o] = MULTIPLIER_W'(NAME_dpi_constant(LAYER, MULTIPLIER, o));
+      shift_memory[o] = SHIFT_W'(NAME_dpi_constant(LAYER, SHIFT, o));
       residual_shift_memory[o] =
-          HAS_RESIDUAL ? SHIFT_W'(NAME_dpi_constant(LAYER, RESIDUAL_SHIFT, longint'(o))) : '0;
+          HAS_RESIDUAL ? SHIFT_W'(NAME_dpi_constant(LAYER, RESIDUAL_SHIFT, o)) : '0;
     end
   endtask
 
@@ -85,21 +85,24 @@ module NAME_tb;
     for (int i = 0; i < PIXELS; i++) NAME_dpi_pixel(i, 32'(image[i]));
     NAME_dpi_run(longint'(n));
     if (HAS_RESIDUAL)
-      for (int i = 0; i < RESULTS; i++) residual_memory[i] = CODE_W'(NAME_dpi_code(RESIDUAL, longint'(i)));
+      for (int i = 0; i < RESULTS; i++) residual_memory[i] = CODE_W'(NAME_dpi_code(RESIDUAL, i));
   endtask
 
   task automatic stream_codes;
     for (int word = 0; word < X_WORDS; word++) begin
       x_valid = 1;
       for (int lane = 0; lane < CLUSTER; lane++)
-        x_word[lane*CODE_W+:CODE_W] = CODE_W'(NAME_dpi_code(SOURCE, longint'(word * CLUSTER + lane)));
+        x_word[lane*CODE_W+:CODE_W] = CODE_W'(NAME_dpi_code(SOURCE, word * CLUSTER + lane));
       @(negedge clock);
     end
     x_valid = 0;
   endtask
 
   string file;
-  int images, seed;
+  int images;
+  // verilator lint_off UNUSEDSIGNAL
+  int seed;  // $random reads and writes it
+  // verilator lint_on UNUSEDSIGNAL
 
   initial begin
     if (!$value$plusargs("images=%d", images)) images = 1;
@@ -117,7 +120,7 @@ module NAME_tb;
       start = 0;
       while (busy) @(negedge clock);
       repeat (4) @(negedge clock);  // the register stages of the DUT, and the checker's own
-      check.expect_beats((n + 1) * RESULTS);
+      check.expect_images(n + 1);
     end
     $display("layer %s: all %0d values of %0d images are right", NAME_dpi_name(LAYER), images * RESULTS, images);
     $finish;
