@@ -29,6 +29,7 @@ ROOMS = (
     "interop.torch",
     "interop.tosa",
     "interop.images",
+    "interop.c",
     "bench",
     "accuracy",
     "analysis",

@@ -72,8 +72,9 @@ def comment_text(text: str) -> str:
     >>> comment_text("a */ b /* c\\n\\"d\\" what??/")
     "a * / b / * c 'd' what? ?/"
     """
-    line = " ".join(text.split()).replace("*/", "* /").replace("/*", "/ *").replace('"', "'").replace("\\", "/")
-    return "".join(char if char.isascii() and char.isprintable() else "?" for char in line).replace("??", "? ?")
+    line = "".join(char if char.isascii() and char.isprintable() else "_" for char in " ".join(text.split()))
+    line = line.replace('"', "'").replace("\\", "/").replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", line)
 
 
 def _sanitized(text: str) -> str:
