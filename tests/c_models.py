@@ -1,4 +1,4 @@
-"""Integer networks as compiled C models, for tests: every integer that the taps of a C model give, beside the definition.
+"""Integer networks as compiled C models, for tests: every integer that their taps give, beside the definition.
 
 By hand, from the root of the repository; exit code 1 where an integer differs:
 
@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +29,9 @@ from refengine.numbers.accumulator import POLICIES
 from refengine.numbers.requantize import total
 from refengine.numbers.rounding import ROUNDINGS
 
-WARNINGS = "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Werror".split()
-SANITIZERS = "-g -O0 -fsanitize=undefined,address -fno-sanitize-recover=all".split()
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Werror"]
+SANITIZERS = ["-g", "-O0", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
 STAGES = ("partial_sums", "accumulators", "totals", "exponent", "codes")
-UNSEEN = -(2**63)  # what stands where no tap was called: no stage holds it
 FIRST_IMAGE = 7  # the number of the first image, which stochastic rounding looks at
 
 _DRIVER = """\
@@ -262,7 +260,8 @@ def random_cases(count, first=0, images=2):
         network = networks.seeded(seed, [*middle, *end])
         if seed % 3 == 0:
             for layer in network.layers:
-                network = networks.made_dynamic(network, layer.name, int(rng.choice([7, 3, 1, 0])), int(rng.integers(8)))
+                most, finer = int(rng.choice([7, 3, 1, 0])), int(rng.integers(8))
+                network = networks.made_dynamic(network, layer.name, most, finer)
         yield Case(network, networks.random_images(network, images, seed))
 
 
@@ -311,11 +310,6 @@ def _model(arguments):
     for one in wrong:
         print(f"  {one}")
     return bool(wrong)
-
-
-def elements(network):
-    """How many numbers all layers give for one image."""
-    return sum(prod(shape) for shape in network.shapes.values())
 
 
 def missing(*programs):

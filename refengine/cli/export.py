@@ -19,9 +19,9 @@ _FORMS = ("packed", "bytes")
 @click.argument("output", metavar="OUT.onnx|OUT.c")
 @click.option("--layers", is_flag=True, help="ONNX: give every layer's accumulators and codes as outputs too.")
 @click.option("--name", metavar="NAME", help="C: what functions begin with; the name of the file unless told.")
-@click.option("--weights", type=click.Choice(_FORMS), help="C: weight codes packed into words, as by default, or bytes.")
+@click.option("--weights", type=click.Choice(_FORMS), help="C: weight codes packed, by default, or bytes.")
 @click.option("--dpi", is_flag=True, help="C: write a SystemVerilog package and an example testbench, too.")
-@click.option("--layer", metavar="LAYER", help="C: the layer that the testbench checks; the first ternary one unless told.")
+@click.option("--layer", metavar="LAYER", help="C: the layer that the testbench checks.")
 @options.json_file
 def command(network, output, layers, name, weights, dpi, layer, json_path) -> None:
     """Write a network as ONNX or, where OUT ends in .c, as C.

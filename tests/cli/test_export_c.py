@@ -35,8 +35,8 @@ def test_the_files_compile_without_a_warning(files, weights):
         assert done.returncode == 0, done.stderr
     assert (figures["report"], figures["name"], figures["output"]) == ("export", "net", "my-model.c")
     assert all((files / name).exists() for name in figures["files"])
-    assert 0 < figures["table_bytes"]
-    assert 0 < figures["arena_bytes"]
+    assert figures["table_bytes"] > 0
+    assert figures["arena_bytes"] > 0
 
 
 def test_packed_weights_take_less_than_bytes(files):

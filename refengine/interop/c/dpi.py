@@ -1,9 +1,9 @@
 """SystemVerilog calls the C model: a package of DPI-C imports, a checker of any layer, and an example testbench.
 
-    STEM_dpi.c      the model, and functions of plain integers that give what its last run gave
-    STEM_pkg.sv     package NAME_pkg: the imports, and the layers' numbers
-    STEM_check.sv   module NAME_check: compares values of a DUT as they come
-    STEM_tb.sv      module NAME_tb: drives a DUT of one ternary convolution (where the network has one)
+STEM_dpi.c      the model, and functions of plain integers that give what its last run gave
+STEM_pkg.sv     package NAME_pkg: the imports, and the layers' numbers
+STEM_check.sv   module NAME_check: compares values of a DUT as they come
+STEM_tb.sv      module NAME_tb: drives a DUT of one ternary convolution (where the network has one)
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ enum {{
 {positions}
 }};
 
-/* What a layer has: the shape of its result, how many clusters an output channel has (0: no weights), and its stages. */
+/* What a layer has: the shape of its result, clusters of an output channel (0: no weights), and its stages. */
 typedef struct {{
     const char *name, *op;
     uint32_t height, width, channels, clusters;
@@ -64,8 +64,8 @@ typedef struct {{
     uint8_t coarser[{NAME}_LAYERS];
 }} {name}_arena;
 
-/* One image, uint8 height x width x channels, {order}: its logits, int32 (classes). taps may be NULL. Returns 0, or 1 where
- * image or logits is NULL. Uses an arena of its own, so that one run must end before the next one begins. */
+/* One image, uint8 height x width x channels, {order}: its logits, int32 (classes). taps may be NULL. Returns 0, or 1
+ * where image or logits is NULL. Uses an arena of its own, so that one run must end before the next one begins. */
 int {name}_run(const uint8_t *image, int32_t *logits, const {name}_taps *taps);
 
 /* The same in an arena of the caller's, for the image of that number in its file, which stochastic rounding alone asks

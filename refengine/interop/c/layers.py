@@ -68,7 +68,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def partial_sums_fit(layer: IntLayer, network: IntNetwork) -> None:
-    """RangeError where the sum of a cluster whose scale is 0, which no bound of the accumulator covers, leaves INT32."""
+    """RangeError where the sum of a cluster of scale 0, which no bound of the accumulator covers, leaves INT32."""
     weight, scale = layer.constants["weight"], layer.constants["scale"]
     cluster = layer.attributes["cluster"]
     lo, hi = network.read_ranges[layer.inputs[0]]
@@ -77,7 +77,7 @@ def partial_sums_fit(layer: IntLayer, network: IntNetwork) -> None:
     worst = int(np.where(scale == 0, sums, 0).max()) * max(abs(lo), abs(hi))
     if worst > INT32.hi:
         raise RangeError(
-            f"layer {layer.name!r} ({layer.op}): the sum of a cluster of scale 0 can reach {worst}, the C model has INT32"
+            f"layer {layer.name!r} ({layer.op}): the sum of a cluster of scale 0 can reach {worst}, beyond INT32"
         )
 
 

@@ -115,7 +115,8 @@ def _source(names: Naming, name: str, stem: str, about: str, layers: dict[str, E
 
 def _constants(layer: IntLayer, names: Naming, made: Emitted) -> Iterator[str]:
     shape = "x".join(map(str, names.network.shapes[layer.name]))
-    form = "" if layer.weight_format is None else f", {layer.weight_format} in clusters of {layer.attributes['cluster']}"
+    cluster = layer.attributes.get("cluster")
+    form = "" if cluster is None else f", {layer.weight_format} in clusters of {cluster}"
     yield f"/* ---- {comment_text(layer.name)}: {layer.op}, {shape}{form} ---- */\n"
     yield "\n".join(table.text for table in made.constants) + "\n"
 

@@ -1,7 +1,7 @@
 """Arrays of integers as static tables of C; weights packed into 32-bit words or a byte each.
 
-    bits(code)    2 ternary, 4 int4, 8 int8, two's complement
-    word k        codes 32/bits * k and after, the first in the lowest bits
+bits(code)    2 ternary, 4 int4, 8 int8, two's complement
+word k        codes 32/bits * k and after, the first in the lowest bits
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SystemVerilog calls the C model: a right DUT passes in Verilator, a wrong one is reported at its first wrong value."""
+"""SystemVerilog calls the C model: a right DUT passes in Verilator, a wrong one is reported at its first value."""
 
 import re
 import subprocess
@@ -25,7 +25,9 @@ SHAPES = {
     "stride 2, signed codes": {"strides": (2, 2), "size": (7, 6), "activation": "none", "signed": True, "shift": 15},
     "ReLU6, one tap": {"kernel": (1, 1), "pads": (0, 0, 0, 0), "activation": "clip", "top": 80, "shift": 15},
 }
-SAID = re.compile(rf"layer {LAYER}, (\w+) \(y (\d+), x (\d+), c (\d+)\): golden (-?\d+), got (-?\d+), value number (\d+)")
+SAID = re.compile(
+    rf"layer {LAYER}, (\w+) \(y (\d+), x (\d+), c (\d+)\): golden (-?\d+), got (-?\d+), value number (\d+)"
+)
 
 
 def has_verilator_5():

@@ -1,5 +1,6 @@
 """The arena: no two tensors that are alive together share a byte, and its size follows what is alive, not the depth."""
 
+from itertools import pairwise
 from math import prod
 
 import pytest
@@ -22,7 +23,7 @@ def test_what_is_alive_together_has_places_of_its_own(network):
     for names in alive(network):
         names = [name for name in names if name != network.layers[-1].name]
         places = sorted((taken.offsets[name], taken.offsets[name] + prod(network.shapes[name])) for name in names)
-        assert all(end <= begin for (_, end), (begin, _) in zip(places, places[1:], strict=False))
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(places))
         assert all(end <= taken.codes for _, end in places)
 
 

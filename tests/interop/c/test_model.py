@@ -1,4 +1,4 @@
-"""The C model gives every integer of the definition: compiled with all warnings, under sanitizers, on other machines."""
+"""The C model gives every integer of the definition: without warnings, under sanitizers, on other machines."""
 
 import subprocess
 from dataclasses import replace
