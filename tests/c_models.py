@@ -4,21 +4,26 @@ By hand, from the root of the repository; exit code 1 where an integer differs:
 
     python tests/c_models.py random 500 [--compiler clang] [--seed 0]
     python tests/c_models.py model MODEL.h5 IMAGES.h5 [--count 2]
+    python tests/c_models.py speed MODEL.h5 IMAGES.h5 [--count 10]
 
+``speed`` takes the C model, ``kernels`` and the fast plan in turns, an image at a time in one thread: medians.
 ``driver`` is a program of all models together: it runs their images and writes what each layer's taps saw.
 """
 
 import argparse
+import ctypes
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from refengine.engine.predict import predictor
 from refengine.engine.run import run
 from refengine.engine.trace import partial_sums
 from refengine.interop.c.model import to_c
@@ -312,6 +317,48 @@ def _model(arguments):
     return bool(wrong)
 
 
+def _speed(arguments):
+    network = read_int_network(arguments.model)
+    with open_images(arguments.images) as images:
+        pixels = images.read(0, arguments.count)
+    with tempfile.TemporaryDirectory() as folder:
+        model, code_bytes = _library(network, Path(folder), arguments.compiler)
+    logits = np.zeros(network.classes, np.int32)
+    pointers = [image.ctypes.data for image in pixels]
+    fast = predictor(network, "fast", 1)
+    engines = {
+        "C": lambda n: model.net_run(ctypes.c_void_p(pointers[n]), ctypes.c_void_p(logits.ctypes.data), None),
+        "kernels": lambda n: run(network, pixels[n : n + 1], "kernels"),
+        "fast": lambda n: fast(pixels[n : n + 1], 0, None),
+    }
+    seconds = {name: [] for name in engines}
+    for n in [0, *range(len(pixels))]:  # the first round warms up
+        for name, engine in engines.items():
+            begin = time.perf_counter()
+            engine(n)
+            seconds[name].append(time.perf_counter() - begin)
+    times = {name: np.array(found[1:]) * 1000 for name, found in seconds.items()}
+    print(f"{arguments.model}: {len(pixels)} rounds, {arguments.compiler} -O2")
+    for name, found in times.items():
+        ratio = np.median(times["C"] / found)
+        print(f"  {name:8} median {np.median(found):8.2f} ms, best {found.min():8.2f} ms, C over it {ratio:.2f}")
+    made = to_c(network, "net")
+    print(f"  code {code_bytes:,} bytes, tables {made.table_bytes:,} bytes, arena {made.memory.bytes:,} bytes")
+    return False
+
+
+def _library(network, folder, compiler):
+    """The C model as a loaded library, and the bytes of its machine code (all but the tables)."""
+    made = to_c(network, "net")
+    (folder / "net.c").write_text(made.source)
+    (folder / "net.h").write_text(made.header)
+    subprocess.run([compiler, *WARNINGS, "-O2", "-fno-pic", "-c", "net.c"], cwd=folder, check=True)
+    sections = subprocess.run(["size", "-A", "net.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    code_bytes = sum(int(line.split()[1]) for line in sections.splitlines() if line.startswith(".text"))
+    subprocess.run([compiler, "-std=c99", "-O2", "-fPIC", "-shared", "net.c", "-o", "net.so"], cwd=folder, check=True)
+    return ctypes.CDLL(str(folder / "net.so")), code_bytes
+
+
 def missing(*programs):
     """Why tests that need these programs are skipped, empty where all are there."""
     absent = [program for program in programs if shutil.which(program) is None]
@@ -330,7 +377,12 @@ def main():
     model.add_argument("images")
     model.add_argument("--count", type=int, default=2)
     model.set_defaults(run=_model)
-    for verb in (random, model):
+    speed = verbs.add_parser("speed")
+    speed.add_argument("model")
+    speed.add_argument("images")
+    speed.add_argument("--count", type=int, default=10)
+    speed.set_defaults(run=_speed)
+    for verb in (random, model, speed):
         verb.add_argument("--compiler", default="gcc")
     arguments = parser.parse_args()
     return int(arguments.run(arguments))

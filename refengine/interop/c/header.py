@@ -12,6 +12,7 @@ _TEXT = """\
 #define {NAME}_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {{
@@ -86,7 +87,7 @@ def header(names: Naming, name: str, about: str) -> str:
     network = names.network
     height, width, channels = network.input_shape
     last = network.layers[-1]
-    text = _TEXT.format(
+    return _TEXT.format(
         about=about,
         name=name,
         NAME=name.upper(),
@@ -104,7 +105,6 @@ def header(names: Naming, name: str, about: str) -> str:
         bytes=names.memory.bytes,
         order="gray" if channels == 1 else "RGB",
     )
-    return text.replace("#include <stdint.h>\n", "#include <stddef.h>\n#include <stdint.h>\n")
 
 
 def layer_table(names: Naming, name: str) -> str:

@@ -9,6 +9,7 @@ from ...errors import NetworkError
 from ...network.hdf5 import shown
 
 LONGEST = 48
+_INCLUDED = ("stdint.h", "string.h")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NUMBERED = re.compile(r"[0-9]+(_.*)?")
 _KEYWORDS = frozenset(
@@ -29,6 +30,8 @@ def check_name(name: str) -> str:
 
 def check_stem(stem: str) -> str:
     """Return ``stem`` if an ``#include`` can name the file; NetworkError otherwise."""
+    if f"{stem}.h" in _INCLUDED:
+        raise NetworkError(f"a model called {shown(stem)} would hide the header {stem}.h of C")
     if comment_text(stem) != stem or not stem:
         raise NetworkError(f"files called {shown(stem)} cannot be included in C: needs printable ASCII without quotes")
     return stem

@@ -102,7 +102,7 @@ def _source(names: Naming, name: str, stem: str, about: str, layers: dict[str, E
     return "\n".join(
         [
             about,
-            f'#include "{stem}.h"\n\n#include <string.h>\n',
+            f'#include "{stem}.h"\n',
             f"enum {{ PIXELS = {PIXELS} }}; /* output pixels of a convolution that are computed together */",
             words(),
             *(named(text, name) for text in pieces(operators, names.weights)),

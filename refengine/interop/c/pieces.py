@@ -48,9 +48,10 @@ def named(text: str, name: str) -> str:
 def words() -> str:
     """The words of the contract that the tables use: rounding modes with what they add (R3), and policies (A3, A4)."""
     rows = "".join(f"    {{{', '.join(_ADDENDS[addend] for addend in row)}}}, /* {mode} */\n" for mode, row in _rows())
+    modes = ",\n    ".join(constant(mode) for mode in (*MODES, DOUBLE_ROUND, STOCHASTIC))
     return (
         f"enum {{ {', '.join(_ADDENDS.values())} }};\n"
-        f"enum {{ {', '.join(constant(mode) for mode in MODES)}, {constant(DOUBLE_ROUND)}, {constant(STOCHASTIC)} }};\n"
+        f"enum {{\n    {modes}\n}};\n"
         f"enum {{ {', '.join(constant(policy) for policy in POLICIES)} }};\n\n"
         "/* R3: what a mode adds where t >= 0 and q is even, t >= 0 and q is odd, t < 0 and q is even, t < 0 and q is\n"
         " * odd: nothing, unit/2 - 1, unit/2 or unit - 1. */\n"

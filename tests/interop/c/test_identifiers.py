@@ -47,3 +47,8 @@ def test_a_file_that_cannot_be_included_is_refused(stem):
     with pytest.raises(NetworkError, match="cannot be included in C"):
         check_stem(stem)
     assert check_stem("resnet-20 v2") == "resnet-20 v2"
+
+
+def test_a_file_that_would_hide_a_header_of_c_is_refused():
+    with pytest.raises(NetworkError, match=r"would hide the header string\.h"):
+        check_stem("string")
