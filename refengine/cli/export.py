@@ -23,7 +23,16 @@ _FORMS = ("packed", "bytes")
 @click.option("--dpi", is_flag=True, help="C: write a SystemVerilog package and an example testbench, too.")
 @click.option("--layer", metavar="LAYER", help="C: the layer that the testbench checks.")
 @options.json_file
-def command(network, output, layers, name, weights, dpi, layer, json_path) -> None:
+def command(
+    network: str,
+    output: str,
+    layers: bool,
+    name: str | None,
+    weights: str | None,
+    dpi: bool,
+    layer: str | None,
+    json_path: str | None,
+) -> None:
     """Write a network as ONNX or, where OUT ends in .c, as C.
 
     An integer network becomes standard operators on integers alone, the same bits in every layer.  It reads uint8

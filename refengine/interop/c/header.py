@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...network.int_network import IntNetwork
 from ...network.units import result_divisor
 from .identifiers import comment_text
 from .layers import Naming, accumulates, image_shape
@@ -103,8 +104,13 @@ def header(names: Naming, name: str, about: str) -> str:
         positions=_positions(names, name.upper()),
         memory=names.memory,
         bytes=names.memory.bytes,
-        order="gray" if channels == 1 else "RGB",
+        order=pixel_order(network),
     )
+
+
+def pixel_order(network: IntNetwork) -> str:
+    """The order of the channels that a run takes: a network of BGR channels flips RGB images itself."""
+    return "gray" if network.input_shape[2] == 1 else "RGB"
 
 
 def layer_table(names: Naming, name: str) -> str:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from math import prod
 
 from ...engine.buffers import first_fit, lifetimes
+from ...errors import RangeError
 from ...network.int_network import IntLayer, IntNetwork
 from ...ops import OPS
 
+MOST = 2**31
 PIXELS = 16
 """Output pixels of a convolution that are computed together."""
 
@@ -38,7 +40,14 @@ class Memory:
 
 
 def memory(network: IntNetwork) -> Memory:
-    """The arena that one image takes."""
+    """The arena that one image takes; RangeError for one of 2 GiB or more, whose places 32 bits could not count."""
+    made = _memory(network)
+    if made.bytes >= MOST:
+        raise RangeError(f"one image takes {made.bytes} bytes in C, needed less than {MOST}")
+    return made
+
+
+def _memory(network: IntNetwork) -> Memory:
     sizes = {layer.name: _code_bytes(network, layer) for layer in network.layers}
     offsets = first_fit(sizes, lifetimes(network, frozenset()))
     channels = max(shape[-1] for shape in network.shapes.values())

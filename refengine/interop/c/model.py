@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ... import __version__
 from ...network.int_network import IntLayer, IntNetwork
-from .header import header, layer_table
+from .header import header, layer_table, pixel_order
 from .identifiers import check_name, check_stem, comment_text
 from .layers import PACKED, Emitted, Naming, emitted, naming
 from .memory import PIXELS, Memory, memory
@@ -70,28 +70,29 @@ def to_c(network: IntNetwork, name: str, weights: str = PACKED, stem: str | None
     cluster that is multiplied by 0 can leave INT32, which the contract does not forbid.
     """
     check_name(name)
+    stem = check_stem(name if stem is None else stem)
     names = naming(network, memory(network), weights)
     layers = {layer.name: emitted(layer, names) for layer in network.layers}
-    about = "\n".join(["/*", *(f" * {line}".rstrip() for line in _about(network, name, names.memory)), " */"])
-    stem = check_stem(name if stem is None else stem)
+    about = "\n".join(["/*", *(f" * {line}".rstrip() for line in _about(names, name, stem)), " */"])
     source = _source(names, name, stem, about, layers)
     table_bytes = sum(table.bytes for made in layers.values() for table in made.constants)
     return CModel(name, stem, source, header(names, name, about), names.memory, table_bytes, names)
 
 
-def _about(network: IntNetwork, name: str, taken: Memory) -> Iterator[str]:
+def _about(names: Naming, name: str, stem: str) -> Iterator[str]:
+    network = names.network
     height, width, channels = network.input_shape
-    made = {word: comment_text(network.made_with.get(word, "")) for word in ("source", "licence", "weights", "method")}
+    made = {word: comment_text(network.made_with.get(word, "")) for word in ("source", "licence", "weights")}
     yield f"{name}: the golden model of {comment_text(network.name)!r} in integers, made by refengine {__version__}."
     yield ""
     yield f"model hash     {network.hash}"
     yield f"contract       {network.contract} (docs/contract.md of refengine; comments name its clauses)"
     yield f"weights        {made['weights'] or 'as in the model'}; source: {made['source'] or 'not stated'}"
     yield f"licence        of the weights: {made['licence'] or 'not stated in the model'}"
-    yield f"image          uint8 {height} x {width} x {channels}, {network.channels}"
+    yield f"image          uint8 {height} x {width} x {channels}, {pixel_order(network)}"
     yield f"logits         int32 {network.classes}; {len(network.layers)} layers, {network.macs:,} multiply-accumulates"
-    yield f"memory         {taken.bytes:,} bytes in one arena; constants are const"
-    yield f"compile        cc -std=c99 -O2 -c {name}.c"
+    yield f"memory         {names.memory.bytes:,} bytes in one arena; constants are const"
+    yield f"compile        cc -std=c99 -O2 -c {stem}.c"
     yield ""
     yield "C99, with <stdint.h>, <string.h> and int of 32 bits or more. Every compiler gives the same integers: signed"
     yield "arithmetic never overflows, and no negative number is shifted."

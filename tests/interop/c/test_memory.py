@@ -4,8 +4,9 @@ from itertools import pairwise
 from math import prod
 
 import pytest
-from networks import dynamic, every_op, plain_requantize, seeded, small
+from networks import dynamic, every_op, plain_requantize, seeded, small, with_fc_on
 
+from refengine.errors import RangeError
 from refengine.interop.c.memory import PIXELS, memory
 from refengine.network.int_network import IntLayer
 
@@ -47,6 +48,11 @@ def test_a_dynamic_layer_keeps_all_of_its_sums():
     assert any(network.dynamic.values())
     most = max(prod(network.shapes[layer.name]) for layer in network.layers if network.dynamic[layer.name])
     assert memory(network).accumulators >= most
+
+
+def test_an_image_that_takes_gigabytes_is_refused():
+    with pytest.raises(RangeError, match=r"one image takes \d+ bytes in C, needed less than 2147483648"):
+        memory(with_fc_on((50000, 50000, 1)))
 
 
 def test_the_parts_of_a_hand_made_network():

@@ -167,6 +167,7 @@ def test_the_same_network_gives_the_same_text():
 def test_the_top_says_which_network_by_which_contract_under_which_licence():
     made = to_c(small(made_with={"licence": "BSD */ int x;", "source": "a paper"}), "net")
     top = made.source.partition("*/")[0]
+    assert "cc -std=c99 -O2 -c my-net.c" in to_c(small(), "net", stem="my-net").source
     for wanted in (small().hash, "contract       1 ", "BSD * / int x;", "a paper", "cc -std=c99", "2 x 2 x 1, gray"):
         assert wanted in top
     assert "not stated in the model" in to_c(small(), "net").source.partition("*/")[0]
