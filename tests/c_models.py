@@ -23,9 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refengine.engine.predict import predictor
 from refengine.engine.run import run
-from refengine.engine.trace import partial_sums
 from refengine.interop.c.model import to_c
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
@@ -33,6 +31,8 @@ from refengine.network.int_network import IntNetwork
 from refengine.numbers.accumulator import POLICIES
 from refengine.numbers.requantize import total
 from refengine.numbers.rounding import ROUNDINGS
+from refengine.runs.predict import predictor
+from refengine.runs.trace import partial_sums
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Werror"]
 SANITIZERS = ["-g", "-O0", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ...errors import NetworkError
-from ...network.hdf5 import shown
+from ...text import shown
 
 LONGEST = 48
 _INCLUDED = ("stdint.h", "string.h")

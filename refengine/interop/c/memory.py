@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ...engine.buffers import first_fit, lifetimes
+from ...engine.fast.buffers import first_fit, lifetimes
 from ...errors import RangeError
 from ...network.int_network import IntLayer, IntNetwork
 from ...ops import OPS
