@@ -64,7 +64,7 @@ class Builder:
         self.memory = memory or {}
         self.module = ir.Module()
         self.block = ir.Block(ir.Function(self.module, ir.FunctionType(ir.VoidType(), []), "proof"))
-        self._in_range = {}
+        self._in_range, self._halves = {}, {}
 
     # ------------------------------------------------------------------------------------------- numbers in registers
 
@@ -118,6 +118,8 @@ class Builder:
 
     def _compared(self, sign, a, b, reduced):
         a, b = _of(a), _of(b)
+        if isinstance(a, int):
+            a, b = Lanes(64, (a,)), Lanes(64, (b,))
         ask = {"<": lambda x, y: x < y, ">": lambda x, y: x > y, "<=": lambda x, y: x <= y}[sign]
         pairs = zip(a.values, b.values, strict=True)
         return tuple(ask(reduced(x, a.width), reduced(y, a.width)) for x, y in pairs)
@@ -144,10 +146,10 @@ class Builder:
         """Lanes cut into narrower ones or put together, the lowest bits first."""
         a, width = _of(a), _width(kind)
         while a.width > width:
-            a = Lanes(a.width // 2, tuple(half for x in a.values for half in _below(x, 1 << (a.width // 2))))
+            a = Lanes(a.width // 2, tuple(half for x in a.values for half in self._cut(x, a.width // 2)))
         while a.width < width:
             pairs = zip(a.values[::2], a.values[1::2], strict=True)
-            a = Lanes(2 * a.width, tuple(self.unsigned(x, a.width) + y * (1 << a.width) for x, y in pairs))
+            a = Lanes(2 * a.width, tuple(self._join(self.unsigned(x, a.width), y, a.width) for x, y in pairs))
         return a
 
     def insert_element(self, a, value, index):
@@ -177,9 +179,28 @@ class Builder:
     def load(self, place):
         found = self.memory.get(place.address)
         if not isinstance(found, Lanes):
-            size = place.kind.width // 8
-            found = sum(self.memory[place.address + n] * (1 << (8 * n)) for n in range(size))
+            found = self._joined_bytes(place.address, place.kind.width // 8)
         return Loaded(found, place.kind)
+
+    def _joined_bytes(self, address, size):
+        """A number from its bytes, the lowest first."""
+        if size == 1:
+            return self.memory[address]
+        low, high = (self._joined_bytes(address + half, size // 2) for half in (0, size // 2))
+        return self._join(low, high, 4 * size)
+
+    def _join(self, low, high, width):
+        """Two halves of ``width`` bits, the lower one unsigned; cut apart again, they are themselves."""
+        whole = low + high * (1 << width)
+        if _is_term(whole):
+            self._halves[whole.get_id()] = whole, (low, high)
+        return whole
+
+    def _cut(self, value, width):
+        """The lower and the upper half of a register."""
+        if _is_term(value) and value.get_id() in self._halves:
+            return self._halves[value.get_id()][1]
+        return _below(value, 1 << width)
 
     # ---------------------------------------------------------------------------------------------------- instructions
 
