@@ -211,8 +211,8 @@ def grouped_network(seed, channels, group, depth=1, weight_format="int4", fmt=UI
     return ending_in_a_mean((6, 7, 1), networks.small().layers[0], *layers)
 
 
-def ending_in_a_mean(shape, *layers):
-    """The layers and a global average, whose sums are the logits."""
+def ending_in_a_mean(shape, *layers, **changed):
+    """The layers and a global average, whose sums are the logits; ``changed`` are fields of the network."""
     last = layers[-1]
     mean = replace(
         networks.small().layers[0],
@@ -224,7 +224,7 @@ def ending_in_a_mean(shape, *layers):
         requantize=None,
     )
     classes = len(last.constants["weight"])
-    return networks.small(input_shape=shape, classes=classes, layers=(*layers, mean))
+    return networks.small(input_shape=shape, classes=classes, layers=(*layers, mean), **changed)
 
 
 def grown(seed, shape, append, rounding="half_up"):

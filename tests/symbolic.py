@@ -5,8 +5,8 @@
     proved(claim, *assumptions)                            # an AssertionError shows a counterexample
     counterexample(claim, *assumptions)                    # values for which the claim is false, None if there are none
 
-A ``Word`` behaves as a NumPy integer of its width: sums and products wrap, ``>>`` floors.  Where a function asks for the
-truth of a comparison of symbols, ``outcomes`` runs it once for every answer that the assumptions leave open.
+A ``Word`` behaves as a NumPy integer of its width: sums and products wrap, ``>>`` floors.  Where a function asks for
+the truth of a comparison of symbols, ``outcomes`` runs it once for every answer that the assumptions leave open.
 """
 
 import types

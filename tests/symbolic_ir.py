@@ -4,9 +4,9 @@ Functions of ``kernels/`` that write LLVM IR ask a builder for additions, shifts
 integers: addresses and sizes are Python's, lanes are the solver's or, to compare with a processor, Python's as well.
 
 A register of ``width`` bits is an integer that need not be reduced: sums, products and left shifts are those of whole
-numbers, which agree with the register's modulo ``2**width``.  Whatever looks at the number itself (a shift to the right,
-a comparison, a conversion) first reduces it, unless the assumptions say that it is in range.  Nothing is taken for
-granted that way: where a register would overflow, the result is that of the overflow.
+numbers, which agree with the register's modulo ``2**width``.  Whatever looks at the number itself (a shift to the
+right, a comparison, a conversion) first reduces it, unless the assumptions say that it is in range.  Nothing is taken
+for granted that way: where a register would overflow, the result is that of the overflow.
 """
 
 from dataclasses import dataclass

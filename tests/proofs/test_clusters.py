@@ -7,16 +7,12 @@ for any state that the turns before can have left, so that chains of every lengt
 from types import SimpleNamespace
 
 import pytest
+from kernels_under_proof import cluster_tile, packing, rungs, tile
 from llvmlite import ir
 from symbolic import SymbolicNumpy, counterexample, in_symbols, proved, within, word, z3
 from symbolic_ir import Builder, Lanes, Loaded, one_after_the_other, same_in_every_lane
 
-from refengine.engine import packing
-from refengine.kernels import cluster_tile
-from refengine.kernels.cluster_tile import CROSSED, TOP
-from refengine.kernels.rungs import RUNGS, word_pairs
-from refengine.kernels.tile import LIMB_BITS
-
+CROSSED, TOP, LIMB_BITS, RUNGS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, rungs.RUNGS
 PIXEL, OFFSETS, CODES = 1000, 2000, 64 * 100
 WITH_TILES = [rung for rung in RUNGS if rung.cluster_tiles]
 TILES = pytest.mark.parametrize("rung", WITH_TILES, ids=lambda rung: rung.name)
@@ -87,11 +83,10 @@ def one_turn(rung, partial, memory, assumptions, symbols):
     """What ``_straight`` makes of a chain's sums in one turn: a Lanes."""
 
     class ThisTurn(Turn):
-        given = [partial]
+        given = (partial,)
 
     builder = Builder(assumptions, memory=memory, symbols=symbols)
-    tile = in_symbols(cluster_tile, Loop=ThisTurn)
-    tile._straight(builder, rung, 1, [PIXEL], 5, OFFSETS, CODES)
+    in_symbols(cluster_tile, Loop=ThisTurn)._straight(builder, rung, 1, [PIXEL], 5, OFFSETS, CODES)
     return ThisTurn.nexts[3]
 
 
@@ -174,9 +169,7 @@ def test_a_dot_product_adds_four_products(rung):
     a, w, sums = of_lanes("a", rung.lanes, 4), of_lanes("w", rung.lanes, 4), of_lanes("sum", rung.lanes, 1)
     ranges = any_of([column[0] for column in a], [column[0] for column in w])
     builder = Builder(ranges, symbols=[*a, *w, *sums])
-    found = rung.dot(
-        builder, Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)), Lanes(8, interleaved(w)), rung.lanes
-    )
+    found = rung.dot(builder, Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)), Lanes(8, interleaved(w)), rung.lanes)
     exact = sums[0][0] + sum(a[n][0] * w[n][0] for n in range(4))
     proved(found.values[0] == exact, ranges)
     assert same_in_every_lane(found.values, [*a, *w, *sums])
@@ -201,7 +194,7 @@ def test_a_chain_times_its_scale(rung):
             scale[0] >= 0, scale[0] <= 127, low[0] >= -(2**15), low[0] <= top, high[0] >= -(2**15), high[0] < 2**15
         )
         builder = Builder(ranges, symbols=every)
-        found = word_pairs(builder, Lanes(32, tuple(total)), words, factors, rung.lanes)
+        found = rungs.word_pairs(builder, Lanes(32, tuple(total)), words, factors, rung.lanes)
         assert (counterexample(found.values[0] == exact, ranges) is None) == holds
         assert same_in_every_lane(found.values, every)
 
@@ -228,7 +221,7 @@ class TwoClusters:
         builder = Builder(self.assumptions, memory=self._memory(lanes), symbols=self.symbols)
         _, _, (sums,) = cluster_tile._crossed(builder, lanes, 1, [PIXEL], OFFSETS, CODES)
         factors = Lanes(16, interleaved(self.scales))
-        self.found = word_pairs(builder, Lanes(32, tuple(self.total)), sums, factors, lanes)
+        self.found = rungs.word_pairs(builder, Lanes(32, tuple(self.total)), sums, factors, lanes)
         sums_of = [sum(a * w for a, w in zip(self.a[n : n + 4], codes[n : n + 4], strict=True)) for n in (0, 4)]
         self.exact = self.total[0] + self.scales[0][0] * sums_of[0] + self.scales[1][0] * sums_of[1]
 
@@ -277,7 +270,7 @@ def test_two_limbs_are_the_weight():
     claim = within(high, -128, 127) & within(low, -128, 127) & (high * unit + low == weight)
     lo, hi = -128 * unit - unit // 2, 127 * unit + unit // 2 - 1
     assert lo <= -127 * 127
-    assert 127 * 127 <= hi
+    assert hi >= 127 * 127
     proved(claim, within(weight, lo, hi))
     assert counterexample(claim, within(weight, lo - 1, hi)) == {"weight": lo - 1}
     assert counterexample(claim, within(weight, lo, hi + 1)) == {"weight": hi + 1}

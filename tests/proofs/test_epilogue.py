@@ -1,4 +1,4 @@
-"""The epilogue in 32-bit lanes is the exact requantization, for all sums, multipliers and residuals that it is used for.
+"""The epilogue in 32-bit lanes is the exact requantization, for all sums, multipliers and residuals that reach it.
 
     code = clip(((t << lift) * M + ((r - residual zero) << R) + 2**(s-1)) >> s) + zero       in whole numbers
 
@@ -15,6 +15,7 @@ The code under proof is the builder's code of ``kernels/finish.py``, for every i
 from types import SimpleNamespace
 
 import pytest
+from kernels_under_proof import finish, packing, rungs
 from symbolic import (
     Flag,
     SymbolicNumpy,
@@ -29,21 +30,19 @@ from symbolic import (
     word,
     z3,
 )
-from symbolic_ir import Builder, Lanes, Power, bytes_of, one_after_the_other, same_in_every_lane
+from symbolic_ir import Builder, Lanes, Power, one_after_the_other, same_in_every_lane
 
-from refengine.engine import packing
-from refengine.kernels.finish import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT, clipped, rescaled
-from refengine.kernels.rungs import RUNGS
 from refengine.numbers.formats import INT8, UINT8
 
-EVERY_RUNG = pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
+MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = finish.ROWS
+EVERY_RUNG = pytest.mark.parametrize("rung", rungs.RUNGS, ids=lambda rung: rung.name)
 SHIFTS = range(17, 48)
 LAST_SHIFTS = range(SHIFTS[0] - 16, SHIFTS[-1] - 16 + 1)
 TABLE, RESIDUALS, WIDTH = 10**6, 2 * 10**6, 1000
 TOP = 2**31
 
 
-# -------------------------------------------------------------------------------- 1: the registers hold what they should
+# ------------------------------------------------------------------------------- 1: the registers hold what they should
 
 
 class Epilogue:
@@ -74,7 +73,7 @@ class Epilogue:
         lifted = [(total[n] * lift[n], self.raised(n)) for n in range(lanes)]
         builder = Builder(self.assumptions, memory=memory, equal=lifted, symbols=self.symbols.values())
         residuals = [RESIDUALS] if has_residual else None
-        (found,) = rescaled(builder, rung, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
+        (found,) = finish.rescaled(builder, rung, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
         self.values = found.values
 
     def lane(self, n):
@@ -238,7 +237,7 @@ class Rows:
     """The table that ``packing.table`` fills: a word a row."""
 
     def __init__(self):
-        self.words = [number(0) for _ in ROWS]
+        self.words = [number(0) for _ in finish.ROWS]
 
     def _place(self, index):
         return index[0] if isinstance(index, tuple) else index
@@ -269,9 +268,7 @@ def tables(zero, residual, **instead):
     step = SimpleNamespace(multiplier=M, shift=S, residual_shift=shift, rounding="half_up")
     names = {"layer": None, "residual": residual}
     network = SimpleNamespace(shapes={"layer": (1,)}, bounds={"layer": (LOW, HIGH)}, formats=names)
-    of_layer = SimpleNamespace(
-        name="layer", residual=None if residual is None else "residual", accumulator_bits=32
-    )
+    of_layer = SimpleNamespace(name="layer", residual=None if residual is None else "residual", accumulator_bits=32)
     ways = outcomes(lambda: build(network, of_layer, step, zero), *LAYER)
     return [(way, rows.words) for way, rows in ways if rows is not None]
 
@@ -285,7 +282,7 @@ def as_the_layer(rows, zero, residual):
     ranges = ranges & within(half, -TOP, TOP - 1)
     wanted = (number(1) << (shift - 1)) + (number(zero) << shift)
     scaled = (room >= 0) & (multiplier == M << room)
-    vanished = (multiplier == 0) & (S > 0) & (PEAK * M < number(1) << (S - 1))
+    vanished = (multiplier == 0) & (S > 0) & (number(1) << (S - 1) > PEAK * M)
     if residual is not None:
         wanted = wanted - (number(128 if residual is INT8 else 0) << left)
         scaled = scaled & (left + 16 == R + more)
@@ -354,9 +351,9 @@ def test_packing_and_clipping_to_bytes_is_the_clip(rung, count):
     ranges = z3.And(lo >= 0, lo <= hi, hi <= 255, values[0] >= -TOP, values[0] < TOP)
     builder = Builder(ranges, symbols=[values])
     vectors = [Lanes(32, tuple(values[n : n + rung.lanes])) for n in range(0, len(values), rung.lanes)]
-    found = clipped(builder, rung, vectors, lo, hi).values
+    found = finish.clipped(builder, rung, vectors, lo, hi).values
     proved(found[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), ranges)
     assert same_in_every_lane(found, [values])
     beyond = z3.And(lo >= 0, lo <= hi, hi <= 256, values[0] >= -TOP, values[0] < TOP)
-    wider = clipped(Builder(beyond, symbols=[values]), rung, vectors, lo, hi).values
+    wider = finish.clipped(Builder(beyond, symbols=[values]), rung, vectors, lo, hi).values
     assert counterexample(wider[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), beyond)

@@ -51,9 +51,9 @@ def portable(x, s):
 def test_the_portable_shift_floors(width):
     """The floored quotient by ``2**s``, as ``q`` with ``q * 2**s <= x < (q + 1) * 2**s``, in twice the bits."""
     x, s = word("x", width), word("s", width)
-    quotient, unit = portable(x, s).widened(2 * width + 2), number(1, 2 * width + 2) << s.widened(2 * width + 2)
-    floored = (quotient << s.widened(2 * width + 2), (quotient << s.widened(2 * width + 2)) + unit)
-    claim = (floored[0] <= x.widened(2 * width + 2)) & (x.widened(2 * width + 2) < floored[1])
+    wide, shift = 2 * width + 2, s.widened(2 * width + 2)
+    least = portable(x, s).widened(wide) << shift
+    claim = (least <= x.widened(wide)) & (x.widened(wide) < least + (number(1, wide) << shift))
     proved(claim, within(s, 0, width - 1))
     assert counterexample(claim, within(s, 0, width))["s"] == width
 

@@ -1,27 +1,43 @@
-"""From accumulators to codes: int64 holds the exact total, a residual is aligned by its shift, kernels are the definition.
+"""From accumulators to codes: int64 holds the exact total, residuals are aligned, kernels are the definition.
 
 The functions are those of ``numbers/requantize.py``, ``kernels/requantize.py`` and ``kernels/plan.py``, run on symbols;
-accumulator, multiplier, shifts, addends, residual and clip are any that the stated ranges hold (contract Q1-Q5).
+shifts, addends, residual and clip are any that the stated ranges hold, the product of accumulator and multiplier is any
+int64 (contract Q1-Q5).
 """
 
 from types import SimpleNamespace
 
+from kernels_under_proof import plan
+from kernels_under_proof import step as fields
 from symbolic import Cells, Row, Word, chosen, counterexample, in_symbols, number, outcomes, proved, within, word, z3
 
-from refengine.kernels import plan
 from refengine.kernels import requantize as kernel
-from refengine.kernels import step as fields
 from refengine.numbers import requantize, rounding
 from refengine.numbers.requantize import MAX_RESIDUAL_SHIFT, MAX_TOTAL
 from refengine.numbers.rounding import MAX_SHIFT
 
 WIDE = 128
-ACC, MULTIPLIER, SHIFT, RESIDUAL, RESIDUAL_SHIFT = (word(n) for n in ("acc", "M", "s", "r", "R"))
+
+
+class Factor(Word):
+    """An accumulator of which only its product with the multiplier is known: any int64, so that no product is left."""
+
+    def widened(self, width):
+        return self
+
+    def astype(self, dtype):
+        return self
+
+    def __mul__(self, other):
+        assert other is MULTIPLIER
+        return word("product")
+
+
+SHIFT, RESIDUAL, RESIDUAL_SHIFT = (word(name) for name in ("s", "r", "R"))
+MULTIPLIER, ACC = word("M"), Factor(word("acc").term)
 LO, HI, ZERO = word("lo"), word("hi"), word("zero")
 ADDENDS = Row(word(f"addend{n}") for n in range(4))
 RANGES = [
-    within(ACC, -(2**31), 2**31 - 1),
-    within(MULTIPLIER, 0, 2**31 - 1),
     within(SHIFT, 0, MAX_SHIFT),
     within(RESIDUAL, -(2**15), 2**15 - 1),
     within(RESIDUAL_SHIFT, 0, MAX_RESIDUAL_SHIFT),
@@ -99,13 +115,13 @@ def total_of(residual):
     return total
 
 
-def by_the_kernel(residual, lo=LO):
+def by_the_kernel(residual):
     """(condition, code, clipped below, clipped above) of every way through ``kernels/requantize.rescale``."""
 
     def run():
         codes = Cells(number(0))
         events = in_symbols(kernel).rescale(
-            Cells(ACC), Cells(residual), Row([MULTIPLIER]), Row([SHIFT]), Row([RESIDUAL_SHIFT]), ADDENDS, lo, HI, codes
+            Cells(ACC), Cells(residual), Row([MULTIPLIER]), Row([SHIFT]), Row([RESIDUAL_SHIFT]), ADDENDS, LO, HI, codes
         )
         return codes.value, *events
 
@@ -120,13 +136,12 @@ def test_the_kernel_rescales_as_the_definition():
         assert len(ways) > 2
         for way, code, below, above in ways:
             proved(code == clipped(rounded), *RANGES, way, LO <= HI)
-            proved((rounded < LO) == (below == 1) if isinstance(below, Word) else way_counts(rounded, below, above), way)
+            proved(counts(rounded, below, above), *RANGES, way, LO <= HI)
 
 
-def way_counts(rounded, below, above):
-    """The counters of one way, plain numbers on it, say where the rounded value lies."""
-    lies_below, lies_above = rounded < LO, rounded > HI
-    return (lies_below if below else ~lies_below) & ((lies_above & ~lies_below) if above else ~(lies_above & ~lies_below))
+def counts(rounded, below, above):
+    """The counters of one way, which are plain numbers there, say where the rounded value lies."""
+    return (rounded < LO if below else rounded >= LO) & (rounded > HI if above else rounded <= HI)
 
 
 def test_the_kernel_needs_its_clip_in_order():
@@ -134,7 +149,8 @@ def test_the_kernel_needs_its_clip_in_order():
     rounded = definition(total_of(None))
     both = chosen(chosen(rounded < LO, LO, rounded) > HI, HI, chosen(rounded < LO, LO, rounded))
     for limit, holds in ((LO <= HI, True), (LO <= HI + 1, False)):
-        found = [counterexample(code == both, *RANGES, way, limit, within(HI, -300, 300)) for way, code, *_ in by_the_kernel(None)]
+        assumptions = [*RANGES, limit, within(HI, -300, 300)]
+        found = [counterexample(code == both, *assumptions, way) for way, code, *_ in by_the_kernel(None)]
         assert all(f is None for f in found) == holds
 
 
@@ -142,7 +158,7 @@ def test_the_exact_epilogue_of_the_plan_is_the_definition():
     """``_finish_exactly``: codes and residuals are stored with their zeros added, and come out the same."""
     table = Row([MULTIPLIER, SHIFT, RESIDUAL_SHIFT, *ADDENDS.values])
     stored_zero = 128
-    row = {name: 0 for name in range(fields.FIELDS)} | {
+    row = dict.fromkeys(range(fields.FIELDS), 0) | {
         fields.RESIDUAL: 1, fields.RESIDUAL_ZERO: stored_zero, fields.CHANNELS: 1, fields.STORED: 1,
         fields.ZERO: ZERO, fields.LO: LO + ZERO, fields.HI: HI + ZERO,
     }  # fmt: skip
