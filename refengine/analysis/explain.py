@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from decimal import Context
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -25,26 +25,55 @@ from ..network.int_network import IntLayer, IntNetwork
 from ..network.units import result_divisor
 from ..numbers.formats import signed_bits
 from ..numbers.requantize import Requantize
-from ..numbers.rounding import DOUBLE_ROUND, MODES, STOCHASTIC, addends
+from ..numbers.rounding import ALL, DOUBLE_ROUND, HALF, MODES, NOTHING, STOCHASTIC, UNDER, addends
 from ..numbers.stochastic import GOLDEN, key, mix
 from ..runs.predict import predictor
-from .terms import Part, Place, Tap, accumulates, check_place, operand_shapes, terms
+from .terms import Part, Place, Tap, Terms, accumulates, check_place, operand_shapes, terms
 
 IMAGE = "image"
 
-MODE_WORDS = {
-    "floor": "goes down to the quotient, whatever was discarded",
-    "ceil": "goes up unless nothing was discarded",
-    "toward_zero": "goes toward zero: down from 0 on, up below",
-    "away_from_zero": "goes away from zero: up from 0 on, down below, unless nothing was discarded",
-    "half_up": "goes to the nearest, a tie up",
-    "half_down": "goes to the nearest, a tie down",
-    "half_away": "goes to the nearest, a tie away from zero",
-    "half_toward_zero": "goes to the nearest, a tie toward zero",
-    "half_even": "goes to the nearest, a tie to the even one",
+_WITHOUT_TABLE = {
     STOCHASTIC: "goes up where discarded bits and a random draw of as many bits carry",
     DOUBLE_ROUND: "rounds a shift by 31 and then the rest of the shift; up to 31 it goes to the nearest, a tie up",
 }
+_TIES = {  # which column of a table's row goes up: by the sign of the total and the parity of its quotient
+    (True, True, True, True): "up",
+    (False, False, False, False): "down",
+    (True, True, False, False): "away from zero",
+    (False, False, True, True): "toward zero",
+    (False, True, False, True): "to the even one",
+    (True, False, True, False): "to the odd one",
+}
+_DIRECTED = {
+    "up": "goes up unless nothing was discarded",
+    "down": "goes down to the quotient, whatever was discarded",
+    "away from zero": "goes away from zero: up from 0 on, down below, unless nothing was discarded",
+    "toward zero": "goes toward zero: down from 0 on, up below",
+}
+_ADDENDS = {NOTHING: "nothing", UNDER: "a half less one", HALF: "a half", ALL: "a unit less one"}
+
+
+def mode_words(mode: str) -> str:
+    """What a rounding mode does, read from its row of ``numbers.rounding.MODES``.
+
+    >>> mode_words("half_even"), mode_words("floor")
+    ('goes to the nearest, a tie to the even one', 'goes down to the quotient, whatever was discarded')
+    """
+    if mode in _WITHOUT_TABLE:
+        return _WITHOUT_TABLE[mode]
+    row = MODES[mode]
+    where = _TIES.get(tuple(addend in (HALF, ALL) for addend in row))
+    if where is not None and _nearest(mode):
+        return f"goes to the nearest, a tie {where}"
+    if where in _DIRECTED and {*row} <= {NOTHING, ALL}:
+        return _DIRECTED[where]
+    cases = zip(("0 or more, even", "0 or more, odd", "below 0, even", "below 0, odd"), row, strict=True)
+    return "adds " + ", ".join(f"{_ADDENDS[addend]} ({case})" for case, addend in cases)
+
+
+def _nearest(mode: str) -> bool:
+    """Whether a mode of the table looks at more than the discarded bits at ties alone."""
+    return {*MODES[mode]} <= {HALF, UNDER}
 
 
 @dataclass(frozen=True)
@@ -377,7 +406,7 @@ def _term(layer: IntLayer, tap: Tap, operands: Sequence[np.ndarray]) -> Term:
     return Term(source, tap.place, code, tap.weight, code * tap.weight, tap.padding)
 
 
-def _accumulated(layer: IntLayer, whole, operands: Sequence[np.ndarray]) -> Accumulation:
+def _accumulated(layer: IntLayer, whole: Terms, operands: Sequence[np.ndarray]) -> Accumulation:
     running, found = whole.bias, []
     for part in whole.parts:
         taps = tuple(_term(layer, tap, operands) for tap in part.taps)
@@ -472,10 +501,10 @@ def _decision(total: int, shift: int, quotient: int, discarded: int, mode: str, 
     else:
         what = f"{'less' if double < unit else 'more'} than half a unit is discarded"
     asked = f" (draw {addend} of {unit})" if mode == STOCHASTIC else ""
-    if mode in MODES and discarded and (double == unit or not mode.startswith("half")):
+    if mode in MODES and discarded and (double == unit or not _nearest(mode)):
         asked = _asked(mode, total, quotient)
     result = f"stays at {quotient}" if value == quotient else f"goes up to {value}"
-    return f"{what}; {mode} {MODE_WORDS[mode]}{asked}; {result}"
+    return f"{what}; {mode} {mode_words(mode)}{asked}; {result}"
 
 
 def _asked(mode: str, total: int, quotient: int) -> str:
@@ -527,6 +556,6 @@ def worth(code: int, exponent: int, divisor: int = 1) -> str:
     return str(short.divide(short.create_decimal(exact), short.create_decimal(divisor)))
 
 
-def _power(exponent: int):
+def _power(exponent: int) -> Decimal:
     wide = Context(prec=40)
     return wide.power(wide.create_decimal(2), wide.create_decimal(exponent))

@@ -7,7 +7,9 @@ for every image; they need not be tight, because channels are taken for independ
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +17,16 @@ from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.accumulator import confine
 from ..numbers.requantize import Requantize
 from ..numbers.rounding import STOCHASTIC, round_shift
-from ..ops import avgpool
+from ..ops import OPS, avgpool
 from ..ops.batchnorm import CODE_SHIFT
 from ..ops.conv import integer_weights
 from ..ops.input import PIXEL_SHIFT
+from ..ops.interface import Array, Operator, Shape, bound_of, sources
 from .terms import accumulates, operand_shapes
 
 PIXELS = (0, 255)
+
+Shapes = tuple[Shape, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +71,8 @@ def reach(network: IntNetwork) -> dict[str, Reach]:
 def _reach(network: IntNetwork, layer: IntLayer, inputs: list[Interval], residual: Interval | None) -> Reach:
     shapes = operand_shapes(network, layer)
     if not accumulates(layer):
-        return Reach(_PASSING[layer.op](layer, inputs, shapes))
-    sums = _SUMS[layer.op](layer, inputs, shapes)
+        return Reach(_passed(layer, inputs, shapes))
+    sums = SUMS.get(layer.op, _bounded)(layer, inputs, shapes)
     kept = _kept(layer, sums)
     step = layer.requantize
     if step is None:
@@ -101,13 +106,13 @@ def _rounded(total: Interval, step: Requantize) -> Interval:
 # ---------------------------------------------------------------------------------------------------------------- sums
 
 
-def _input(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
+def _input(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
     (pixels,), bias = inputs, layer.constants["bias"].astype(np.int64)
     lo, hi = (end[::-1] if layer.attributes["flip"] else end for end in (pixels.lo, pixels.hi))
     return Interval((lo << PIXEL_SHIFT) + bias, (hi << PIXEL_SHIFT) + bias)
 
 
-def _conv(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
+def _conv(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
     attributes = layer.attributes
     weights = integer_weights(layer.constants["weight"], layer.constants["scale"], attributes["cluster"])
     (x,) = inputs
@@ -125,11 +130,9 @@ def _conv(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
     return Interval(*(np.concatenate([getattr(part, end) for part in parts]) + bias for end in ("lo", "hi")))
 
 
-def _fc(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
-    weights = integer_weights(
-        layer.constants["weight"][:, :, None, None], layer.constants["scale"], layer.attributes["cluster"]
-    )
-    found = _weighed(weights.reshape(*weights.shape[:2], 1), flattened(inputs[0], shapes[0]))
+def _fc(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
+    weights = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
+    found = _weighed(weights[:, :, None], flattened(inputs[0], shapes[0]))
     bias = layer.constants["bias"].astype(np.int64)
     return Interval(found.lo + bias, found.hi + bias)
 
@@ -141,13 +144,13 @@ def _weighed(weights: np.ndarray, x: Interval) -> Interval:
     return Interval(up @ x.lo + down @ x.hi, up @ x.hi + down @ x.lo)
 
 
-def _batchnorm(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
+def _batchnorm(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
     sign, bias = (layer.constants[name].astype(np.int64) for name in ("sign", "bias"))
     lo, hi = ((end << CODE_SHIFT) * sign for end in (inputs[0].lo, inputs[0].hi))
     return Interval(np.minimum(lo, hi) + bias, np.maximum(lo, hi) + bias)
 
 
-def _add(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
+def _add(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
     a, b = layer.attributes["shifts"]
     return Interval((inputs[0].lo << a) + (inputs[1].lo << b), (inputs[0].hi << a) + (inputs[1].hi << b))
 
@@ -156,7 +159,16 @@ def _times(factor: int, x: Interval) -> Interval:
     return Interval(x.lo * factor, x.hi * factor)
 
 
-_SUMS = {
+def _bounded(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
+    """The bounds of all partial sums, for an operator of which nothing else is known (contract A2)."""
+    ranges = [(min(int(x.lo.min()), 0), max(int(x.hi.max()), 0)) for x in inputs]
+    operator = OPS[layer.op]
+    ends = bound_of(operator)(*ranges, shape=shapes[0], **layer.arguments)
+    channels = operator.output_shape(*shapes, **layer.arguments)[-1]
+    return Interval(*(np.broadcast_to(np.asarray(end, np.int64), channels) for end in ends))
+
+
+SUMS: dict[str, Callable[[IntLayer, list[Interval], Shapes], Interval]] = {
     "input": _input,
     "conv": _conv,
     "fc": _fc,
@@ -171,25 +183,32 @@ _SUMS = {
 # --------------------------------------------------------------------------------------------------------------- codes
 
 
-def flattened(x: Interval, shape) -> Interval:
+def _passed(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
+    """What comes out where codes pass through, from what the operator says of itself."""
+    operator = OPS[layer.op]
+    if operator.MOVES:
+        return _moved(operator, layer.arguments, inputs, shapes)
+    ends = [(x.lo, x.hi) for x in inputs]
+    if not operator.CHANNELWISE:
+        channels = operator.output_shape(*shapes, **layer.arguments)[-1]
+        ends = [(np.full(channels, lo.min()), np.full(channels, hi.max())) for lo, hi in ends]
+    if operator.PADS:
+        ends.append((np.zeros_like(ends[0][0]), np.zeros_like(ends[0][1])))
+    return Interval(np.minimum.reduce([lo for lo, _ in ends]), np.maximum.reduce([hi for _, hi in ends]))
+
+
+def _moved(operator: Operator, arguments: Mapping[str, Any], inputs: list[Interval], shapes: Shapes) -> Interval:
+    """Of every channel, all intervals that its codes come from."""
+    found = sources(operator, shapes, arguments)
+
+    def moved(ends: list[Array]) -> Array:
+        elements = [np.broadcast_to(end, shape).ravel() for end, shape in zip(ends, shapes, strict=True)]
+        read: Array = np.append(np.concatenate(elements), 0)[found]  # -1, code 0, reads the last entry
+        return read.reshape(-1, found.shape[-1])
+
+    return Interval(moved([x.lo for x in inputs]).min(axis=0), moved([x.hi for x in inputs]).max(axis=0))
+
+
+def flattened(x: Interval, shape: Shape) -> Interval:
     """A channel for each element, in the order C, H, W (contract Flatten1)."""
-    if len(shape) == 1:
-        return x
-    return Interval(np.repeat(x.lo, shape[0] * shape[1]), np.repeat(x.hi, shape[0] * shape[1]))
-
-
-def _concat(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
-    return Interval(np.concatenate([x.lo for x in inputs]), np.concatenate([x.hi for x in inputs]))
-
-
-def _pad_channels(layer: IntLayer, inputs: list[Interval], shapes) -> Interval:
-    beside = (layer.attributes["before"], layer.attributes["after"])
-    return Interval(np.pad(inputs[0].lo, beside), np.pad(inputs[0].hi, beside))
-
-
-_PASSING = {
-    "maxpool": lambda layer, inputs, shapes: inputs[0],
-    "concat": _concat,
-    "pad_channels": _pad_channels,
-    "flatten": lambda layer, inputs, shapes: flattened(inputs[0], shapes[0]),
-}
+    return _moved(OPS["flatten"], {}, [x], (shape,))

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..network.int_network import IntLayer, IntNetwork, accumulator_bits_needed
 from ..numbers.formats import signed_bits
+from ..ops import OPS
 from ..ops.conv import integer_weights
 from .intervals import Interval, Reach, flattened, reach
 from .terms import accumulates, operand_shapes
@@ -140,10 +141,7 @@ def _weights(layer: IntLayer) -> np.ndarray | None:
         return layer.constants["sign"][:, None, None]
     if "weight" not in layer.constants:
         return None
-    weight = layer.constants["weight"]
-    whole = integer_weights(
-        weight if weight.ndim == 4 else weight[:, :, None, None], layer.constants["scale"], layer.attributes["cluster"]
-    )
+    whole = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
     return whole.reshape(*whole.shape[:2], -1)
 
 
@@ -181,7 +179,7 @@ def _dead(look: Look) -> np.ndarray:
 
 def _per_channel(look: Look) -> bool:
     """Whether one channel of the result is made of the same channel of the operands."""
-    return look.layer.op not in ("conv", "fc", "input")
+    return OPS[look.layer.op].CHANNELWISE
 
 
 # ------------------------------------------------------------------------------------------------------- dead channels
@@ -233,7 +231,7 @@ def _always_saturates(look: Look) -> Iterator[Found]:
 
 
 def _dead_inputs(look: Look) -> Iterator[Found]:
-    if look.layer.op not in ("conv", "fc"):
+    if "weight" not in look.layer.constants:
         return
     (x,) = look.inputs
     zero = (x.lo == 0) & (x.hi == 0) & ~_read_by_constants(look, len(x.lo))
@@ -471,7 +469,7 @@ def _class_never_wins(look: Look) -> Iterator[Found]:
 
 
 def _equal_classes(look: Look) -> Iterator[Found]:
-    if not look.last or look.layer.op not in ("conv", "fc"):
+    if not look.last or "weight" not in look.layer.constants:
         return
     weights = _weights(look.layer)
     rows = [] if weights is None else [

@@ -6,7 +6,8 @@ Whatever accumulates is a sum of one form,
 
 A part is a cluster of a conv or fc, and the factor its scale; an operand of an add, and the factor its left shift; the
 one window of a pool; or the one code that input, batchnorm and requantize read.  Whatever passes codes through has one
-part, whose taps are the codes that the result may come from.  Plain Python integers throughout.
+part, whose taps are the codes that the result may come from; where codes are only moved, the definition itself says
+which one that is (``ops.interface.sources``).  Plain Python integers throughout.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
-from ..errors import RangeError
+import numpy as np
+
+from ..errors import NetworkError, RangeError
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS, avgpool
 from ..ops.batchnorm import CODE_SHIFT
 from ..ops.input import PIXEL_SHIFT
+from ..ops.interface import Shape, sources
 
 Place = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+Exponents = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,18 @@ class Terms:
 
 
 def terms(network: IntNetwork, layer: IntLayer, place: Place) -> Terms:
-    """The terms of one output (contract, the operator's section); RangeError where the layer has no such place."""
+    """The terms of one output (contract, the operator's section).
+
+    RangeError where the layer has no such place, NetworkError for an operator whose terms are not known.
+    """
     check_place(network, layer, place)
-    return _TERMS[layer.op](layer, operand_shapes(network, layer), operand_exponents(network, layer), place)
+    made = TERMS.get(layer.op, _moved if OPS[layer.op].MOVES else None)
+    if made is None:
+        known = ", ".join(name for name in OPS if name in TERMS or OPS[name].MOVES)
+        raise NetworkError(
+            f"layer {layer.name!r} ({layer.op}): the terms of this operator are not known; known are: {known}"
+        )
+    return made(layer, operand_shapes(network, layer), operand_exponents(network, layer), place)
 
 
 def operand_shapes(network: IntNetwork, layer: IntLayer) -> tuple[tuple[int, ...], ...]:
@@ -94,7 +110,9 @@ def check_place(network: IntNetwork, layer: IntLayer, place: Place) -> None:
         )
 
 
-def _window(shape, place: Place, grid, strides, pads) -> list[tuple[int, int, bool]]:
+def _window(
+    shape: Shape, place: Place, grid: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> list[tuple[int, int, bool]]:
     """(row, column, whether it is padding) of each pixel of the window at output (y, x), row by row (contract W1)."""
     top, left = place[0] * strides[0] - pads[0], place[1] * strides[1] - pads[1]
     found = []
@@ -104,7 +122,7 @@ def _window(shape, place: Place, grid, strides, pads) -> list[tuple[int, int, bo
     return found
 
 
-def _conv(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _conv(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     weight, scale = layer.constants["weight"], layer.constants["scale"]
     (y, x, o), attributes = place, layer.attributes
     outputs, inputs, *grid = weight.shape
@@ -122,7 +140,7 @@ def _conv(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
     return Terms(int(layer.constants["bias"][o]), tuple(parts), exponents[0] + _weight_exponent(layer, o))
 
 
-def _fc(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _fc(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     weight, scale, cluster = layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"]
     o, codes = place[0], layer.constants["weight"][place[0]].tolist()
     parts = []
@@ -154,70 +172,63 @@ def _one(place: Place, weight: int, factor: int, operand: int = 0, padding: bool
     return Part(place[-1], place[-1], (1, 1), factor, (Tap(operand, place, weight, padding),))
 
 
-def _input(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _input(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     y, x, c = place
     source = shapes[0][2] - 1 - c if layer.attributes["flip"] else c
     return Terms(int(layer.constants["bias"][c]), (_one((y, x, source), 1, 1 << PIXEL_SHIFT),), -PIXEL_SHIFT)
 
 
-def _batchnorm(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _batchnorm(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     sign, bias = (int(layer.constants[name][place[-1]]) for name in ("sign", "bias"))
     return Terms(bias, (_one(place, sign, 1 << CODE_SHIFT),), exponents[0] - CODE_SHIFT)
 
 
-def _add(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _add(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     parts = tuple(_one(place, 1, 1 << shift, number) for number, shift in enumerate(layer.attributes["shifts"]))
     return Terms(0, parts, min(exponents))
 
 
-def _pooled(layer: IntLayer, shapes, place: Place, factor: int) -> Part:
+def _pooled(layer: IntLayer, shapes: Shapes, place: Place, factor: int) -> Part:
     attributes, (y, x, c) = layer.attributes, place
     window = _window(shapes[0], (y, x), attributes["kernel_shape"], attributes["strides"], attributes["pads"])
     taps = tuple(Tap(0, (row, column, c), 1, padding) for row, column, padding in window)
     return Part(c, c, attributes["kernel_shape"], factor, taps)
 
 
-def _avgpool(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _avgpool(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     common = avgpool.common_count(shapes[0], **layer.attributes)
     part = _pooled(layer, shapes, place, 1)
     share = common // sum(not tap.padding for tap in part.taps)
     return Terms(0, (Part(part.first, part.last, part.grid, share, part.taps),), exponents[0], common)
 
 
-def _global_avgpool(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _global_avgpool(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     height, width, _ = shapes[0]
     taps = tuple(Tap(0, (row, column, place[2]), 1) for row in range(height) for column in range(width))
     return Terms(0, (Part(place[2], place[2], (height, width), 1, taps),), exponents[0], height * width)
 
 
-def _requantize(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _requantize(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     return Terms(0, (_one(place, 1, 1),), exponents[0])
 
 
-def _maxpool(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
+def _maxpool(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     return Terms(0, (_pooled(layer, shapes, place, 1),), exponents[0])
 
 
-def _concat(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
-    channel = place[-1]
-    for number, shape in enumerate(shapes):
-        if channel < shape[-1]:
-            return Terms(0, (_one((*place[:-1], channel), 1, 1, number),), exponents[0])
-        channel -= shape[-1]
-    raise RangeError(f"layer {layer.name!r} joins no channel {place[-1]}")
+def _moved(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
+    """The one code that an operator moves here; a code 0 that it makes lies before the first place."""
+    number = int(sources(OPS[layer.op], shapes, layer.arguments)[place])
+    operand = 0
+    while number >= (size := prod(shapes[operand])):
+        number, operand = number - size, operand + 1
+    padding = number < 0
+    shape = shapes[operand]
+    found = (-1,) * len(shape) if padding else tuple(int(index) for index in np.unravel_index(number, shape))
+    return Terms(0, (_one(found, 1, 1, operand, padding),), exponents[0])
 
 
-def _pad_channels(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
-    channel = place[2] - layer.attributes["before"]
-    padding = not 0 <= channel < shapes[0][2]
-    return Terms(0, (_one((*place[:2], channel), 1, 1, padding=padding),), exponents[0])
-
-
-def _flatten(layer: IntLayer, shapes, exponents, place: Place) -> Terms:
-    return Terms(0, (_one(unflattened(shapes[0], place[0]), 1, 1),), exponents[0])
-
-
-_TERMS: dict[str, Callable[..., Terms]] = {
+TERMS: dict[str, Callable[[IntLayer, Shapes, Exponents, Place], Terms]] = {
     "input": _input,
     "conv": _conv,
     "fc": _fc,
@@ -226,9 +237,6 @@ _TERMS: dict[str, Callable[..., Terms]] = {
     "maxpool": _maxpool,
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
-    "concat": _concat,
-    "pad_channels": _pad_channels,
-    "flatten": _flatten,
     "requantize": _requantize,
 }
 

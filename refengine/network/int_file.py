@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
@@ -18,19 +18,17 @@ from ..errors import FileError, NetworkError, RefengineError
 from ..numbers.formats import INT32, OUTPUT_FORMATS
 from ..numbers.requantize import MAX_DYNAMIC, Requantize
 from ..ops import OPS
+from ..ops.interface import FLAG, MAX_ATTRIBUTE, Attribute, Constant
 from ..text import PathLike, printable, shown
-from .int_network import ATTRIBUTES, CONSTANTS, MAX_ATTRIBUTE, IntLayer, IntNetwork
+from .int_network import CHANNELS, MAX_EXPONENT, IntLayer, IntNetwork
 from .layer_keys import check_rising, in_order
 from .read_hdf5 import CheckedGroup, open_checked
 from .write_hdf5 import put_array, put_attributes, write_atomically
 
 FORMAT, VERSION = "refengine-int", 1
 
-CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 MAX_CLASSES = 1 << 20
-MAX_EXPONENT = 4096  # far beyond any real number that a layer stands for
 
-_DTYPES = {"weight": np.int8, "scale": np.int8, "sign": np.int8, "bias": np.int32}
 _STEPS = ("multiplier", "shift", "residual_shift")
 
 
@@ -125,7 +123,7 @@ def _read_layer(group: CheckedGroup, key: str) -> IntLayer:
     op = group.text("op")
     if op not in OPS:
         raise group.error(f"attribute 'op' is {shown(op)}, known are: {', '.join(sorted(OPS))}")
-    constants, kinds = CONSTANTS.get(op, ()), _kinds(op)
+    constants, attributes = OPS[op].CONSTANTS, OPS[op].ATTRIBUTES
     _check_members(group, (*constants, "weight_exponent", "requantize"))
     exponents = _read_array(group, "weight_exponent", np.int64, 1) if group.has("weight_exponent") else None
     if exponents is not None and exponents.size and (exponents.min() < -MAX_EXPONENT or exponents.max() > MAX_EXPONENT):
@@ -135,8 +133,8 @@ def _read_layer(group: CheckedGroup, key: str) -> IntLayer:
         op=op,
         inputs=group.json_texts("inputs"),
         exponent=group.integer("exponent", -MAX_EXPONENT, MAX_EXPONENT),
-        constants={name: _read_array(group, name, _DTYPES[name], _rank(op, name)) for name in constants},
-        attributes={name: _read_attribute(group, name, kind) for name, kind in kinds.items()},
+        constants={name: _read_constant(group, name, constant) for name, constant in constants.items()},
+        attributes={name: _read_attribute(group, name, attribute) for name, attribute in attributes.items()},
         requantize=_read_requantize(group.group("requantize")) if group.has("requantize") else None,
         residual=group.text("residual", None),
         weight_format=group.text("weight_format", None),
@@ -147,26 +145,23 @@ def _read_layer(group: CheckedGroup, key: str) -> IntLayer:
     )
 
 
-def _kinds(op: str) -> Mapping[str, Any]:
-    kinds: Any = ATTRIBUTES.get(op, {})
-    return kinds
-
-
-def _rank(op: str, constant: str) -> int:
-    return {"weight": 4 if op == "conv" else 2, "scale": 2}.get(constant, 1)
+def _read_constant(group: CheckedGroup, name: str, constant: Constant) -> np.ndarray[Any, Any]:
+    """An operator's constant in the type of its codes; weights of every format are int8."""
+    dtype = np.int8 if constant.format is None else constant.format.dtype
+    return _read_array(group, name, dtype, constant.dimensions)
 
 
 def _read_array(group: CheckedGroup, name: str, dtype: Any, rank: int) -> np.ndarray[Any, Any]:
     return group.array(name, dtype, (None,) * rank)
 
 
-def _read_attribute(group: CheckedGroup, name: str, kind: Any) -> Any:
-    """An operator's attribute in the type that the table gives it; its range is the network's affair."""
-    if kind is bool:
+def _read_attribute(group: CheckedGroup, name: str, attribute: Attribute) -> Any:
+    """An operator's attribute in the type that it declares; its range is the network's affair."""
+    if attribute is FLAG:
         return bool(group.integer(name, 0, 1))
-    if kind is int:
+    if attribute.count is None:
         return group.integer(name, 0, MAX_ATTRIBUTE)
-    return group.integers(name, kind[0], 0, MAX_ATTRIBUTE)
+    return group.integers(name, attribute.count, 0, MAX_ATTRIBUTE)
 
 
 def _read_requantize(group: CheckedGroup) -> Requantize:

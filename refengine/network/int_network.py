@@ -21,8 +21,6 @@ from ..numbers.accumulator import check_accumulator
 from ..numbers.formats import (
     ACTIVATION_FORMATS,
     INT32,
-    SCALE,
-    TERNARY,
     WEIGHT_FORMATS,
     CodeFormat,
     check_codes,
@@ -30,30 +28,10 @@ from ..numbers.formats import (
 )
 from ..numbers.requantize import MAX_TOTAL, Requantize
 from ..ops import OPS
+from ..ops.interface import bound_of
 
-CONSTANTS = {
-    "input": ("bias",),
-    "conv": ("weight", "scale", "bias"),
-    "fc": ("weight", "scale", "bias"),
-    "batchnorm": ("sign", "bias"),
-}
-
-_WINDOW = {"kernel_shape": (2, 1), "strides": (2, 1), "pads": (4, 0), "ceil_mode": bool}
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 MAX_EXPONENT = 4096
-ATTRIBUTES: dict[str, dict[str, Any]] = {
-    # name: (how many integers, smallest), int for one integer >= 0, bool
-    "input": {"flip": bool},
-    "conv": {"strides": (2, 1), "pads": (4, 0), "group": int, "cluster": int},
-    "fc": {"cluster": int},
-    "add": {"shifts": (2, 0)},
-    "maxpool": _WINDOW,
-    "avgpool": _WINDOW,
-    "pad_channels": {"before": int, "after": int},
-}
-MAX_ATTRIBUTE = 65536
-MAX_ADD_SHIFT = 22
-INPUT_COUNT = {"input": 0, "add": 2, "concat": None}
 PIXELS = (0, 255)
 _LISTED = 8  # names of layers in a refusal
 
@@ -178,7 +156,7 @@ class IntNetwork:
                 ranges[layer.name] = (INT32.lo, INT32.hi)
             else:
                 ends = [ranges[name] for name in layer.inputs]
-                padded = [(0, 0)] if layer.op == "pad_channels" else []
+                padded = [(0, 0)] if OPS[layer.op].PADS else []
                 ranges[layer.name] = (min(lo for lo, _ in ends + padded), max(hi for _, hi in ends + padded))
         return ranges
 
@@ -223,7 +201,7 @@ class IntNetwork:
             if OPS[layer.op].ACCUMULATES:
                 ranges = [_with_zero(self.read_ranges[name]) for name in layer.inputs] or [PIXELS]
                 shape = self.shapes[layer.inputs[0]] if layer.inputs else self.input_shape
-                bounds[layer.name] = OPS[layer.op].bound(*ranges, shape=shape, **layer.arguments)
+                bounds[layer.name] = bound_of(OPS[layer.op])(*ranges, shape=shape, **layer.arguments)
                 lo, hi = bounds[layer.name]
                 _check_bound(layer, lo, hi, self.shapes[layer.name][-1], self._residual_peak(layer))
         return bounds
@@ -289,7 +267,7 @@ def accumulator_bits_needed(lo: np.ndarray, hi: np.ndarray) -> int:
     return signed_bits(int(lo.min()), int(hi.max()))
 
 
-def _with_zero(ends):
+def _with_zero(ends: tuple[int, int]) -> tuple[int, int]:
     return min(ends[0], 0), max(ends[1], 0)
 
 
@@ -301,7 +279,7 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
     for name in (*layer.inputs, *([layer.residual] if layer.residual is not None else [])):
         if name not in seen:
             raise NetworkError(f"reads {name!r}, which is no earlier layer")
-    wanted = INPUT_COUNT.get(layer.op, 1)
+    wanted = OPS[layer.op].INPUTS
     if len(layer.inputs) != wanted and (wanted is not None or not layer.inputs):
         raise NetworkError(f"reads {len(layer.inputs)} layers, needs {'at least one' if wanted is None else wanted}")
     if (layer.op == "input") != (not seen):
@@ -328,47 +306,29 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
 
 
 def _check_attributes(layer: IntLayer) -> None:
-    wanted = ATTRIBUTES.get(layer.op, {})
+    wanted = OPS[layer.op].ATTRIBUTES
     if set(layer.attributes) != set(wanted):
         raise NetworkError(f"attributes are {sorted(layer.attributes)}, needs {sorted(wanted)}")
-    for name, kind in wanted.items():
-        value = layer.attributes[name]
-        if kind is bool:
-            good = isinstance(value, bool)
-        elif kind is int:
-            least = 0 if layer.op == "pad_channels" else 1
-            good = type(value) is int and least <= value <= MAX_ATTRIBUTE
-        else:
-            count, least = kind
-            top = MAX_ADD_SHIFT if name == "shifts" else MAX_ATTRIBUTE
-            good = isinstance(value, tuple) and len(value) == count and all(
-                type(item) is int and least <= item <= top for item in value
-            )  # fmt: skip
-        if not good:
-            raise NetworkError(f"attribute {name} is {value!r}, which it cannot be")
+    for name, attribute in wanted.items():
+        if not attribute.allows(layer.attributes[name]):
+            raise NetworkError(f"attribute {name} is {layer.attributes[name]!r}, needed {attribute}")
 
 
 def _check_constants(layer: IntLayer) -> None:
-    wanted = CONSTANTS.get(layer.op, ())
+    wanted = OPS[layer.op].CONSTANTS
     if set(layer.constants) != set(wanted):
         raise NetworkError(f"constants are {sorted(layer.constants)}, needs {sorted(wanted)}")
-    if "bias" in wanted:
-        check_codes(layer.constants["bias"], INT32, "bias")
-        if layer.constants["bias"].ndim != 1:
-            raise NetworkError(f"bias has shape {layer.constants['bias'].shape}, needs one dimension")
-    if "sign" in wanted:
-        check_codes(layer.constants["sign"], TERNARY, "sign")
-    if "weight" in wanted:
-        if layer.weight_format not in WEIGHT_FORMATS:
-            raise NetworkError(
-                f"weight format {layer.weight_format!r} is unknown; available: {', '.join(WEIGHT_FORMATS)}"
-            )
-        weight = layer.constants["weight"]
-        check_codes(weight, WEIGHT_FORMATS[layer.weight_format], "weight")
-        check_codes(layer.constants["scale"], SCALE, "scale")
-        dimensions = 4 if layer.op == "conv" else 2
-        if weight.ndim != dimensions or not weight.size:
-            raise NetworkError(f"weight has shape {weight.shape}, needs {dimensions} dimensions, none of them 0")
+    weighted = [name for name, constant in wanted.items() if constant.format is None]
+    if weighted and layer.weight_format not in WEIGHT_FORMATS:
+        raise NetworkError(f"weight format {layer.weight_format!r} is unknown; available: {', '.join(WEIGHT_FORMATS)}")
+    for name, constant in wanted.items():
+        array = layer.constants[name]
+        check_codes(array, constant.format or WEIGHT_FORMATS[str(layer.weight_format)], name)
+        if array.ndim != constant.dimensions or not array.size:
+            needed = f"{constant.dimensions} dimension{'s' if constant.dimensions > 1 else ''}"
+            raise NetworkError(f"{name} has shape {array.shape}, needs {needed}, none of them 0")
+    for name in weighted:
+        weight = layer.constants[name]
         exponent = layer.weight_exponent
         if exponent is None or exponent.dtype != np.int64 or exponent.shape != weight.shape[:1]:
             raise NetworkError(f"weight_exponent is one int64 for each of {len(weight)} output channels")
@@ -414,7 +374,7 @@ def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int,
         raise RangeError(f"layer {layer.name!r}: sums before rounding can reach {peak}, the contract ends at 2**62")
 
 
-def _digest_layer(digest, layer: IntLayer) -> None:
+def _digest_layer(digest: "hashlib._Hash", layer: IntLayer) -> None:
     step = layer.requantize
     record = {
         "name": layer.name,

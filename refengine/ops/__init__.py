@@ -1,11 +1,11 @@
-"""One operator a file: its formula, its definition in NumPy integers, the door to its kernel.
+"""One operator a file: its formula, its definition in NumPy integers, and its kernel.
 
 An operator is a module; this dictionary is the registry.  Tensors are N H W C (or N K after a flatten).  Each module
-has
+has the facts of ``interface.py``, from which other rooms derive what they do with an operator that they do not know,
+and
 
-    ACCUMULATES          True: the result is int32 accumulators; False: codes pass through unchanged in format
     output_shape(...)    shape of one image's result, or NetworkError
-    bound(...)           lowest and highest value that any partial sum can reach, per channel
+    bound(...)           lowest and highest value that any partial sum can reach, per channel, where it accumulates
     reference(...)       the definition
     kernels(...)         the same integers from the Numba kernel
 
@@ -26,8 +26,9 @@ from . import (
     pad_channels,
     requantize,
 )
+from .interface import Operator
 
-OPS = {
+OPS: dict[str, Operator] = {
     "input": input,
     "conv": conv,
     "fc": fc,

@@ -15,28 +15,37 @@ result     (N, OH, OW, C)  INT32            2**x.exponent / L
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..errors import NetworkError
-from .window import check_pool, output_hw
+from .interface import Array, Constant, Pair, Shape, Sides
+from .window import POOL, check_pool, output_hw
 
 ACCUMULATES = True
+MOVES = False
+PADS = False
+CHANNELWISE = True
+INPUTS = 1
+CONSTANTS: dict[str, Constant] = {}
+ATTRIBUTES = POOL
 LARGEST_COMMON_COUNT = 2**23  # 255 times that is INT32
 
 
-def output_shape(shape, *, kernel_shape, strides, pads, ceil_mode):
+def output_shape(shape: Shape, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Shape:
     """(H, W, C) -> (OH, OW, C)."""
     check_pool(shape, kernel_shape, pads)
     return (*output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode), shape[2])
 
 
-def counts(shape, *, kernel_shape, strides, pads, ceil_mode):
+def counts(shape: Shape, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Array:
     """Valid pixels of each window: int64 (OH, OW)."""
-    return np.outer(*_lengths(shape, kernel_shape, strides, pads, ceil_mode))
+    rows, columns = _lengths(shape, kernel_shape, strides, pads, ceil_mode)
+    return np.outer(rows, columns)
 
 
-def _lengths(shape, kernel_shape, strides, pads, ceil_mode):
+def _lengths(shape: Shape, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> tuple[list[int], ...]:
     """Valid rows of each row of windows, valid columns of each column."""
     out = output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode)
     return tuple(
@@ -45,7 +54,7 @@ def _lengths(shape, kernel_shape, strides, pads, ceil_mode):
     )
 
 
-def common_count(shape, **window):
+def common_count(shape: Shape, **window: Any) -> int:
     """L, the least common multiple of all counts; NetworkError where sums times L / count would leave INT32.
 
     >>> common_count((4, 4, 1), kernel_shape=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1), ceil_mode=False)
@@ -60,34 +69,39 @@ def common_count(shape, **window):
     return common
 
 
-def bound(codes, *, shape, **window):
+def shares(shape: Shape, **window: Any) -> Array:
+    """L / count, by which the sum of each window is multiplied: int64 (OH, OW)."""
+    share: Array = common_count(shape, **window) // counts(shape, **window)
+    return share
+
+
+def bound(codes: Pair, *, shape: Shape, **window: Any) -> tuple[Array, Array]:
     """Ends of the accumulators for codes in ``codes``: a window's weights L/count sum to L."""
     common = common_count(shape, **window)
     return np.array([min(codes[0], 0) * common]), np.array([max(codes[1], 0) * common])
 
 
-def reference(x, *, kernel_shape, strides, pads, ceil_mode):
+def reference(x: Array, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Array:
     """The definition.
 
     >>> x = np.array([[[[5], [1], [7]]]], np.uint8)
     >>> reference(x, kernel_shape=(1, 2), strides=(1, 2), pads=(0, 0, 0, 0), ceil_mode=True).ravel()
     array([ 6, 14], dtype=int32)
     """
-    window = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
+    window: dict[str, Any] = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
     out = np.empty((len(x), *output_shape(x.shape[1:], **window)), np.int64)
     for y, z in np.ndindex(*out.shape[1:3]):
         top, left = y * strides[0] - pads[0], z * strides[1] - pads[1]
         pixels = x[:, max(top, 0) : top + kernel_shape[0], max(left, 0) : left + kernel_shape[1]]
         out[:, y, z] = pixels.astype(np.int64).sum(axis=(1, 2))
-    share = common_count(x.shape[1:], **window) // counts(x.shape[1:], **window)
-    return (out * share[:, :, None]).astype(np.int32)
+    return (out * shares(x.shape[1:], **window)[:, :, None]).astype(np.int32)
 
 
-def kernels(x, *, kernel_shape, strides, pads, ceil_mode):
+def kernels(x: Array, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Array:
     """The same integers from the kernel."""
     from ..kernels import pool as kernel
 
-    window = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
+    window: dict[str, Any] = {"kernel_shape": kernel_shape, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
     out = np.empty((len(x), *output_shape(x.shape[1:], **window)), np.int32)
     kernel.summed(x, *kernel_shape, *strides, pads[0], pads[1], common_count(x.shape[1:], **window), out)
     return out

@@ -25,9 +25,22 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NetworkError
+from ..numbers.formats import INT32, SCALE
+from .interface import Array, Attribute, Constant, Pair, Shape, Sides
 from .window import output_hw
 
 ACCUMULATES = True
+MOVES = False
+PADS = False
+CHANNELWISE = False
+INPUTS = 1
+CONSTANTS = {"weight": Constant(None, 4), "scale": Constant(SCALE, 2), "bias": Constant(INT32, 1)}
+ATTRIBUTES = {
+    "strides": Attribute(1, count=2),
+    "pads": Attribute(0, count=4),
+    "group": Attribute(1),
+    "cluster": Attribute(1),
+}
 
 
 def clusters_of(inputs: int, cluster: int) -> int:
@@ -35,7 +48,17 @@ def clusters_of(inputs: int, cluster: int) -> int:
     return -(-inputs // cluster)
 
 
-def output_shape(shape, *, weight, scale, bias, strides, pads, group, cluster):
+def output_shape(
+    shape: Shape,
+    *,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    cluster: int,
+) -> Shape:
     """(H, W, I) -> (OH, OW, O); NetworkError where operands do not meet (contract, section Conv)."""
     outputs, inputs, *kernel = weight.shape
     if len(shape) != 3 or shape[2] != inputs * group:
@@ -50,13 +73,28 @@ def output_shape(shape, *, weight, scale, bias, strides, pads, group, cluster):
     return (*output_hw(shape[:2], kernel, strides, pads), outputs)
 
 
-def integer_weights(weight, scale, cluster):
-    """scale[o,g] * weight[o,i]: the weights whose plain sum of products is the same accumulator; int32 like weight."""
+def integer_weights(weight: Array, scale: Array, cluster: int) -> Array:
+    """scale[o,g] * weight[o,i,...]: weights whose plain sum of products is the same accumulator; int32, like weight.
+
+    Weights are those of a conv (O, I/group, KH, KW) or of an fc (O, I).
+    """
     per_channel = scale.astype(np.int32)[:, np.arange(weight.shape[1]) // cluster]
-    return weight.astype(np.int32) * per_channel[:, :, None, None]
+    products: Array = weight.astype(np.int32) * per_channel.reshape(*per_channel.shape, *[1] * (weight.ndim - 2))
+    return products
 
 
-def bound(codes, *, weight, scale, bias, cluster, shape=None, strides=None, pads=None, group=1):
+def bound(
+    codes: Pair,
+    *,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    cluster: int,
+    shape: Shape | None = None,
+    strides: Pair | None = None,
+    pads: Sides | None = None,
+    group: int = 1,
+) -> tuple[Array, Array]:
     """What any partial sum, in any order, can reach when inputs lie in ``codes`` = (lo, hi) with lo <= 0 <= hi.
 
     int64 (O,) twice (contract A2): the sum of all negative contributions and the sum of all positive ones.
@@ -67,7 +105,17 @@ def bound(codes, *, weight, scale, bias, cluster, shape=None, strides=None, pads
     return up * lo + down * hi + np.minimum(bias, 0), up * hi + down * lo + np.maximum(bias, 0)
 
 
-def partial_sums(x, *, weight, cluster, strides, pads, group, scale=None, bias=None):
+def partial_sums(
+    x: Array,
+    *,
+    weight: Array,
+    cluster: int,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    scale: Array | None = None,
+    bias: Array | None = None,
+) -> Array:
     """P, the sum of each cluster: int64 (N, OH, OW, O, G)."""
     top, left, bottom, right = pads
     padded = np.pad(x.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)))
@@ -85,7 +133,17 @@ def partial_sums(x, *, weight, cluster, strides, pads, group, scale=None, bias=N
     return np.concatenate(groups, axis=3)
 
 
-def reference(x, *, weight, scale, bias, strides, pads, group, cluster):
+def reference(
+    x: Array,
+    *,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    cluster: int,
+) -> Array:
     """The definition.
 
     >>> row = np.array([[[[1], [2], [3]]]], np.uint8)                      # one row of three pixels
@@ -95,22 +153,43 @@ def reference(x, *, weight, scale, bias, strides, pads, group, cluster):
     array([ 90,  90, 110], dtype=int32)
     """
     partial = partial_sums(x, weight=weight, cluster=cluster, strides=strides, pads=pads, group=group)
-    return (bias + (scale * partial).sum(axis=-1)).astype(np.int32)
+    acc: Array = (bias + (scale * partial).sum(axis=-1)).astype(np.int32)
+    return acc
 
 
-def kernels(x, *, weight, scale, bias, strides, pads, group, cluster):
+def kernels(
+    x: Array,
+    *,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    cluster: int,
+) -> Array:
     """The same integers: additions and subtractions where the codes are ternary and clustered, products otherwise."""
     if is_ternary(weight):
         return ternary(x, weight, scale, bias, strides, pads, group, cluster, with_partial=False)[0]
     return dense(x, weight, scale, bias, strides, pads, group, cluster)
 
 
-def is_ternary(weight):
+def is_ternary(weight: Array) -> bool:
     """True where a multiplication can be an addition: every code is -1, 0 or 1."""
     return int(np.abs(weight).max(initial=0)) <= 1
 
 
-def ternary(x, weight, scale, bias, strides, pads, group, cluster, with_partial=True):
+def ternary(
+    x: Array,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    cluster: int,
+    with_partial: bool = True,
+) -> tuple[Array, Array | None]:
     """Accumulators and, on request, the sums of the clusters (int32, as ``partial_sums``), by the ternary kernel."""
     from ..kernels import conv as kernel
 
@@ -126,7 +205,16 @@ def ternary(x, weight, scale, bias, strides, pads, group, cluster, with_partial=
     return acc.reshape(shape), partial.reshape(*shape, -1) if with_partial else None
 
 
-def dense(x, weight, scale, bias, strides, pads, group, cluster):
+def dense(
+    x: Array,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+    strides: Pair,
+    pads: Sides,
+    group: int,
+    cluster: int,
+) -> Array:
     """Accumulators from the integer weights, by the dense kernels."""
     from ..kernels import conv as kernel
 
@@ -143,7 +231,7 @@ def dense(x, weight, scale, bias, strides, pads, group, cluster):
     return acc.reshape(len(x), out_h, out_w, outputs)
 
 
-def signed_taps(weight, cluster):
+def signed_taps(weight: Array, cluster: int) -> tuple[Array, Array]:
     """Which taps each cluster adds, and which it subtracts.
 
     -> taps int32, starts int32 (2*O*G + 1): for each output, for each cluster, the taps with code 1, then those with
@@ -159,6 +247,6 @@ def signed_taps(weight, cluster):
     return tap[order].astype(np.int32), starts.astype(np.int32)
 
 
-def _padded(x, pads):
+def _padded(x: Array, pads: Sides) -> Array:
     top, left, bottom, right = pads
     return np.pad(x.astype(np.int16), ((0, 0), (top, bottom), (left, right), (0, 0)))

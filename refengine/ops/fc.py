@@ -15,30 +15,43 @@ result     (N, O)          INT32                  2**(x.exponent + weight_expone
 """
 
 import math
+from typing import Any
 
+from ..numbers.formats import INT32, SCALE
 from . import conv, flatten
+from .interface import Array, Attribute, Constant, Pair, Shape
 
 ACCUMULATES = True
-_ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
+MOVES = False
+PADS = False
+CHANNELWISE = False
+INPUTS = 1
+CONSTANTS = {"weight": Constant(None, 2), "scale": Constant(SCALE, 2), "bias": Constant(INT32, 1)}
+ATTRIBUTES = {"cluster": Attribute(1)}
+_ONE_PIXEL: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 
 
-def output_shape(shape, *, weight, scale, bias, cluster):
+def output_shape(shape: Shape, *, weight: Array, scale: Array, bias: Array, cluster: int) -> Shape:
     """(I,) or (H, W, C) -> (O,)."""
     pixel = (1, 1, math.prod(shape))
     return conv.output_shape(pixel, weight=_filters(weight), scale=scale, bias=bias, cluster=cluster, **_ONE_PIXEL)[2:]
 
 
-def bound(codes, *, weight, scale, bias, cluster, shape=None):
+def bound(
+    codes: Pair, *, weight: Array, scale: Array, bias: Array, cluster: int, shape: Shape | None = None
+) -> tuple[Array, Array]:
     """As ``conv.bound``."""
     return conv.bound(codes, weight=_filters(weight), scale=scale, bias=bias, cluster=cluster)
 
 
-def partial_sums(x, *, weight, cluster, scale=None, bias=None):
+def partial_sums(
+    x: Array, *, weight: Array, cluster: int, scale: Array | None = None, bias: Array | None = None
+) -> Array:
     """The sum of each cluster: int64 (N, O, G)."""
     return conv.partial_sums(_pixel(x), weight=_filters(weight), cluster=cluster, **_ONE_PIXEL)[:, 0, 0]
 
 
-def reference(x, *, weight, scale, bias, cluster):
+def reference(x: Array, *, weight: Array, scale: Array, bias: Array, cluster: int) -> Array:
     """The definition.
 
     >>> import numpy as np
@@ -51,16 +64,16 @@ def reference(x, *, weight, scale, bias, cluster):
     ]
 
 
-def kernels(x, *, weight, scale, bias, cluster):
+def kernels(x: Array, *, weight: Array, scale: Array, bias: Array, cluster: int) -> Array:
     """The same integers from the kernels of conv."""
     return conv.kernels(_pixel(x), weight=_filters(weight), scale=scale, bias=bias, cluster=cluster, **_ONE_PIXEL)[
         :, 0, 0
     ]
 
 
-def _pixel(x):
+def _pixel(x: Array) -> Array:
     return flatten.reference(x)[:, None, None, :]
 
 
-def _filters(weight):
+def _filters(weight: Array) -> Array:
     return weight[:, :, None, None]

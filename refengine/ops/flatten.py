@@ -9,15 +9,23 @@ import math
 
 import numpy as np
 
+from .interface import Array, Attribute, Constant, Shape
+
 ACCUMULATES = False
+MOVES = True
+PADS = False
+CHANNELWISE = False
+INPUTS = 1
+CONSTANTS: dict[str, Constant] = {}
+ATTRIBUTES: dict[str, Attribute] = {}
 
 
-def output_shape(shape):
+def output_shape(shape: Shape) -> Shape:
     """(H, W, C) -> (C*H*W,)."""
     return (math.prod(shape),)
 
 
-def reference(x):
+def reference(x: Array) -> Array:
     """The definition; codes (N, H, W, C) or (N, K) -> (N, K).
 
     >>> reference(np.array([[[[1, 2], [3, 4]]]], np.uint8))

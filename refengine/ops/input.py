@@ -16,32 +16,41 @@ The requantization that follows multiplies by 1/std, so that code 0 is the norma
 import numpy as np
 
 from ..errors import NetworkError
+from ..numbers.formats import INT32
+from .interface import FLAG, Array, Constant, Pair, Shape
 
 ACCUMULATES = True
+MOVES = False
+PADS = False
+CHANNELWISE = False
+INPUTS = 0
+CONSTANTS = {"bias": Constant(INT32, 1)}
+ATTRIBUTES = {"flip": FLAG}
 PIXEL_SHIFT = 8
 
 
-def output_shape(shape, *, bias, flip):
+def output_shape(shape: Shape, *, bias: Array, flip: bool) -> Shape:
     """(H, W, C) -> (H, W, C)."""
     if shape[-1] != len(bias):
         raise NetworkError(f"images have {shape[-1]} channels, the network wants {len(bias)}")
     return shape
 
 
-def bound(pixels, *, bias, flip, shape=None):
+def bound(pixels: Pair, *, bias: Array, flip: bool, shape: Shape | None = None) -> tuple[Array, Array]:
     """Ends of the accumulators over all pixels ``pixels`` = (lo, hi)."""
     lo, hi = ((end << PIXEL_SHIFT) for end in pixels)
     return lo + np.minimum(bias.astype(np.int64), 0), hi + np.maximum(bias.astype(np.int64), 0)
 
 
-def reference(pixel, *, bias, flip):
+def reference(pixel: Array, *, bias: Array, flip: bool) -> Array:
     """The definition.
 
     >>> reference(np.array([[[[7, 0]]]], np.uint8), bias=np.array([0, -256], np.int32), flip=True).ravel().tolist()
     [0, 1536]
     """
     ordered = pixel[..., ::-1] if flip else pixel
-    return (ordered.astype(np.int32) << PIXEL_SHIFT) + bias
+    total: Array = (ordered.astype(np.int32) << PIXEL_SHIFT) + bias
+    return total
 
 
 kernels = reference

@@ -7,18 +7,25 @@ Codes pass through.  Padding never wins: only pixels of the image take part.
 
 import numpy as np
 
-from .window import check_pool, output_hw
+from .interface import Array, Constant, Pair, Shape, Sides
+from .window import POOL, check_pool, output_hw
 
 ACCUMULATES = False
+MOVES = False
+PADS = False
+CHANNELWISE = True
+INPUTS = 1
+CONSTANTS: dict[str, Constant] = {}
+ATTRIBUTES = POOL
 
 
-def output_shape(shape, *, kernel_shape, strides, pads, ceil_mode):
+def output_shape(shape: Shape, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Shape:
     """(H, W, C) -> (OH, OW, C)."""
     check_pool(shape, kernel_shape, pads)
     return (*output_hw(shape[:2], kernel_shape, strides, pads, ceil_mode), shape[2])
 
 
-def reference(x, *, kernel_shape, strides, pads, ceil_mode):
+def reference(x: Array, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Array:
     """The definition.
 
     >>> x = np.array([[[[5], [1], [7]]]], np.uint8)
@@ -34,7 +41,7 @@ def reference(x, *, kernel_shape, strides, pads, ceil_mode):
     return out
 
 
-def kernels(x, *, kernel_shape, strides, pads, ceil_mode):
+def kernels(x: Array, *, kernel_shape: Pair, strides: Pair, pads: Sides, ceil_mode: bool) -> Array:
     """The same codes from the kernel."""
     from ..kernels import pool as kernel
 

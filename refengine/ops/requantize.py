@@ -15,10 +15,18 @@ import numpy as np
 
 from ..errors import RangeError
 from ..numbers import requantize as numbers
+from ..numbers.requantize import Requantize
 from ..numbers.rounding import STOCHASTIC, addends, round_shift
 from ..numbers.stochastic import random_bits
+from .interface import Array, Attribute, Constant, Pair, Shape
 
 ACCUMULATES = True
+MOVES = False
+PADS = False
+CHANNELWISE = True
+INPUTS = 1
+CONSTANTS: dict[str, Constant] = {}
+ATTRIBUTES: dict[str, Attribute] = {}
 
 
 @dataclass(frozen=True)
@@ -32,17 +40,17 @@ class Draws:
 NO_DRAWS = Draws()
 
 
-def output_shape(shape):
+def output_shape(shape: Shape) -> Shape:
     """Any shape -> the same."""
     return shape
 
 
-def bound(codes, *, shape=None):
+def bound(codes: Pair, *, shape: Shape | None = None) -> tuple[Array, Array]:
     """The codes' own ends."""
     return np.array([codes[0]]), np.array([codes[1]])
 
 
-def reference(x):
+def reference(x: Array) -> Array:
     """Codes as accumulators: int32 like x."""
     return x.astype(np.int32)
 
@@ -50,12 +58,12 @@ def reference(x):
 kernels = reference
 
 
-def coarser_reference(acc, parameters, residual=None):
+def coarser_reference(acc: Array, parameters: Requantize, residual: Array | None = None) -> Array | None:
     """What each image adds to its exponent, the definition: acc int32 (N, ..., C) -> int64 (N), None where static."""
     return numbers.coarser(numbers.total(acc, parameters, residual), parameters) if parameters.dynamic else None
 
 
-def coarser_kernels(acc, parameters, residual=None):
+def coarser_kernels(acc: Array, parameters: Requantize, residual: Array | None = None) -> Array | None:
     """The same integers from the kernel."""
     if not parameters.dynamic:
         return None
@@ -67,7 +75,13 @@ def coarser_kernels(acc, parameters, residual=None):
     return numbers.coarser_of(bits, parameters)
 
 
-def rescale_reference(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None):
+def rescale_reference(
+    acc: Array,
+    parameters: Requantize,
+    residual: Array | None = None,
+    draws: Draws = NO_DRAWS,
+    coarser: Array | None = None,
+) -> tuple[Array, Pair]:
     """The definition: acc int32 (N, ..., C), residual like it -> codes, (saturated low, saturated high).
 
     ``coarser`` int64 (N): what the images chose, needed where exponents are dynamic.
@@ -81,7 +95,13 @@ def rescale_reference(acc, parameters, residual=None, draws=NO_DRAWS, coarser=No
     return numbers.clip(rounded, parameters), numbers.saturations(rounded, parameters)
 
 
-def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None):
+def rescale_kernels(
+    acc: Array,
+    parameters: Requantize,
+    residual: Array | None = None,
+    draws: Draws = NO_DRAWS,
+    coarser: Array | None = None,
+) -> tuple[Array, Pair]:
     """The same codes from the kernel; stochastic rounding, which needs a draw an element, stays with the definition."""
     if parameters.rounding == STOCHASTIC or (residual is not None and parameters.residual_shift is None):
         return rescale_reference(acc, parameters, residual, draws, coarser)
@@ -90,7 +110,7 @@ def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None
     _check_chosen(parameters, coarser)
     multiplier, shift, residual_shift = _by_channel(parameters, acc.shape[-1])
     rows, added = _rows(acc, residual)
-    codes = np.empty(rows.shape, parameters.format.dtype)
+    codes: Array = np.empty(rows.shape, parameters.format.dtype)
     below = above = 0
     for images, more in _alike(coarser):
         table = addends(shift + more, parameters.rounding)
@@ -102,7 +122,7 @@ def rescale_kernels(acc, parameters, residual=None, draws=NO_DRAWS, coarser=None
     return codes.reshape(acc.shape), numbers.counted(below, above, parameters)
 
 
-def _check_chosen(parameters, coarser):
+def _check_chosen(parameters: Requantize, coarser: Array | None) -> None:
     if (coarser is None) == bool(parameters.dynamic):
         what = (
             "dynamic exponents need what each image chose" if parameters.dynamic else "static exponents choose nothing"
@@ -110,24 +130,24 @@ def _check_chosen(parameters, coarser):
         raise RangeError(f"{what}, found {coarser!r}")
 
 
-def _by_channel(parameters, channels):
+def _by_channel(parameters: Requantize, channels: int) -> tuple[Array, ...]:
     """Multiplier, shift and residual shift, each int64 (C)."""
     arrays = (parameters.multiplier, parameters.shift, parameters.residual_shift)
     return tuple(np.ascontiguousarray(np.broadcast_to(np.int64(0) if a is None else a, channels)) for a in arrays)
 
 
-def _rows(acc, residual):
+def _rows(acc: Array, residual: Array | None) -> tuple[Array, Array]:
     """acc as rows of channels by image (N, R, C), and the residual like it, or nothing."""
     shape = (len(acc), prod(acc.shape[1:-1]), acc.shape[-1])
     nothing = np.empty((len(acc), 0, acc.shape[-1]), np.uint8)
     return acc.reshape(shape), nothing if residual is None else residual.reshape(shape)
 
 
-def _flat(rows):
+def _flat(rows: Array) -> Array:
     return rows.reshape(-1, rows.shape[-1])
 
 
-def _alike(coarser):
+def _alike(coarser: Array | None) -> list[tuple[slice, int]]:
     """Images that are shifted alike: all of them, or each by itself with what it chose."""
     if coarser is None:
         return [(slice(None), 0)]

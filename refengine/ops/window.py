@@ -5,10 +5,20 @@
 With ``ceil_mode`` the quotient is rounded up instead, less a last window that would start in the padding after.
 """
 
+from collections.abc import Sequence
+
 from ..errors import NetworkError
+from .interface import FLAG, Attribute, Pair, Shape, Sides
+
+POOL = {
+    "kernel_shape": Attribute(1, count=2),
+    "strides": Attribute(1, count=2),
+    "pads": Attribute(0, count=4),
+    "ceil_mode": FLAG,
+}
 
 
-def output_size(size, kernel, stride, before, after, ceil_mode=False):
+def output_size(size: int, kernel: int, stride: int, before: int, after: int, ceil_mode: bool = False) -> int:
     """Number of window positions along one axis (contract W1, W2).
 
     >>> output_size(5, 3, 2, 0, 0), output_size(6, 3, 2, 0, 0), output_size(6, 3, 2, 0, 0, ceil_mode=True)
@@ -23,7 +33,9 @@ def output_size(size, kernel, stride, before, after, ceil_mode=False):
     return count
 
 
-def output_hw(hw, kernel_shape, strides, pads, ceil_mode=False):
+def output_hw(
+    hw: Sequence[int], kernel_shape: Sequence[int], strides: Sequence[int], pads: Sequence[int], ceil_mode: bool = False
+) -> Pair:
     """Output height and width; ``pads`` is top, left, bottom, right (contract W1)."""
     top, left, bottom, right = pads
     return (
@@ -32,7 +44,24 @@ def output_hw(hw, kernel_shape, strides, pads, ceil_mode=False):
     )
 
 
-def check_pool(shape, kernel_shape, pads):
+def reach(
+    hw: Sequence[int], kernel_shape: Sequence[int], strides: Sequence[int], pads: Sequence[int], ceil_mode: bool = False
+) -> Sides:
+    """Pixels beside the image that windows touch: above, left, below, right; other than ``pads`` after the image.
+
+    >>> reach((4, 6), (3, 3), (2, 2), (1, 1, 1, 1)), reach((4, 4), (3, 3), (2, 2), (0, 0, 0, 0), ceil_mode=True)
+    ((1, 1, 0, 0), (0, 0, 1, 1))
+    """
+    below, right = (
+        max(0, (count - 1) * stride + size - before - side)
+        for count, stride, size, side, before in zip(
+            output_hw(hw, kernel_shape, strides, pads, ceil_mode), strides, kernel_shape, hw, pads[:2], strict=True
+        )
+    )
+    return pads[0], pads[1], below, right
+
+
+def check_pool(shape: Shape, kernel_shape: Pair, pads: Sides) -> None:
     """NetworkError unless (H, W, C) is pooled and every window holds at least one pixel of it (contract W3)."""
     if len(shape) != 3:
         raise NetworkError(f"pools an image (H, W, C), found shape {shape}")

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from refengine.analysis import explain as module
 from refengine.analysis.explain import (
-    MODE_WORDS,
     clipped,
     cut_bits,
     explain,
     explain_result,
     figures,
     held,
+    mode_words,
     rounded,
     worth,
 )
@@ -27,7 +27,7 @@ from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError, RefengineError
 from refengine.numbers.formats import INT8, UINT8
 from refengine.numbers.requantize import total
-from refengine.numbers.rounding import ROUNDINGS
+from refengine.numbers.rounding import ALL, HALF, MODES, NOTHING, ROUNDINGS, UNDER
 from refengine.runs.trace import open_trace, write_trace
 
 POLICIES = ("wrap", "saturate")
@@ -237,8 +237,21 @@ def test_the_bits_are_those_of_the_total(total, shift):
     assert int("0" + discarded, 2) == total % 2**shift
 
 
-def test_every_mode_has_words():
-    assert set(MODE_WORDS) == set(ROUNDINGS)
+def test_the_words_of_a_mode_are_read_from_its_row():
+    """Every row of addends that a table can have says something of its own."""
+    assert len({mode_words(mode) for mode in ROUNDINGS}) == len(ROUNDINGS)
+    assert mode_words("half_away") == "goes to the nearest, a tie away from zero"
+    assert mode_words("toward_zero") == "goes toward zero: down from 0 on, up below"
+
+
+def test_a_row_that_has_no_name_is_listed(monkeypatch):
+    monkeypatch.setitem(MODES, "odd_one", (HALF, UNDER, HALF, UNDER))
+    monkeypatch.setitem(MODES, "strange", (HALF, UNDER, NOTHING, ALL))
+    assert mode_words("odd_one") == "goes to the nearest, a tie to the odd one"
+    assert mode_words("strange") == (
+        "adds a half (0 or more, even), a half less one (0 or more, odd), nothing (below 0, even), "
+        "a unit less one (below 0, odd)"
+    )
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(16, 31), st.sampled_from(POLICIES))

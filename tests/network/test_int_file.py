@@ -424,7 +424,7 @@ def test_exponents_that_no_number_has(written, exponent):
         ("inputs", json.dumps(["a\nb"]), r"reads 'a\nb', which is no earlier layer"),
         ("accumulator_bits", 8, "layer '001_conv' (conv): an accumulator has 16 to 32 bits, found 8"),
         ("accumulator_policy", "clamp", "accumulator policy 'clamp' is unknown"),
-        ("strides", [0, 1], "attribute strides is (0, 1), which it cannot be"),
+        ("strides", [0, 1], "attribute strides is (0, 1), needed 2 integers in 1..65536"),
         ("residual", "000_input", "has a residual and no residual_shift"),
         ("covers", "{}", "needed a JSON list of texts"),
     ],

@@ -148,7 +148,7 @@ def test_a_layer_is_refused_by_its_name(text, name, fields):
 def test_an_attribute_that_cannot_be(fields):
     """By layer, attribute and value."""
     [(name, value)] = fields.items()
-    text = f"layer '001_conv' (conv): attribute {name} is {value!r}, which it cannot be"
+    text = f"layer '001_conv' (conv): attribute {name} is {value!r}, needed "
     refused(NetworkError, text, lambda: conv_with(**fields))
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from refengine.engine.run import run
-from refengine.network.int_network import CONSTANTS as OF_LAYERS
 from refengine.network.total_bounds import total_ends
 from refengine.numbers.formats import signed_bits
+from refengine.ops import OPS
 from refengine.vectors.tensors import CONSTANTS, PARTS, constant, feeders, tensors_of
 
 
@@ -16,7 +16,7 @@ def everything(network, count=2, partial=None):
 
 
 def test_every_constant_of_any_layer_is_among_them():
-    assert {name for names in OF_LAYERS.values() for name in names} <= set(CONSTANTS)
+    assert {name for operator in OPS.values() for name in operator.CONSTANTS} <= set(CONSTANTS)
 
 
 @pytest.mark.parametrize("seed", [9, 340, 908])

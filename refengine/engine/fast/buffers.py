@@ -17,6 +17,7 @@ import numpy as np
 from ...errors import RangeError
 from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.formats import INT8
+from ...ops.window import reach
 
 VECTOR = 16
 MAX_BYTES = 2**31 - 2**10  # offsets are 32 bits wide
@@ -156,7 +157,7 @@ def borders_of(network: IntNetwork) -> dict[str, Border]:
         if layer.op == "conv":
             widen(layer.inputs[0], layer.attributes["pads"])
         if layer.op == "avgpool":
-            widen(layer.inputs[0], _reach(network, layer))
+            widen(layer.inputs[0], reach(network.shapes[layer.inputs[0]][:2], **layer.attributes))
     for _ in network.layers:
         before = dict(borders)
         for layer in network.layers:
@@ -166,17 +167,6 @@ def borders_of(network: IntNetwork) -> dict[str, Border]:
         if before == borders:
             break
     return borders
-
-
-def _reach(network: IntNetwork, layer: IntLayer) -> Border:
-    """How far the windows of a pool leave the image; where sizes are rounded up, further than its padding."""
-    pads, sizes = layer.attributes["pads"], network.shapes[layer.inputs[0]]
-    last = [
-        (n - 1) * stride for n, stride in zip(network.shapes[layer.name], layer.attributes["strides"], strict=False)
-    ]
-    ends = [end - pad + side for end, pad, side in zip(last, pads, layer.attributes["kernel_shape"], strict=False)]
-    bottom, right = (max(0, end - size) for end, size in zip(ends, sizes, strict=False))
-    return (pads[0], pads[1], bottom, right)
 
 
 def filled(channels: int) -> int:

@@ -6,14 +6,14 @@
     add, requantize                            or shifts; an add has two taps, one in each tensor
     maxpool                                    LARGEST
     input                                      LOOKUP: a pixel has 256 values, so its code stands in a table
-    concat, pad_channels, flatten              COPY
+    whatever only moves codes                  COPY, FILL
 
 Grouped convolutions are products whose panels read only the channels of their groups.  ``steps_of`` gives None for the
-little that is left (stochastic rounding, pools whose windows differ in size, extreme shifts): that runs through
-``run_layer``.
+little that is left (stochastic rounding, pools whose windows differ in size, extreme shifts, operators without an entry
+in ``COMPILERS``): that runs through ``run_layer``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,9 +26,10 @@ from ...numbers import requantize
 from ...numbers.accumulator import confine
 from ...numbers.formats import ACTIVATION_FORMATS
 from ...numbers.rounding import STOCHASTIC, round_shift
-from ...ops import avgpool, input
+from ...ops import OPS, avgpool, input
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
+from ...ops.interface import sources
 from .buffers import Buffer, Store
 from .cluster_packing import Chains, chains_of, packed_clusters
 from .packing import Panels, exact_table, in_reading_order, panels, table, widths
@@ -80,7 +81,8 @@ def steps_of(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
     """The steps of one layer, None where no kernel of the plan covers it."""
     if not _covered(layer):
         return None
-    found = _COMPILERS[layer.op](compiler, layer)
+    made = COMPILERS.get(layer.op, _moved if OPS[layer.op].MOVES else None)
+    found = None if made is None else made(compiler, layer)
     return None if found is None else [*_border(compiler, compiler.buffers[layer.name]), *found]
 
 
@@ -110,9 +112,8 @@ def _fc(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
 
 def _weight(layer: IntLayer) -> np.ndarray:
     """Integer weights, scales multiplied in: int32 (O, I, KH, KW)."""
-    weight = layer.constants["weight"]
-    weight = weight.reshape(*weight.shape, *[1] * (4 - weight.ndim))
-    return integer_weights(weight, layer.constants["scale"], layer.attributes["cluster"])
+    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
+    return weight.reshape(*weight.shape, *[1] * (4 - weight.ndim))
 
 
 def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray, group: int) -> list[Fields]:
@@ -375,60 +376,65 @@ def _maxpool(compiler: Compiler, layer: IntLayer) -> list[Fields]:
     ]
 
 
-def _concat(compiler: Compiler, layer: IntLayer) -> list[Fields]:
-    to = compiler.buffers[layer.name]
-    steps, channel = [], 0
-    for name in layer.inputs:
-        source = compiler.buffers[name]
-        steps.append(_copied(compiler, source, to, channel))
-        channel += source.shape[2]
+def _moved(compiler: Compiler, layer: IntLayer) -> list[Fields]:
+    """Codes that only move: runs of neighbours, those of one tensor and one length in one step; zeros are filled."""
+    to, reads = compiler.buffers[layer.name], [compiler.buffers[name] for name in layer.inputs]
+    shapes = [compiler.network.shapes[name] for name in layer.inputs]
+    runs = _runs(sources(OPS[layer.op], shapes, layer.arguments).reshape(to.shape), to, reads)
+    steps = []
+    for operand, length in sorted({(run.operand, run.length) for run in runs}):
+        some = [run for run in runs if (run.operand, run.length) == (operand, length)]
+        ends = _in_every_image(to, [run.end for run in some])
+        if operand < 0:
+            steps.append(_filled(compiler, to, ends, length))
+            continue
+        starts = _in_every_image(reads[operand], [run.start for run in some])
+        steps.append(
+            {
+                **_per_image(compiler, to, len(some)),
+                step.KIND: step.COPY,
+                step.IMAGES: reads[operand].address,
+                step.STARTS: compiler.address(starts),
+                step.CODE_STARTS: compiler.address(ends),
+                step.LENGTH: length,
+            }
+        )
     return steps
 
 
-def _pad_channels(compiler: Compiler, layer: IntLayer) -> list[Fields]:
-    """Zeros before and after, and the tensor's own channels between them, which no step overlaps."""
-    source, to = compiler.buffers[layer.inputs[0]], compiler.buffers[layer.name]
-    before = layer.attributes["before"]
-    after = to.stored - before - source.shape[2]
-    zeros = [(0, before), (to.stored - after, after)]
-    fills = [_filled(compiler, to, to.pixels() + first, length) for first, length in zeros if length]
-    return [*fills, _copied(compiler, source, to, before)]
+@dataclass(frozen=True)
+class _Run:
+    """Neighbouring codes of a pixel that come from neighbours, in bytes from an image's first; operand -1: zeros."""
+
+    operand: int
+    start: int
+    end: int
+    length: int
 
 
-def _copied(compiler: Compiler, source: Buffer, to: Buffer, channel: int) -> Fields:
-    """All channels of every pixel, from ``channel`` on."""
-    return {
-        **_pixel_steps(compiler, to),
-        step.KIND: step.COPY,
-        step.IMAGES: source.address,
-        step.STARTS: compiler.address(source.pixels()),
-        step.CODES: to.address + channel,
-        step.LENGTH: source.shape[2],
-    }
+def _runs(found: np.ndarray, to: Buffer, reads: list[Buffer]) -> list[_Run]:
+    """All runs of one image: ``found`` int64 (H, W, C) is what ``ops.interface.sources`` says."""
+    operands = np.concatenate([np.full(np.prod(read.shape), number) for number, read in enumerate(reads)] + [[-1]])
+    places = np.concatenate([_bytes_of(read).ravel() for read in reads] + [[0]])
+    operand, place, end = operands[found], places[found], _bytes_of(to)
+    breaks = np.ones(found.shape, bool)
+    breaks[..., 1:] = np.diff(operand) != 0
+    breaks[..., 1:] |= (np.diff(place) != 1) & (operand[..., 1:] >= 0)
+    first = np.flatnonzero(breaks)
+    lengths = np.diff(first, append=found.size)
+    columns = (operand.ravel()[first], place.ravel()[first], end.ravel()[first], lengths)
+    return [_Run(*run) for run in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _flatten(compiler: Compiler, layer: IntLayer) -> list[Fields]:
-    """Byte by byte, unless there is one pixel."""
-    source, to = compiler.buffers[layer.inputs[0]], compiler.buffers[layer.name]
-    height, width, channels = source.shape
-    if height == width == 1:
-        return [_copied(compiler, source, to, 0)]
-    starts = source.pixels()[:, None] + np.arange(channels)[:, None, None]
-    code_starts = to.pixels().reshape(-1, 1) + np.arange(channels * height * width)
-    count = channels * height * width
-    return [
-        {
-            **_pixel_steps(compiler, to),
-            step.KIND: step.COPY,
-            step.PIXELS: compiler.images * count,
-            step.PER_IMAGE: count,
-            step.BLOCK: count,
-            step.IMAGES: source.address,
-            step.STARTS: compiler.address(starts.astype(np.int32)),
-            step.CODE_STARTS: compiler.address(code_starts.astype(np.int32)),
-            step.LENGTH: 1,
-        }
-    ]
+def _bytes_of(buffer: Buffer) -> np.ndarray:
+    """Where each code of the first image lies: int64 (H, W, C), from the buffer's address."""
+    return buffer.pixels()[0][:, :, None].astype(np.int64) + np.arange(buffer.shape[2])
+
+
+def _in_every_image(buffer: Buffer, places: list[int]) -> np.ndarray:
+    """The same places in every image: int32 (N, places)."""
+    images, size = len(buffer.bytes), buffer.bytes[0].size
+    return (np.arange(images)[:, None] * size + np.array(places)).astype(np.int32)
 
 
 # -------------------------------------------------------------------------------------------- what steps have in common
@@ -480,16 +486,22 @@ def _block(pixels: int) -> int:
 
 def _pixel_steps(compiler: Compiler, to: Buffer) -> Fields:
     """What every step has that writes each pixel of a tensor."""
-    per_image = to.shape[0] * to.shape[1]
     return {
-        step.PIXELS: compiler.images * per_image,
-        step.PER_IMAGE: per_image,
-        step.BLOCK: _block(compiler.images * per_image),
-        step.PANEL_COUNT: 1,
+        **_per_image(compiler, to, to.shape[0] * to.shape[1]),
         step.STORED: to.stored,
         step.CHANNELS: to.shape[2],
-        step.CODES: to.address,
         step.CODE_STARTS: compiler.address(to.pixels()),
+    }
+
+
+def _per_image(compiler: Compiler, to: Buffer, count: int) -> Fields:
+    """What every step has that writes so many places of each image."""
+    return {
+        step.PIXELS: compiler.images * count,
+        step.PER_IMAGE: count,
+        step.BLOCK: _block(compiler.images * count),
+        step.PANEL_COUNT: 1,
+        step.CODES: to.address,
     }
 
 
@@ -546,7 +558,7 @@ def _pixels(compiler: Compiler, layer: IntLayer, bias: np.ndarray | None = None)
     return Sums(source, source.pixels(), np.zeros(1, np.int64) if bias is None else bias)
 
 
-_COMPILERS = {
+COMPILERS: dict[str, Callable[[Compiler, IntLayer], list[Fields] | None]] = {
     "input": _input,
     "conv": _conv,
     "fc": _fc,
@@ -555,8 +567,5 @@ _COMPILERS = {
     "maxpool": _maxpool,
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
-    "concat": _concat,
-    "pad_channels": _pad_channels,
-    "flatten": _flatten,
     "requantize": _requantize,
 }

@@ -16,6 +16,7 @@ is composed of those that it has, each of them exact:
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ from ...network.units import result_divisor
 from ...numbers.requantize import Requantize
 from ...numbers.rounding import STOCHASTIC, addends
 from ...ops import OPS
-from ...ops.avgpool import common_count, counts
+from ...ops.avgpool import shares
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
 from ...ops.input import PIXEL_SHIFT
-from ...ops.window import output_hw
+from ...ops.interface import sources
+from ...ops.window import reach
 from ...optional import package
 
 EXTRA = 'pip install "refengine[onnx]"'
@@ -76,6 +78,11 @@ def check_exportable(network: IntNetwork) -> None:
     """NetworkError, naming the layer, unless ONNX operators can give every integer of the network."""
     network.require_static("the export to ONNX")
     for layer in network.layers:
+        if layer.op not in SUMS and layer.op not in PASS and not OPS[layer.op].MOVES:
+            known = ", ".join(name for name in OPS if name in SUMS or name in PASS or OPS[name].MOVES)
+            raise NetworkError(
+                f"layer {layer.name!r} ({layer.op}): the export to ONNX has no nodes for this operator; it has: {known}"
+            )
         if layer.requantize is not None and layer.requantize.rounding == STOCHASTIC:
             raise NetworkError(
                 f"layer {layer.name!r} ({layer.op}) rounds {STOCHASTIC}, by draws that no ONNX operator makes; "
@@ -162,9 +169,10 @@ def _append(graph: _Graph, layer: IntLayer) -> None:
     """All nodes of one layer."""
     if not OPS[layer.op].ACCUMULATES:
         dtype = graph.network.formats[layer.name].dtype
-        graph.results[layer.name] = graph.stage(layer, CODE, _PASS[layer.op](graph, layer), dtype)
+        made = PASS.get(layer.op, _moved)
+        graph.results[layer.name] = graph.stage(layer, CODE, made(graph, layer), dtype)
         return
-    total = _confined(graph, layer, _SUMS[layer.op](graph, layer))
+    total = _confined(graph, layer, SUMS[layer.op](graph, layer))
     accumulator = graph.stage(layer, ACCUMULATOR, total, np.int32)
     graph.results[layer.name] = accumulator
     if layer.requantize is not None:
@@ -207,8 +215,7 @@ def _conv(graph: _Graph, layer: IntLayer) -> str:
 
 
 def _fc(graph: _Graph, layer: IntLayer) -> str:
-    codes, scale = layer.constants["weight"], layer.constants["scale"]
-    weight = integer_weights(codes[:, :, None, None], scale, layer.attributes["cluster"])[:, :, 0, 0]
+    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
     x, zero = graph.unsigned(layer.inputs[0])
     flat = graph.node(f"{layer.name}/flat", "Flatten", x, axis=1)
     return _biased(graph, layer, _products(graph, layer, "MatMulInteger", flat, zero, weight.T))
@@ -267,8 +274,8 @@ def _avgpool(graph: _Graph, layer: IntLayer) -> str:
     ones = graph.constant(f"{name}/ones", np.ones((shape[2], 1, *window["kernel_shape"]), np.uint8))
     zero_point = graph.number(f"{name}/zero_point", zero, np.uint8)
     total = graph.node(f"{name}/sum", "ConvInteger", x, ones, zero_point, group=shape[2], **window)
-    share = common_count(shape, **layer.attributes) // counts(shape, **layer.attributes)
-    return graph.node(f"{name}/shared", "Mul", total, graph.constant(f"{name}/share", share.astype(np.int32)))
+    share = shares(shape, **layer.attributes).astype(np.int32)
+    return graph.node(f"{name}/shared", "Mul", total, graph.constant(f"{name}/share", share))
 
 
 def _global_avgpool(graph: _Graph, layer: IntLayer) -> str:
@@ -277,7 +284,7 @@ def _global_avgpool(graph: _Graph, layer: IntLayer) -> str:
     return graph.node(f"{layer.name}/sum", "ReduceSum", wide, axes, keepdims=1)
 
 
-_SUMS: dict[str, Callable[[_Graph, IntLayer], str]] = {
+SUMS: dict[str, Callable[[_Graph, IntLayer], str]] = {
     "input": _input,
     "conv": _conv,
     "fc": _fc,
@@ -364,14 +371,9 @@ def _maxpool(graph: _Graph, layer: IntLayer) -> str:
 
 def _whole_windows(graph: _Graph, layer: IntLayer) -> dict[str, Any]:
     """A pool's window with the padding after the image that its windows reach: no engine's ``ceil_mode`` is asked."""
-    kernel, strides, pads = (layer.attributes[name] for name in ("kernel_shape", "strides", "pads"))
-    sides = graph.network.shapes[layer.inputs[0]][:2]
-    out = output_hw(sides, kernel, strides, pads, layer.attributes["ceil_mode"])
-    reach = [
-        max(0, (count - 1) * stride + size - side - before)
-        for count, stride, size, side, before in zip(out, strides, kernel, sides, pads[:2], strict=True)
-    ]
-    return {"kernel_shape": kernel, "strides": strides, "pads": (*pads[:2], *reach)}
+    kernel, strides = layer.attributes["kernel_shape"], layer.attributes["strides"]
+    pads = reach(graph.network.shapes[layer.inputs[0]][:2], **layer.attributes)
+    return {"kernel_shape": kernel, "strides": strides, "pads": pads}
 
 
 def _concat(graph: _Graph, layer: IntLayer) -> str:
@@ -388,7 +390,27 @@ def _flatten(graph: _Graph, layer: IntLayer) -> str:
     return graph.node(f"{layer.name}/flat", "Flatten", graph.results[layer.inputs[0]], axis=1)
 
 
-_PASS: dict[str, Callable[[_Graph, IntLayer], str]] = {
+def _moved(graph: _Graph, layer: IntLayer) -> str:
+    """Codes that only move, by their numbers in the operands laid end to end; the number after the last is code 0."""
+    name, shapes = layer.name, [graph.network.shapes[source] for source in layer.inputs]
+    found, dtype = sources(OPS[layer.op], shapes, layer.arguments), graph.network.formats[layer.inputs[0]].dtype
+    flat = []
+    for number, (source, shape) in enumerate(zip(layer.inputs, shapes, strict=True)):
+        x = graph.results[source]
+        if len(shape) == 3:
+            x = graph.node(f"{name}/{number}_pixels_first", "Transpose", x, perm=[0, 2, 3, 1])
+        flat.append(graph.node(f"{name}/{number}_flat", "Flatten", x, axis=1))
+    together = graph.node(f"{name}/together", "Concat", *flat, axis=1) if len(flat) > 1 else flat[0]
+    if found.min() < 0:
+        one_more = graph.constant(f"{name}/one_more", np.array([0, 0, 0, 1], np.int64))
+        together = graph.node(f"{name}/with_zero", "Pad", together, one_more, graph.number(f"{name}/zero", 0, dtype))
+        found = found % (sum(prod(shape) for shape in shapes) + 1)
+    order = np.moveaxis(found, -1, 0)
+    moved = graph.node(f"{name}/moved", "Gather", together, graph.constant(f"{name}/order", order.ravel()), axis=1)
+    return graph.node(f"{name}/shaped", "Reshape", moved, graph.constant(f"{name}/shape", np.array([0, *order.shape])))
+
+
+PASS: dict[str, Callable[[_Graph, IntLayer], str]] = {
     "maxpool": _maxpool,
     "concat": _concat,
     "pad_channels": _pad_channels,

@@ -20,10 +20,11 @@ from ...network.int_network import IntLayer, IntNetwork
 from ...network.units import result_divisor
 from ...numbers.rounding import addends
 from ...ops import OPS, conv
-from ...ops.avgpool import common_count, counts
+from ...ops.avgpool import shares
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.input import PIXEL_SHIFT
-from ...ops.window import output_hw
+from ...ops.interface import sources
+from ...ops.window import reach
 from ...optional import package
 
 ROUNDING = "half_up"
@@ -38,11 +39,15 @@ _ONE_PIXEL: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 
 class IntForward:
     """The layers of an integer network, one after the other; ``used`` are those of the last call, by name.
 
-    NetworkError for roundings other than half_up and for narrow accumulators that wrap or saturate.
+    NetworkError for roundings other than half_up, for narrow accumulators that wrap or saturate, and for operators of
+    which nothing is known here.
     """
 
     def __init__(self, network: IntNetwork) -> None:
         for layer in network.layers:
+            if layer.op not in SUM and layer.op not in PASS and not OPS[layer.op].MOVES and layer.op not in WEIGHTED:
+                known = ", ".join(name for name in OPS if name in {*SUM, *PASS, *WEIGHTED} or OPS[name].MOVES)
+                raise NetworkError(f"layer {layer.name!r} ({layer.op}): unknown to PyTorch's export; it has: {known}")
             if layer.requantize is not None and layer.requantize.rounding != ROUNDING:
                 raise NetworkError(f"layer {layer.name!r} rounds {layer.requantize.rounding}, needed {ROUNDING}")
             if layer.requantize is not None and layer.requantize.dynamic:
@@ -67,7 +72,7 @@ class IntForward:
                 layer, acc = self.accumulate(layer, operands)
                 layer, result = self.finish(layer, acc, None if layer.residual is None else tensors[layer.residual])
             else:
-                result = PASS[layer.op](layer, *operands)
+                result = PASS.get(layer.op, _moved)(layer, *operands)
             self.used[layer.name], tensors[layer.name] = layer, result
             if observe is not None:
                 observe(layer, None if acc is None else biased(layer, acc), result)
@@ -75,7 +80,7 @@ class IntForward:
 
     def accumulate(self, layer: IntLayer, operands: list[Any]) -> tuple[IntLayer, Any]:
         """The layer's sums, without its bias."""
-        if "weight" in layer.constants:
+        if layer.op in WEIGHTED:
             return layer, convolve(layer, operands[0])
         return layer, SUM[layer.op](layer, *operands)
 
@@ -171,7 +176,7 @@ def _add(layer: IntLayer, a: Any, b: Any) -> Any:
 
 def _avgpool(layer: IntLayer, x: Any) -> Any:
     window, shape = layer.attributes, (*x.shape[2:], x.shape[1])
-    share = common_count(shape, **window) // counts(shape, **window)
+    share = shares(shape, **window)
     windows = _whole_windows(layer, x.double(), 0.0)
     pool = pytorch().nn.functional.avg_pool2d
     sums = pool(windows, window["kernel_shape"], window["strides"], divisor_override=1)
@@ -190,6 +195,9 @@ SUM: dict[str, Callable[..., Any]] = {
     "global_avgpool": _global_avgpool,
     "requantize": lambda layer, x: x,
 }
+
+
+WEIGHTED = ("conv", "fc")  # by ``convolve``
 
 
 def flatten(layer: IntLayer, x: Any) -> Any:
@@ -214,17 +222,20 @@ PASS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _moved(layer: IntLayer, *xs: Any) -> Any:
+    """Codes that only move, by their numbers in the operands laid end to end; the last number is code 0."""
+    torch = pytorch()
+    channels_last = [x.movedim(1, -1) for x in xs]
+    found = sources(OPS[layer.op], [tuple(x.shape[1:]) for x in channels_last], layer.arguments)
+    together = torch.cat([*(x.flatten(1) for x in channels_last), xs[0].new_zeros(len(xs[0]), 1)], 1)
+    order = torch.as_tensor(found % together.shape[1], device=xs[0].device)
+    return together[:, order].movedim(-1, 1)
+
+
 def _whole_windows(layer: IntLayer, x: Any, value: float) -> Any:
     """The images with pixels of ``value`` around, as many as the windows reach over the edges (contract W)."""
-    kernel, strides, pads, ceil_mode = (
-        layer.attributes[name] for name in ("kernel_shape", "strides", "pads", "ceil_mode")
-    )
-    out = output_hw(x.shape[2:], kernel, strides, pads, ceil_mode)
-    ends = [
-        max(0, (n - 1) * stride + size - side - pad)
-        for n, stride, size, side, pad in zip(out, strides, kernel, x.shape[2:], pads[:2], strict=True)
-    ]
-    return pytorch().nn.functional.pad(x, (pads[1], ends[1], pads[0], ends[0]), value=value)
+    top, left, bottom, right = reach(x.shape[2:], **layer.attributes)
+    return pytorch().nn.functional.pad(x, (left, right, top, bottom), value=value)
 
 
 # ----------------------------------------------------------------------------------------------------------- gradients

@@ -16,19 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ...errors import NetworkError
 from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.formats import signed_bits
 from ...numbers.requantize import Requantize
 from ...numbers.rounding import DOUBLE_ROUND, STOCHASTIC, addends
 from ...ops import OPS
-from ...ops.avgpool import common_count, counts
+from ...ops.avgpool import shares
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
 from ...ops.input import PIXEL_SHIFT
+from ...ops.interface import sources
 from ...ops.window import output_hw
 
 ACCUMULATOR, CODE = "accumulator", "code"
@@ -163,13 +166,18 @@ def layer_graph(network: IntNetwork, layer: IntLayer, images: int) -> LayerGraph
     Stages for which ``left_out`` has a reason are missing.  NetworkError for dynamic exponents.
     """
     network.require_static("TOSA")
+    if layer.op not in SUMS and layer.op not in PASS and not OPS[layer.op].MOVES:
+        known = ", ".join(name for name in OPS if name in SUMS or name in PASS or OPS[name].MOVES)
+        raise NetworkError(
+            f"layer {layer.name!r} ({layer.op}): the export to TOSA has no graph for this operator; it has: {known}"
+        )
     building = _Building(network, layer, images, Graph())
     operands = [building.operand(name) for name in layer.inputs or [None]]
     stages: dict[str, str] = {}
     if not OPS[layer.op].ACCUMULATES:
-        stages[CODE] = _PASS[layer.op](building, operands).name
+        stages[CODE] = PASS.get(layer.op, _moved)(building, operands).name
     else:
-        accumulator = _confined(building, _SUMS[layer.op](building, operands))
+        accumulator = _confined(building, SUMS[layer.op](building, operands))
         stages[ACCUMULATOR] = accumulator.name
         if layer.requantize is not None and CODE not in left_out(layer):
             stages[CODE] = _requantized(building, accumulator, layer.requantize).name
@@ -270,8 +278,8 @@ def _conv(building: _Building, operands: list[Tensor]) -> Tensor:
 def _fc(building: _Building, operands: list[Tensor]) -> Tensor:
     """A convolution of one pixel."""
     graph, layer = building.graph, building.layer
-    codes, scale = layer.constants["weight"], layer.constants["scale"]
-    weight = integer_weights(codes[:, :, None, None], scale, layer.attributes["cluster"])
+    weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
+    weight = weight[:, :, None, None]
     x = _reshaped(graph, _flat(building, operands), (building.images, 1, 1, weight.shape[1]))
     window = {"pad": [0, 0, 0, 0], "stride": [1, 1]}
     y = _convolved(building, x, building.zero(layer.inputs[0]), weight, layer.constants["bias"], 1, window)
@@ -365,8 +373,8 @@ def _avgpool(building: _Building, operands: list[Tensor]) -> Tensor:
     layer, attributes = building.layer, building.layer.attributes
     shape = building.network.shapes[layer.inputs[0]]
     total = _summed(building, operands[0], attributes["kernel_shape"], attributes)
-    share = common_count(shape, **attributes) // counts(shape, **attributes)
-    return building.graph.elementwise("MUL", total, building.graph.constant(share.astype(np.int32)[None, :, :, None]))
+    share = shares(shape, **attributes).astype(np.int32)[None, :, :, None]
+    return building.graph.elementwise("MUL", total, building.graph.constant(share))
 
 
 def _global_avgpool(building: _Building, operands: list[Tensor]) -> Tensor:
@@ -388,7 +396,7 @@ def _requantize(building: _Building, operands: list[Tensor]) -> Tensor:
 
 _Operator = Callable[[_Building, list[Tensor]], Tensor]
 
-_SUMS: dict[str, _Operator] = {
+SUMS: dict[str, _Operator] = {
     "input": _input,
     "conv": _conv,
     "fc": _fc,
@@ -543,12 +551,26 @@ def _flat(building: _Building, operands: list[Tensor]) -> Tensor:
     return _reshaped(graph, x, (building.images, int(np.prod(x.shape[1:]))))
 
 
-_PASS: dict[str, _Operator] = {
+PASS: dict[str, _Operator] = {
     "maxpool": _maxpool,
     "concat": _concat,
     "pad_channels": _pad_channels,
     "flatten": _flat,
 }
+
+
+def _moved(building: _Building, operands: list[Tensor]) -> Tensor:
+    """Codes that only move, by their numbers in the operands laid end to end; the last number is code 0."""
+    graph, layer, images = building.graph, building.layer, building.images
+    found = sources(OPS[layer.op], [building.network.shapes[name] for name in layer.inputs], layer.arguments)
+    flat = [_reshaped(graph, x, (images, prod(x.shape[1:]), 1)) for x in operands]
+    if found.min() < 0:
+        flat.append(graph.constant(np.full((images, 1, 1), building.zero(layer.inputs[0]), np.int8)))
+    count = sum(x.shape[1] for x in flat)
+    together = graph.node("CONCAT", flat, (images, count, 1), np.int8, axis=1) if len(flat) > 1 else flat[0]
+    order = graph.constant(np.tile((found % count).astype(np.int32).ravel(), (images, 1)))
+    moved = graph.node("GATHER", [together, order], (*order.shape, 1), np.int8)
+    return _reshaped(graph, moved, building.shape)
 
 
 def _reshaped(graph: Graph, x: Tensor, shape: Sequence[int]) -> Tensor:

@@ -15,10 +15,10 @@ from refengine.engine.run import run
 from refengine.errors import NetworkError, RefengineError
 from refengine.interop.onnx.engines import engine
 from refengine.interop.onnx.export_int import (
-    _PASS,
-    _SUMS,
     LOGITS,
     OPSET,
+    PASS,
+    SUMS,
     check_exportable,
     properties,
     serialized,
@@ -44,8 +44,8 @@ INTEGER_OPERATORS = set(
 
 
 def test_every_operator_has_its_nodes():
-    assert {name for name in OPS if OPS[name].ACCUMULATES} == {*_SUMS}
-    assert {name for name in OPS if not OPS[name].ACCUMULATES} == {*_PASS}
+    assert {name for name in OPS if OPS[name].ACCUMULATES} == {*SUMS}
+    assert {name for name in OPS if not OPS[name].ACCUMULATES} == {*PASS}
 
 
 # ------------------------------------------------------------------------------------------------------ what is written
