@@ -21,7 +21,6 @@ from ..quantization.scheme import Scheme
 
 FLOAT32 = "float32"
 WITHOUT_SCALES = (INT8_WEIGHT.name, FLOAT32)
-_PASSING = ("maxpool", "concat", "pad_channels", "flatten")
 _LOGITS = ("conv", "fc", "avgpool", "global_avgpool")  # whose accumulators may be the logits
 
 
@@ -164,7 +163,8 @@ def _of_group(network: FloatNetwork, group: Group, found, formats, last: bool) -
         filters = Filters(outputs, inputs, prod(kernel), prod(shape[:-1]), fmt, min(Scheme().cluster, inputs))
     raw = last and group.relu is None and group.residual is None and op in _LOGITS
     channels = shape[-1] if op in (*AFFINE, "input") else 0
-    factors = 0 if raw or op in _PASSING else channels or 1
+    passes = op in OPS and not OPS[op].ACCUMULATES
+    factors = 0 if raw or passes else channels or 1
     return Workload(
         group.core.name,
         "requantize" if op == "relu" else op,

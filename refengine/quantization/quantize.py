@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import RefengineError, SchemeError
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.int_network import IntNetwork
+from ..ops import OPS
 from . import plain
 from .float_moments import float_moments
 from .float_side import FloatSide
@@ -57,7 +58,7 @@ def quantize(
         if progress is not None:
             progress(group.core.name, done, len(groups))
         try:
-            _STEPS[group.core.op](walk, group)
+            STEPS[group.core.op](walk, group)
         except RefengineError as error:
             raise type(error)(f"layer {group.core.name!r} ({group.core.op}): {error}") from error
         _forget(walk, done)
@@ -107,7 +108,8 @@ def _forget(walk: Walk, done: int) -> None:
         walk.float_side.keep({name for name in needed if name is not None})
 
 
-_STEPS = {
+STEPS: dict[str, Callable[[Walk, Group], None]] = {
+    **{name: plain.passed for name, operator in OPS.items() if not operator.ACCUMULATES},
     "input": plain.input_layer,
     "conv": weighted,
     "fc": weighted,
@@ -116,8 +118,4 @@ _STEPS = {
     "avgpool": plain.average,
     "global_avgpool": plain.average,
     "relu": plain.relu,
-    "maxpool": plain.passed,
-    "concat": plain.passed,
-    "pad_channels": plain.passed,
-    "flatten": plain.passed,
 }

@@ -19,6 +19,14 @@ from refengine.golden.dumps.difference import Array
 from refengine.numbers.rounding import DOUBLE_ROUND, STOCHASTIC
 
 PIXEL_BITS = 8
+OPERATORS = (
+    "input", "conv", "fc", "batchnorm", "add", "maxpool", "avgpool", "global_avgpool", "concat", "pad_channels",
+    "flatten", "requantize",
+)  # fmt: skip
+ROUNDINGS = (
+    "floor", "ceil", "toward_zero", "away_from_zero", "half_up", "half_down", "half_away", "half_toward_zero",
+    "half_even", DOUBLE_ROUND,
+)  # fmt: skip
 Stages = dict[str, Array]
 
 
@@ -27,11 +35,14 @@ class Datapath:
 
     x: operands int64 (N, ...).  weight (O, I, KH, KW), scale (O, G), bias (O): int64.  multiplier, shift,
     residual_shift: int64 (C).  lo, hi: the clip.  pad: what lies outside the image, an integer or ``"edge"``.
-    late: by how many rows and columns every window is late.  RangeError for a rounding that draws lots.
+    late: by how many rows and columns every window is late.  RangeError for stochastic rounding, and for an operator or
+    a rounding that is not built here.
     """
 
     def __init__(self, case: Case) -> None:
         layer, network = case.layer, case.network
+        if layer.op not in OPERATORS:
+            raise RangeError(f"layer {layer.name!r} ({layer.op}): faults are seeded into {', '.join(OPERATORS)} alone")
         self.case, self.op, self.layer = case, layer.op, layer
         self.x = [operand.astype(np.int64) for operand in case.operands]
         constants = {name: array.astype(np.int64) for name, array in layer.constants.items()}
@@ -58,6 +69,8 @@ class Datapath:
         if step is not None:
             if step.rounding == STOCHASTIC:
                 raise RangeError(f"layer {layer.name!r}: faults are not seeded into stochastic rounding")
+            if step.rounding not in ROUNDINGS:
+                raise RangeError(f"layer {layer.name!r}: faults are not seeded into {step.rounding} rounding")
             self.multiplier = np.broadcast_to(step.multiplier, channels).copy()
             self.shift = np.broadcast_to(step.shift, channels).copy()
             wide = step.residual_shift
@@ -118,7 +131,7 @@ class Datapath:
             counts = valid.sum(axis=0)
             common = math.lcm(*np.unique(counts).tolist())
             return np.where(valid, values, 0).sum(axis=0) * (common // self.average_of(counts))
-        return self.x[0]
+        return self.x[0]  # requantize
 
     def _convolved(self) -> Array:
         """Cluster after cluster; floating point carries the products, exact because they stay below 2**53."""
@@ -179,18 +192,19 @@ def rounded(total: Array, shift: Array, mode: str) -> Array:
     if mode == DOUBLE_ROUND:
         nudge = np.where(np.asarray(shift) > 31, 1 << 30, 0)
         return (total + unit // 2 + np.where(total < 0, -nudge, nudge)) // unit
+    tie, more = twice == unit, twice > unit
     up = {
         "floor": np.zeros_like(exact),
         "ceil": ~exact,
         "toward_zero": ~exact & (total < 0),
         "away_from_zero": ~exact & (total > 0),
-        "half_up": twice >= unit,
-        "half_down": twice > unit,
-        "half_away": (twice > unit) | ((twice == unit) & (total > 0)),
-        "half_toward_zero": (twice > unit) | ((twice == unit) & (total < 0)),
-        "half_even": (twice > unit) | ((twice == unit) & (quotient % 2 == 1)),
-    }[mode]
-    return quotient + up
+        "half_up": more | tie,
+        "half_down": more,
+        "half_away": more | (tie & (total > 0)),
+        "half_toward_zero": more | (tie & (total < 0)),
+        "half_even": more | (tie & (quotient % 2 == 1)),
+    }
+    return quotient + up[mode]
 
 
 def held(values: Array, bits: int, saturate: bool) -> Array:

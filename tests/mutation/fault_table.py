@@ -95,7 +95,7 @@ def fault_table(
     """Try faults (None: all) in ``layers_a_fault`` layers each, out of ``layers`` (None: all).
 
     images uint8 (N, H, W, C).  Which layers a fault meets is drawn by a hash of both names, the same every time.
-    RangeError where a layer rounds by drawing lots.
+    RangeError where a layer rounds stochastically, or has an operator or a rounding that ``Datapath`` does not build.
     """
     network.require_static("faults")
     golden = golden_run(network, images, first_image)
