@@ -54,8 +54,8 @@ class Row:
 class Given:
     """A tile whose sums stand in memory, int32 (PIXELS, STORED) at IMAGES; PANELS int32 counts visits of each pixel."""
 
-    def __init__(self, builder, rung, vectors, row, first, panel):
-        self._builder, self._lanes, self._vectors = builder, rung.lanes, vectors
+    def __init__(self, builder, target, vectors, row, first, panel):
+        self._builder, self._lanes, self._vectors = builder, target.lanes, vectors
         self._visits = field(builder, row, step.PANELS)
         self._stride = builder.mul(field(builder, row, step.STORED), number(4))
         channel = first_channel(builder, row, panel)
@@ -74,9 +74,9 @@ class Given:
 
 
 @cache
-def compiled(rung, shapes, tile, lifted=False):
+def compiled(target, shapes, tile, lifted=False):
     """``make_block`` as a function."""
-    block = make_block(rung, shapes, tile, lifted)
+    block = make_block(target, shapes, tile, lifted)
 
     @njit(types.void(*[types.int64] * 6))
     def call(row, first, end, panel, sums, stride):

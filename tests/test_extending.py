@@ -139,7 +139,7 @@ def test_every_table_covers_every_operator_and_knows_no_other(table, derived, ne
         (onnx.SUMS, "conv", onnx.to_onnx),
         (onnx.PASS, "maxpool", onnx.check_exportable),
         (tosa.SUMS, "conv", lambda network: tosa.layer_graph(network, network.layer("001_conv"), 1)),
-        (torch.SUM, "batchnorm", torch.IntForward),
+        (torch.SUM, "input", torch.IntForward),
     ],
     ids=["terms", "ONNX", "ONNX codes", "TOSA", "PyTorch"],
 )

@@ -37,6 +37,8 @@ VERSION = 2
 QUALITY_IMAGES = 8
 _FLOAT_BATCH = 16
 
+Labelled = LabelledImages | tuple[np.ndarray, np.ndarray]
+
 
 # ----------------------------------------------------------------------------------------------------------- what to do
 
@@ -183,7 +185,7 @@ def run_job(
     job: Job,
     network: FloatNetwork,
     calibration: np.ndarray,
-    images: LabelledImages | tuple[np.ndarray, np.ndarray],
+    images: Labelled,
     threads: int = 1,
 ) -> Record:
     """Do a job on uint8 calibration images (N, H, W, C) and labelled images; the number of threads changes no figure.
@@ -216,7 +218,9 @@ def calibration_images(files: Files, job: Job) -> np.ndarray:
         return file.take(evenly_spaced(file.count, job.calibration_images))
 
 
-def _integer_record(job: Job, scheme: Scheme, network, calibration, images, threads: int) -> Record:
+def _integer_record(
+    job: Job, scheme: Scheme, network: FloatNetwork, calibration: np.ndarray, images: Labelled, threads: int
+) -> Record:
     model = quantize(network, calibration, scheme, threads=threads)
     outcome = evaluate(model, images, limit=job.count, threads=threads)
     few = calibration[evenly_spaced(len(calibration), QUALITY_IMAGES)]
@@ -251,7 +255,7 @@ def _layers(model: IntNetwork, events: Mapping[str, Events], quality: Mapping[st
         )
 
 
-def _float_record(job: Job, network: FloatNetwork, images: LabelledImages | tuple[np.ndarray, np.ndarray]) -> Record:
+def _float_record(job: Job, network: FloatNetwork, images: Labelled) -> Record:
     """The float network's own counts."""
     pixels: Images = images if isinstance(images, LabelledImages) else images[0]
     labels = np.asarray(images.labels if isinstance(images, LabelledImages) else images[1])

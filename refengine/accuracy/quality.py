@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ..engine.run import Result, run
-from ..network.float_network import FloatNetwork
+from ..network.float_network import FloatLayer, FloatNetwork
 from ..network.forward import forward
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.units import result_divisor
@@ -52,7 +52,7 @@ def _energies(
 def _float_tensors(network: FloatNetwork, names: set[str], image: np.ndarray) -> Mapping[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
 
-    def observe(layer, tensor):
+    def observe(layer: FloatLayer, tensor: np.ndarray) -> None:
         if layer.name in names:
             tensors[layer.name] = tensor
 

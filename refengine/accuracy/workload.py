@@ -5,6 +5,7 @@ norms, additions and ReLUs taken in by the convolution before them, with the for
 layers that only a calibration can ask for are not there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -153,7 +154,9 @@ def _formats(groups: tuple[Group, ...]) -> dict[str, str]:
     return {name: scheme.format_of(name, tuple(role for role, end in ends if name in end)) for name in names}
 
 
-def _of_group(network: FloatNetwork, group: Group, found, formats, last: bool) -> Workload:
+def _of_group(
+    network: FloatNetwork, group: Group, found: Mapping[str, tuple[int, ...]], formats: Mapping[str, str], last: bool
+) -> Workload:
     operands = [*group.inputs, *([] if group.residual is None else [group.residual])]
     shape, op = found[group.output], group.core.op
     filters = None

@@ -161,7 +161,7 @@ def _counting(rules: Sequence[Rule], counts: "_Counts") -> Observer:
     """An observer of a golden run that requantizes each chosen layer's accumulators by every rule."""
 
     def observe(layer: IntLayer, operands: Sequence[np.ndarray], result: Result) -> None:
-        if layer.name in counts.single and layer.requantize is not None:
+        if layer.name in counts.single and layer.requantize is not None and result.accumulator is not None:
             codes = [
                 result.result
                 if rule.arithmetic is None

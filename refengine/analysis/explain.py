@@ -36,7 +36,9 @@ _WITHOUT_TABLE = {
     STOCHASTIC: "goes up where discarded bits and a random draw of as many bits carry",
     DOUBLE_ROUND: "rounds a shift by 31 and then the rest of the shift; up to 31 it goes to the nearest, a tie up",
 }
-_TIES = {  # which column of a table's row goes up: by the sign of the total and the parity of its quotient
+_TIES: dict[
+    tuple[bool, ...], str
+] = {  # which column of a table's row goes up: by the sign of the total and the parity of its quotient
     (True, True, True, True): "up",
     (False, False, False, False): "down",
     (True, True, False, False): "away from zero",

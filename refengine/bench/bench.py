@@ -95,7 +95,7 @@ class Comparison:
     input_shape: tuple[int, int, int]
     macs: int
     processor: str
-    rung: str
+    instruction_set: str
     batch: int
     threads: int
     timings: tuple[Timing, ...]
@@ -138,7 +138,7 @@ class Comparison:
         }
 
 
-_HEAD = ("network", "input_shape", "macs", "processor", "rung", "batch", "threads", "rounds")
+_HEAD = ("network", "input_shape", "macs", "processor", "instruction_set", "batch", "threads", "rounds")
 
 
 def ratio(these: Sequence[float], those: Sequence[float]) -> Ratio:
@@ -192,7 +192,7 @@ def compare(
         network.input_shape,
         models[0].macs,
         processor(),
-        _rung(),
+        _instruction_set(),
         batch,
         threads,
         timings,
@@ -306,10 +306,10 @@ def peak_rate(threads: int, pool: ThreadPoolExecutor) -> float:
     return max(burst() for _ in range(PEAK_BURSTS))
 
 
-def _rung() -> str:
-    from ..kernels.instruction_sets import chosen_rung  # here, because it loads the compiler
+def _instruction_set() -> str:
+    from ..kernels.instruction_sets import chosen_target  # here, because it loads the compiler
 
-    return chosen_rung().name
+    return chosen_target().name
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

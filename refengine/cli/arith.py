@@ -39,7 +39,16 @@ def _list_presets(context: click.Context, option: click.Parameter, wanted: bool)
 )
 @options.batch
 @options.json_file
-def command(model, images, first, count, patterns, against, batch, json_path) -> None:
+def command(
+    model: str,
+    images: str,
+    first: int,
+    count: int,
+    patterns: tuple[str, ...],
+    against: Any,
+    batch: int | None,
+    json_path: str | None,
+) -> None:
     """Count how often other designs' arithmetic would differ on a network: TOSA, TFLite, NVDLA, ONNX, ap_fixed, ...
 
     Two counts, for any two arithmetics.  Single: each layer reads golden inputs, so that a difference is its own.

@@ -1,6 +1,9 @@
 """``refengine bench``: refengine's speed beside production int8 engines, measured in turns."""
 
+from collections.abc import Iterator
+
 import click
+import numpy as np
 
 from ..bench.bench import Comparison, compare, random_images
 from ..bench.peers import PEERS
@@ -41,7 +44,18 @@ HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / t
 @click.option("--threads", type=options.POSITIVE, default=1, show_default=True, metavar="T", help="Threads of each.")
 @click.option("--rounds", type=options.POSITIVE, default=40, show_default=True, metavar="R", help="Turns of each.")
 @options.json_file
-def command(network, shape, images, weights, cluster, against, batch, threads, rounds, json_path) -> None:
+def command(
+    network: str | None,
+    shape: str | None,
+    images: str | None,
+    weights: str,
+    cluster: int,
+    against: str | None,
+    batch: int,
+    threads: int,
+    rounds: int,
+    json_path: str | None,
+) -> None:
     """Measure refengine's speed beside production int8 engines, in turns, on one network.
 
     Each engine is made of the float network by its own standard tool.  The time of the others begins with floats that
@@ -52,7 +66,7 @@ def command(network, shape, images, weights, cluster, against, batch, threads, r
     inputs = [path for path in (network, images) if path is not None]
     console.check_outputs(inputs, json_path)
     peers = _peers(against)
-    float_network = geometry(shape) if network is None else read_float_network(network)
+    float_network = geometry(str(shape)) if network is None else read_float_network(network)
     float_network, pixels = _with_images(float_network, images, max(batch, CALIBRATION_IMAGES))
     with console.progress("bench") as show:
         outcome = compare(float_network, pixels, _words(weights), cluster, peers, batch, threads, rounds, show)
@@ -79,7 +93,7 @@ def _peers(against: str | None) -> tuple[str, ...]:
     return names
 
 
-def _with_images(network: FloatNetwork, path: str | None, count: int):
+def _with_images(network: FloatNetwork, path: str | None, count: int) -> tuple[FloatNetwork, np.ndarray]:
     """At most ``count`` images, and the network made for their size."""
     if path is None:
         return network, random_images(network, count)
@@ -94,13 +108,13 @@ def print_comparison(outcome: Comparison) -> None:
     threads = "1 thread" if outcome.threads == 1 else f"{outcome.threads} threads"
     console.say(f"{outcome.network}: images {height}x{width}x{channels}, {_giga(outcome.macs, 3)} GMAC an image")
     console.say(f"batch {outcome.batch}, {threads}, {outcome.rounds} rounds, milliseconds for an image")
-    console.say(f"{outcome.processor}, rung {outcome.rung}")
+    console.say(f"{outcome.processor}, instruction set {outcome.instruction_set}")
     console.say(", ".join(dict.fromkeys(f"{t.name.split()[0]} {t.version}" for t in outcome.timings)))
     console.say()
     console.show_table(console.table(HEADS, _rows(outcome)))
 
 
-def _rows(outcome: Comparison):
+def _rows(outcome: Comparison) -> Iterator[tuple[object, ...]]:
     for timing in outcome.timings:
         times = (f"{1000 * seconds:.3f}" for seconds in (timing.median, timing.best))
         rate, share = _giga(outcome.rate(timing)), f"{100 * outcome.share(timing):.1f} %"

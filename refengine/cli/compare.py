@@ -1,11 +1,21 @@
 """``refengine compare``: a DUT's integers against the golden's, and which layer goes wrong by itself."""
 
+from __future__ import annotations
+
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import RangeError
 from . import console, options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ..golden.compare.compare import Comparison, LayerReport
+    from ..golden.dumps.difference import Difference
 
 
 @click.command("compare")
@@ -46,19 +56,19 @@ from . import console, options
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
 @options.json_file
 def command(
-    golden,
-    dut,
-    model,
-    names,
-    layers,
-    exclude,
-    ignore,
-    stages,
-    order,
-    any_integer_type,
-    with_self_test,
-    junit_path,
-    json_path,
+    golden: str,
+    dut: str,
+    model: str | None,
+    names: tuple[str, ...],
+    layers: tuple[str, ...],
+    exclude: tuple[str, ...],
+    ignore: tuple[str, ...],
+    stages: str | None,
+    order: str | None,
+    any_integer_type: bool,
+    with_self_test: bool,
+    junit_path: str | None,
+    json_path: str | None,
 ) -> None:
     """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
 
@@ -136,7 +146,7 @@ def _stages(option: str | None) -> tuple[str, ...] | None:
 _HEADS = ("layer", "stages", "values>", "entire>", "by>", "single>", "verdict")
 
 
-def print_comparison(found, lines) -> None:
+def print_comparison(found: Comparison, lines: Iterable[str]) -> None:
     """The table of what was compared, if anything is wrong, and the sentences."""
     judged = [layer for layer in found.layers if layer.stages or layer.wrong]
     if found.compared and any(layer.wrong for layer in judged):
@@ -145,7 +155,7 @@ def print_comparison(found, lines) -> None:
         console.say(line)
 
 
-def _row(layer) -> list[object]:
+def _row(layer: LayerReport) -> list[object]:
     entire, single = ([getattr(stage, column) for stage in layer.stages] for column in ("entire", "single"))
     stages = " ".join(stage.stage for stage in layer.stages)
     values = sum(one.values for one in entire if one is not None)
@@ -154,14 +164,14 @@ def _row(layer) -> list[object]:
     return [*cells, layer.verdict]
 
 
-def _different(column) -> str | None:
+def _different(column: Sequence[Difference | None]) -> str | None:
     known = [one.different for one in column if one is not None]
     if not known:
         return None
     return str(sum(known)) if sum(known) else "="
 
 
-def _print_self_test(figures, sentences) -> None:
+def _print_self_test(figures: Mapping[str, Any], sentences: Iterable[str]) -> None:
     heads = ("seeded fault", "what", "caught>", "not applicable>", "unnoticed>")
     rows = [
         [

@@ -33,7 +33,7 @@ class Size(click.ParamType):
 
     name = "HxW"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         height, _, width = str(value).partition("x")
         if not all(side.isascii() and side.isdigit() and 1 <= int(side[:9]) <= MAX_SIDE for side in (height, width)):
             self.fail(f"{value!r} is not HxW with sides of 1 to {MAX_SIDE}, as 224x224", param, ctx)
@@ -48,7 +48,7 @@ class Numbers(click.ParamType):
     def __init__(self, kind: type[int] | type[float]) -> None:
         self.kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None | None) -> Any:
         try:
             return tuple(self.kind(part) for part in value.split(","))
         except ValueError:
@@ -88,7 +88,7 @@ class Numbers(click.ParamType):
 @click.option("--count", type=options.POSITIVE, metavar="N", help="How many images.  [default: all]")
 @click.option("--evenly", type=options.POSITIVE, metavar="N", help="Of these, N at even distances: to calibrate on.")
 @options.json_file
-def command(given, output, json_path, **chosen) -> None:
+def command(given: str, output: str, json_path: str | None, **chosen: Any) -> None:
     """Bring a network or images in the layouts that the other verbs read.
 
     GIVEN is a network, MODEL.onnx of opset 9 to 28, or images.  What a network has that integers cannot follow is

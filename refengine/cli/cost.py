@@ -60,7 +60,15 @@ class Column:
 )
 @click.option("--energy-table", "show_energy", is_flag=True, help="Print the default for --energy, to be edited.")
 @options.json_file
-def command(network, shape, clusters, chosen, energy_path, show_energy, json_path) -> None:
+def command(
+    network: str | None,
+    shape: str | None,
+    clusters: str,
+    chosen: str | None,
+    energy_path: str | None,
+    show_energy: bool,
+    json_path: str | None,
+) -> None:
     """Count what a network costs for one image: multiplications that become additions, bytes, and energy.
 
     NETWORK.h5 is an integer network, whose own formats and codes are counted in the column 'own', or a float network,
@@ -79,7 +87,7 @@ def command(network, shape, clusters, chosen, energy_path, show_energy, json_pat
     console.check_outputs(inputs, json_path)
     sizes = _sizes(clusters)
     table = HOROWITZ if energy_path is None else read_table(energy_path)
-    found = geometry(shape) if network is None else read_network(network)
+    found = geometry(str(shape)) if network is None else read_network(network)
     columns = _columns(found, sizes, table)
     if chosen is not None and chosen not in columns:
         raise RangeError(f"--layers names column {chosen[:80]!r}, columns are {', '.join(columns)}")

@@ -1,5 +1,9 @@
 """``refengine crosscheck``: the same network by other programs, every integer of every layer compared."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from ..interop.onnx.engines import ENGINES
@@ -8,6 +12,12 @@ from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
 from .compare import print_comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..golden.crosscheck import Crosschecked
+    from ..network.int_network import IntNetwork
 
 _NAMED = 6
 
@@ -43,7 +53,18 @@ _NAMED = 6
 @options.backend
 @options.threads
 @options.json_file
-def command(model, images, names, tosa_python, first, count, batch, backend, threads, json_path) -> None:
+def command(
+    model: str,
+    images: str,
+    names: str,
+    tosa_python: str | None,
+    first: int,
+    count: int | None,
+    batch: int | None,
+    backend: str,
+    threads: int,
+    json_path: str | None,
+) -> None:
     """Run a network by programs of others and compare every accumulator and code with refengine's.
 
     onnxruntime and onnx-reference run what 'refengine export --layers' writes.  A program that differs is compared no
@@ -100,7 +121,7 @@ def command(model, images, names, tosa_python, first, count, batch, backend, thr
         raise SystemExit(1)
 
 
-def _print(network, found) -> None:
+def _print(network: IntNetwork, found: Sequence[Crosschecked]) -> None:
     from ..golden.compare.text_report import report_lines
 
     console.say(f"model {network.hash}, contract {network.contract}")
@@ -116,7 +137,7 @@ def _print(network, found) -> None:
             print_comparison(one.comparison, report_lines(one.comparison, *one.dumps))
 
 
-def _print_tosa(one) -> None:
+def _print_tosa(one: Crosschecked) -> None:
     """Which stages were compared, by which operators their codes came about, and what was left out."""
     from ..golden.dumps.layer_names import some
 

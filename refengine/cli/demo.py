@@ -46,7 +46,7 @@ TRACED = 2
 )
 @options.threads
 @options.json_file
-def command(output_dir, count, threads, json_path) -> None:
+def command(output_dir: str, count: int, threads: int, json_path: str | None) -> None:
     """Quantize the network that ships with refengine and run it in integers.
 
     A ResNet-20 for Fashion-MNIST becomes ternary weights in clusters of 4 filters with 8-bit scales and 8-bit

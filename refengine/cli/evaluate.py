@@ -30,7 +30,18 @@ from . import console, options
 @options.threads
 @options.dask
 @options.json_file
-def command(model, images, float_path, limit, threshold, batch, backend, threads, dask, json_path) -> None:
+def command(
+    model: str,
+    images: str,
+    float_path: str | None,
+    limit: int | None,
+    threshold: float | None,
+    batch: int | None,
+    backend: str,
+    threads: int,
+    dask: str | None,
+    json_path: str | None,
+) -> None:
     """Count how many labelled images an integer network gets right, and what was clipped on the way.
 
     Counts come with Wilson's 95 % interval: what the share could be, had other images of the kind been drawn.
@@ -92,7 +103,7 @@ def print_evaluation(outcome: Evaluation) -> None:
     console.say(f"of {values} values {outcome.saturated} were clipped to their format, {outcome.overflowed} overflowed")
 
 
-def _rows(outcome: Evaluation):
+def _rows(outcome: Evaluation) -> Iterator[tuple[object, ...]]:
     for name, correct in (
         ("integers top-1", outcome.correct),
         ("integers top-5", outcome.correct_top5),

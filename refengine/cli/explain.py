@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,12 @@ from . import console, options
 from .layers import times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..analysis.explain import Contribution, Explanation, Requantization, Term
+
+    Numbered = tuple[int | None, Term]  # the number of a part, and one of its taps
+    Row = Sequence[Numbered]
 
 SHOWN = 16  # rows of clusters and of taps that are printed where there are many, unless --all
 _FEW = 64  # rows that are printed in full
@@ -25,7 +30,7 @@ class AtType(click.ParamType):
 
     name = "place"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """'14,9,5' -> (14, 9, 5)."""
         if isinstance(value, tuple):
             return value
@@ -51,7 +56,17 @@ class AtType(click.ParamType):
     help="What computes the codes up to there, and the result that the explanation must agree with.",
 )
 @options.json_file
-def command(model, images, layer, at, image, everything, html_path, backend, json_path) -> None:
+def command(
+    model: str,
+    images: str,
+    layer: str,
+    at: tuple[int, ...],
+    image: int,
+    everything: bool,
+    html_path: str | None,
+    backend: str,
+    json_path: str | None,
+) -> None:
     """Explain one output integer: window, clusters, sum, residual, rounding, clip.
 
     It is computed again in plain integers from the codes that the layer reads, and held against what the run gave.
@@ -116,7 +131,7 @@ def _place(place: tuple[int, ...]) -> str:
 # ---------------------------------------------------------------------------------------------------------------- taps
 
 
-def _print_taps(taps: list[tuple[int | None, Term]], found: Explanation, everything: bool) -> None:
+def _print_taps(taps: Sequence[Numbered], found: Explanation, everything: bool) -> None:
     """The window: a line for each channel of each part, or the largest products where there are many."""
     if len(taps) == 1 and found.passing is not None:
         return
@@ -147,52 +162,70 @@ def _print_taps(taps: list[tuple[int | None, Term]], found: Explanation, everyth
         console.say(f"the {SHOWN} that weigh most of {total}; --all prints them all")
 
 
-def _by_channel(taps, grid):
+def _by_channel(taps: Sequence[Numbered], grid: tuple[int, int]) -> list[Row]:
     size = grid[0] * grid[1]
     return [taps[start : start + size] for start in range(0, len(taps), size)]
 
 
-def _tap_rows(channels, grid, found: Explanation):
-    height, width = grid
+def _tap_rows(channels: list[Row], grid: tuple[int, int], found: Explanation) -> tuple[list[str], list[list[object]]]:
+    """Heads and rows of the table of taps: as many codes a row as the window lets stand side by side."""
     several = len({part for row in channels for part, _ in row}) > 1 or found.op in ("conv", "fc")
     ahead = [*(["source"] if len(found.operands) > 1 else []), *(["cluster>"] if several else [])]
-    end, whole = ("largest>", _largest) if found.passing is not None else ("sum>", _sum)
-    if height * width > _CELLS_IN_ONE:
-        heads = [*ahead, "channel>", "row>", "codes", end]
-        rows = [
-            [*_ahead(line, ahead), _channel(line[0][1]), line[0][1].place[0], _cells(line, found), whole(line)]
-            for row in channels
-            for line in (row[start : start + width] for start in range(0, len(row), width))
-        ]
-        return heads, rows
     if grid == (1, 1):
-        weighted = found.weight_format is not None
-        heads = [*ahead, "place", "code", *(["product>"] if weighted else [])]
-        return heads, [
-            [*_ahead(row, ahead), _place(row[0][1].place), _cells(row, found), *([_sum(row)] if weighted else [])]
-            for row in channels
-        ]
-    first = channels[0]
-    names = [
-        f"row {first[start][1].place[0]}, columns {first[start][1].place[1]}..{first[start][1].place[1] + width - 1}"
-        if start == 0
-        else f"row {first[start][1].place[0]}"
-        for start in range(0, len(first), width)
+        return _single_taps(channels, ahead, found)
+    if grid[0] * grid[1] > _CELLS_IN_ONE:
+        return _line_by_line(channels, ahead, grid[1], found)
+    return _side_by_side(channels, ahead, grid[1], found)
+
+
+def _single_taps(channels: list[Row], ahead: list[str], found: Explanation) -> tuple[list[str], list[list[object]]]:
+    """A code a row."""
+    products = found.weight_format is not None
+    heads = [*ahead, "place", "code", *(["product>"] if products else [])]
+    return heads, [
+        [*_ahead(row, ahead), _place(row[0][1].place), _cells(row, found), *([_sum(row)] if products else [])]
+        for row in channels
     ]
-    heads = [*ahead, "channel>", *names, end]
-    rows = [
+
+
+def _line_by_line(
+    channels: list[Row], ahead: list[str], width: int, found: Explanation
+) -> tuple[list[str], list[list[object]]]:
+    """A row of a large window a row."""
+    end, whole = _whole(found)
+    lines = (row[start : start + width] for row in channels for start in range(0, len(row), width))
+    return [*ahead, "channel>", "row>", "codes", end], [
+        [*_ahead(line, ahead), _channel(line[0][1]), line[0][1].place[0], _cells(line, found), whole(line)]
+        for line in lines
+    ]
+
+
+def _side_by_side(
+    channels: list[Row], ahead: list[str], width: int, found: Explanation
+) -> tuple[list[str], list[list[object]]]:
+    """A channel's window a row, its rows beside each other."""
+    end, whole = _whole(found)
+    starts = range(0, len(channels[0]), width)
+    y, x = channels[0][0][1].place[:2]
+    names = [f"row {channels[0][start][1].place[0]}" for start in starts]
+    names[0] = f"row {y}, columns {x}..{x + width - 1}"
+    return [*ahead, "channel>", *names, end], [
         [
             *_ahead(row, ahead),
             _channel(row[0][1]),
-            *(_cells(row[start : start + width], found) for start in range(0, len(row), width)),
+            *(_cells(row[start : start + width], found) for start in starts),
             whole(row),
         ]
         for row in channels
     ]
-    return heads, rows
 
 
-def _ahead(row, ahead) -> list[object]:
+def _whole(found: Explanation) -> tuple[str, Callable[[Row], int | None]]:
+    """What all codes of a row come to: the head of its column, and how it is computed."""
+    return ("largest>", _largest) if found.passing is not None else ("sum>", _sum)
+
+
+def _ahead(row: Row, ahead: list[str]) -> list[object]:
     part, tap = row[0]
     return [*([tap.source] if "source" in ahead else []), *([part] if "cluster>" in ahead else [])]
 
@@ -201,23 +234,23 @@ def _channel(tap: Term) -> int:
     return tap.place[-1]
 
 
-def _sum(row) -> int:
+def _sum(row: Row) -> int:
     return sum(tap.product for _, tap in row)
 
 
-def _largest(row) -> int | None:
+def _largest(row: Row) -> int | None:
     """Of the codes of the image: padding never wins (contract W3)."""
     return max((tap.code for _, tap in row if not tap.padding), default=None)
 
 
-def _cells(row, found: Explanation) -> str:
+def _cells(row: Row, found: Explanation) -> str:
     return " ".join(_cell(tap, found.weight_format) for _, tap in row)
 
 
 def _cell(tap: Term, weight_format: str | None) -> str:
     """A code and what its weight does with it.
 
-    >>> from ..golden.explain import Term
+    >>> from refengine.analysis.explain import Term
     >>> [_cell(Term("x", (0,), 7, weight, 7 * weight, False), kind) for weight, kind in ((-1, "ternary"), (5, "int8"))]
     ['  7-', '   7*5   ']
     """

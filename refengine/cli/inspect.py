@@ -34,7 +34,7 @@ Figures = dict[str, Any]
 @click.command("inspect")
 @click.argument("file", metavar="FILE")
 @options.json_file
-def command(file, json_path) -> None:
+def command(file: str, json_path: str | None) -> None:
     """Say what a file is and what is in it: a network of floats or integers, labelled images, a trace, a vector pack.
 
     For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
@@ -59,11 +59,11 @@ def _kind_of(file: str) -> str:
 
 
 def _int_network(file: str) -> Figures:
-    from ..kernels.instruction_sets import chosen_rung  # here, because it loads the compiler
+    from ..kernels.instruction_sets import chosen_target  # here, because it loads the compiler
 
     network = read_int_network(file)
     return {
-        "rung": chosen_rung().name,
+        "instruction_set": chosen_target().name,
         "name": network.name,
         "model_hash": network.hash,
         "contract": network.contract,
@@ -80,7 +80,7 @@ def _show_int_network(figures: Figures) -> None:
     console.say(f"{figures['file']}: network of integers {_network(figures)}")
     _show_origin(figures)
     console.say(f"made with {', '.join(f'{key} {value}' for key, value in figures['made_with'].items() if value)}")
-    console.say(f"on this processor the fast plan uses the rung {figures['rung']}")
+    console.say(f"on this processor the fast plan uses the instruction set {figures['instruction_set']}")
     console.show_table(console.table(HEADS, map(int_row, figures["layers"])))
 
 

@@ -1,19 +1,29 @@
 """``refengine ledger``: how wide each layer's sums became, how wide they can become, and inputs that make them so."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import FileError
 from ..network.images import open_images
 from ..network.int_file import read_int_network
+from ..network.int_network import IntNetwork
 from ..runs.trace import choose_layers
 from ..text import printable
 from . import console, options
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def _formats(context, parameter, value) -> tuple[str, ...]:
+    from ..analysis.worst_case import Witness
+    from ..network.int_network import IntLayer, IntNetwork
+
+
+def _formats(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     from ..vectors.text_formats import FORMATS
 
     names = () if value is None else tuple(dict.fromkeys(name.strip() for name in value.split(",")))
@@ -45,8 +55,18 @@ def _formats(context, parameter, value) -> tuple[str, ...]:
 @options.threads
 @options.json_file
 def command(
-    model, images, first, count, patterns, folder, formats, everything, backend, threads, json_path
-) -> None:  # fmt: skip
+    model: str,
+    images: str,
+    first: int,
+    count: int,
+    patterns: tuple[str, ...],
+    folder: str | None,
+    formats: tuple[str, ...],
+    everything: bool,
+    backend: str,
+    threads: int,
+    json_path: str | None,
+) -> None:
     """Book what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
 
     Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
@@ -78,16 +98,17 @@ def command(
             first_image=first,
             only=numbers,
         )
+    entries_as_json = [of(one) for one in entries]
     figures = {
         "model_hash": network.hash,
         "first": first,
         "count": len(numbers),
-        "layers": [of(one) for one in entries],
+        "layers": entries_as_json,
     }
     if folder is not None:
         found = [(layer, witnesses(network, layer)) for layer in layers if accumulates(layer)]
         written = _write(folder, network, found, formats, inputs)
-        for figure, (_, ends) in zip(figures["layers"], found, strict=True):
+        for figure, (_, ends) in zip(entries_as_json, found, strict=True):
             figure["witnesses"] = [witness_figures(one) for one in ends]
         figures["witness_files"] = written
     figures["witness"] = folder
@@ -96,7 +117,13 @@ def command(
         _print(figures, everything)
 
 
-def _write(folder: str, network, found, formats, inputs: list[str]) -> int:
+def _write(
+    folder: str,
+    network: IntNetwork,
+    found: Sequence[tuple[IntLayer, tuple[Witness, ...]]],
+    formats: tuple[str, ...],
+    inputs: list[str],
+) -> int:
     """Write the witnesses; how many files they are."""
     from ..analysis.worst_case_files import witness_files
 

@@ -1,9 +1,19 @@
 """``refengine lint``: what is suspicious about an integer network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from ..network.int_file import read_int_network
 from . import console, options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..analysis.lint import Finding
 
 SHOWN = 6  # channels that are named
 
@@ -13,7 +23,7 @@ SHOWN = 6  # channels that are named
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is an error or a warning.")
 @options.json_file
 @click.pass_context
-def command(ctx, model, strict, json_path) -> None:
+def command(ctx: click.Context, model: str, strict: bool, json_path: str | None) -> None:
     """Look for what is suspicious in an integer network, without running it.
 
     Dead and constant channels, channels that can only saturate, lost precision, accumulators that may overflow, codes
@@ -35,7 +45,7 @@ def command(ctx, model, strict, json_path) -> None:
         ctx.exit(1)
 
 
-def _print(findings) -> None:
+def _print(findings: Sequence[Finding]) -> None:
     rows = [[found.severity, found.layer, found.rule, _channels(found), found.detail] for found in findings]
     if not rows:
         return
@@ -46,7 +56,7 @@ def _print(findings) -> None:
     console.say()
 
 
-def _channels(found) -> str:
+def _channels(found: Finding) -> str:
     if not found.channels:
         return ""
     named = ", ".join(str(channel) for channel in found.channels[:SHOWN])

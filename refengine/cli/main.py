@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import IO, Any
 
 import click
 
@@ -51,7 +52,7 @@ class Failure(click.ClickException):
 
     exit_code = 2
 
-    def show(self, file=None) -> None:
+    def show(self, file: IO[Any] | None = None) -> None:
         line = " ".join(self.format_message().splitlines())
         line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
         click.echo(f"refengine: error: {line}", file=file, err=True)

@@ -74,7 +74,17 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 @options.calibration_images
 @options.threads
 @options.json_file
-def command(network, calibration, output, calibration_images, threads, json_path, layers, arith, **fields) -> None:
+def command(
+    network: str,
+    calibration: str,
+    output: str,
+    calibration_images: int | None,
+    threads: int,
+    json_path: str | None,
+    layers: Any,
+    arith: str | None,
+    **fields: Any,
+) -> None:
     """Turn a float network into one of integers, calibrated on images.
 
     Where the images have another height and width than the network, it is made for theirs, if its layers allow it.

@@ -16,7 +16,7 @@ EXTRA = 'pip install "refengine[report]"'
 @click.argument("folder", metavar="DIR")
 @click.option("-o", "--output", metavar="FILE.html", help="Where to write the page.  [default: DIR/report.html]")
 @options.json_file
-def command(folder, output, json_path) -> None:
+def command(folder: str, output: str | None, json_path: str | None) -> None:
     """Show what a sweep found: accuracy by cluster size and by cost, every layer's noise, and a table of all jobs.
 
     It can be called while the sweep runs, and shows what is done.

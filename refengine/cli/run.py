@@ -1,9 +1,11 @@
 """``refengine run``: images through an integer network, logits out."""
 
 import io
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 import numpy as np
+from rich.table import Table
 
 from ..errors import FileError
 from ..network.batches import batch_size, map_batches
@@ -26,7 +28,16 @@ FORMAT, VERSION = "refengine-logits", 1
 @options.backend
 @options.threads
 @options.json_file
-def command(model, images, first, count, output, backend, threads, json_path) -> None:
+def command(
+    model: str,
+    images: str,
+    first: int,
+    count: int,
+    output: str | None,
+    backend: str,
+    threads: int,
+    json_path: str | None,
+) -> None:
     """Run images through an integer network and print its logits, int32.
 
     The class is that of the largest logit, the lowest of equals.
@@ -65,7 +76,7 @@ def command(model, images, first, count, output, backend, threads, json_path) ->
         console.show_table(_table(numbers, logits, classes, labels, names))
 
 
-def _shown(parts, total):
+def _shown(parts: Iterable[np.ndarray], total: int) -> Iterator[np.ndarray]:
     """The same parts, counted on the progress display."""
     done = 0
     with console.progress("run") as show:
@@ -87,7 +98,9 @@ def _write_logits(path: str, logits: np.ndarray, numbers: range, network: IntNet
         put_array(file, "logits", logits)
 
 
-def _table(numbers, logits, classes, labels, names):
+def _table(
+    numbers: range, logits: np.ndarray, classes: list[int], labels: list[int] | None, names: Sequence[str] | None
+) -> Table:
     heads = ["image>", "class", *([] if labels is None else ["label"]), "logits"]
     rows = [
         [
@@ -101,7 +114,7 @@ def _table(numbers, logits, classes, labels, names):
     return console.table(heads, rows)
 
 
-def _named(number: int, names) -> str:
+def _named(number: int, names: Sequence[str] | None) -> str:
     return f"{number} {names[number]}" if names is not None and number < len(names) else str(number)
 
 

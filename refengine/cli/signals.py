@@ -5,6 +5,7 @@ wherever progress is shown.
 """
 
 import signal
+from types import FrameType
 
 _received: list[int] = []
 
@@ -26,6 +27,6 @@ def exit_code() -> int:
     return 128 + (_received[0] if _received else signal.SIGINT)
 
 
-def _receive(number, frame) -> None:
+def _receive(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     raise KeyboardInterrupt

@@ -1,6 +1,6 @@
 """``refengine sweep``: quantize and evaluate by every scheme of a grid, going on where it was stopped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,17 @@ REPORT = "report.html"
 @options.dask
 @options.json_file
 def command(
-    network, more, calibration, images, grid, output, calibration_images, limit, processes, dask, json_path
+    network: str,
+    more: tuple[str, ...],
+    calibration: str,
+    images: str,
+    grid: tuple[str, ...],
+    output: str,
+    calibration_images: int | None,
+    limit: int | None,
+    processes: int,
+    dask: str | None,
+    json_path: str | None,
 ) -> None:
     """Quantize a network by every scheme of a grid, and evaluate each on the same images.
 
@@ -104,7 +114,7 @@ def _print(made: Sweep) -> None:
     console.show_table(console.table(heads, _rows(made, names)))
 
 
-def _rows(made: Sweep, names):
+def _rows(made: Sweep, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
     for row, told in zip(made.rows, columns(made.rows), strict=True):
         name = FLOAT if row.job.scheme is None else label(row.job.scheme, names)
         if not row.done:

@@ -26,7 +26,17 @@ from . import console, options
 @options.threads
 @options.json_file
 def command(
-    model, images, output, with_digests, first, count, patterns, partial_sums_of, backend, threads, json_path
+    model: str,
+    images: str,
+    output: str | None,
+    with_digests: bool,
+    first: int,
+    count: int,
+    patterns: tuple[str, ...],
+    partial_sums_of: str | None,
+    backend: str,
+    threads: int,
+    json_path: str | None,
 ) -> None:
     """Write every integer of a run: accumulators, totals before rounding, codes; or print a digest of each layer.
 

@@ -1,6 +1,10 @@
 """``refengine vectors``: everything that a testbench reads, in its formats and packed as its memories are."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,10 +13,13 @@ from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
 
+if TYPE_CHECKING:
+    from ..vectors.writer import Layout
+
 _WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
 
 
-def _formats(context, parameter, value) -> tuple[str, ...]:
+def _formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     from ..vectors.text_formats import FORMATS
 
     names = tuple(name.strip() for name in value.split(","))
@@ -22,7 +29,9 @@ def _formats(context, parameter, value) -> tuple[str, ...]:
     return names
 
 
-def _widths(context, parameter, values) -> list[tuple[str | None, int]]:
+def _widths(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[tuple[str | None, int]]:
     """``32`` or ``*/weight=128``."""
     found = []
     for value in values:
@@ -103,49 +112,19 @@ def _widths(context, parameter, values) -> list[tuple[str | None, int]]:
 @options.threads
 @options.json_file
 def command(
-    model,
-    images,
-    output,
-    first,
-    count,
-    patterns,
-    partial_sums_of,
-    formats,
-    widths,
-    elements,
-    straddle,
-    orders,
-    lane_order,
-    endian,
-    ternary,
-    overwrite,
-    backend,
-    threads,
-    json_path,
+    model: str, images: str, output: str, first: int, count: int, overwrite: bool, json_path: str | None, **how: Any
 ) -> None:
     """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
 
     DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
     SHA-256 of its files; DIR/model.h5 is the network.
     """
-    from ..vectors.writer import Layout, check_target, write_vectors
+    from ..vectors.writer import check_target, write_vectors
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
     check_target(output, inputs, overwrite)
-    widths_of_all = [bits for pattern, bits in widths if pattern is None]
-    if len(widths_of_all) > 1:
-        raise click.UsageError("--word-bits says twice how wide the words of all tensors are")
-    layout = Layout(
-        word_bits=widths_of_all[0] if widths_of_all else None,
-        word_bits_of=[(pattern, bits) for pattern, bits in widths if pattern is not None],
-        elements=elements,
-        straddle=straddle,
-        orders=orders,
-        first=lane_order,
-        endian=endian,
-        code_map=ternary,
-    )
+    layout = _layout(**{name: how.pop(name) for name in _PACKING})
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
         numbers = options.chosen_images(file.count, first, count, images)
@@ -159,16 +138,13 @@ def command(
             network,
             pixels,
             output,
-            formats=formats,
             layout=layout,
-            layers=patterns or None,
-            partial_sums_of=partial_sums_of,
+            layers=how.pop("patterns") or None,
             first_image=first,
-            backend=backend,
-            threads=threads,
             inputs=inputs,
             overwrite=overwrite,
             progress=show,
+            **how,
         )
     stored = [stored for entry in manifest.entries for stored in entry.files.values()]
     figures = {
@@ -183,6 +159,25 @@ def command(
     }
     if not console.write_json(json_path, "vectors", figures, inputs):
         _print(figures, manifest.contract)
+
+
+_PACKING = ("widths", "elements", "straddle", "orders", "lane_order", "endian", "ternary")  # options of ``_layout``
+
+
+def _layout(widths: Sequence[tuple[str | None, int]], lane_order: str, ternary: str, **same: Any) -> Layout:
+    """How elements lie in words; UsageError for two widths of all tensors."""
+    from ..vectors.writer import Layout
+
+    of_all = [bits for pattern, bits in widths if pattern is None]
+    if len(of_all) > 1:
+        raise click.UsageError("--word-bits says twice how wide the words of all tensors are")
+    return Layout(
+        word_bits=of_all[0] if of_all else None,
+        word_bits_of=[(pattern, bits) for pattern, bits in widths if pattern is not None],
+        first=lane_order,
+        code_map=ternary,
+        **same,
+    )
 
 
 def _print(figures: dict, contract: int) -> None:

@@ -49,7 +49,13 @@ class Result:
 Observer = Callable[[IntLayer, Sequence[np.ndarray], Result], None]
 
 
-def run_layer(layer: IntLayer, operands, residual=None, backend="kernels", draws=NO_DRAWS) -> Result:
+def run_layer(
+    layer: IntLayer,
+    operands: Sequence[np.ndarray],
+    residual: np.ndarray | None = None,
+    backend: str = "kernels",
+    draws: Draws = NO_DRAWS,
+) -> Result:
     """One layer on the integers it reads (contract A, Q, D4)."""
     op = OPS[layer.op]
     value = getattr(op, backend)(*operands, **layer.arguments)

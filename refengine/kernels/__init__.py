@@ -4,12 +4,20 @@ Every file imports nothing of refengine but this room and the errors.  Compiled 
 says; where no folder can be used, they are compiled again in each process, which costs time and nothing else.
 """
 
-RUNG_OPTION = "REFENGINE_RUNG"
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+INSTRUCTION_SET_OPTION = "REFENGINE_INSTRUCTION_SET"
 
 
-def jit(function):
+def jit(function: Callable[..., Any]) -> Any:
     """All compiler flags, once: compiled at first use, kept on disk, running without Python's lock."""
-    import numba  # here, because asking for the rung should not load the compiler
+    import numba  # here, because asking for the instruction set should not load the compiler
 
     from .cache import kept
 

@@ -7,7 +7,7 @@ A kernel for one signature is one file, so no index can name the wrong one howev
     payload   a pickle: the function's source, the signature, and what Numba makes of machine code
 
 It lies under a key of all that it is made from: the sources of this room, the versions of Python, NumPy, Numba and
-llvmlite, the processor and the instruction set of ``rungs.py``.
+llvmlite, the processor and the instruction set of ``instruction_sets.py``.
 
 Two checks come before anything is unpickled or handed to LLVM.  The digest is no secret and is there for accidents:
 damage, a file cut short, one file under the name of another.  Against other users there are owner and mode: a folder or
@@ -36,7 +36,7 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from .instruction_sets import chosen_rung
+from .instruction_sets import chosen_target
 
 FOLDER_OPTION = "REFENGINE_CACHE"
 
@@ -82,7 +82,7 @@ def cache_folder() -> Path:
     """
     digest = hashlib.sha256(_sources_digest(_ROOM))
     python = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
-    processor = (get_host_cpu_name(), get_host_cpu_features().flatten(), chosen_rung().name)
+    processor = (get_host_cpu_name(), get_host_cpu_features().flatten(), chosen_target().name)
     for part in (python, np.__version__, numba.__version__, llvmlite.__version__, *processor):
         digest.update(part.encode() + b"\0")
     return _named_folder().joinpath("refengine", digest.hexdigest()[:24])

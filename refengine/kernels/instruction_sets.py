@@ -1,10 +1,10 @@
-"""The ladder of instruction sets: how four products are added to each lane.
+"""The instruction sets: how four products are added to each lane.
 
     dot(sums, activations, weights):        sums[lane] += sum_{j<4} u8 activations[lane, j] * s8 weights[lane, j]
     byte_pairs(activations, weights):       words[n] = sum_{j<2} u8 activations[n, j] * s8 weights[n, j]
     word_pairs(sums, words, factors):       sums[lane] += sum_{j<2} s16 words[lane, j] * s16 factors[lane, j]
 
-Rungs, best first; each gives the same integers:
+Instruction sets, best first; each gives the same integers:
 
     avx512vnni   vpdpbusd on 16 lanes, 32 registers: tiles of 6 pixels x 64 channels
     avxvnni      vpdpbusd on 8 lanes, 16 registers: tiles of 6 pixels x 16 channels
@@ -15,14 +15,17 @@ Rungs, best first; each gives the same integers:
 """
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 
 from ..errors import RangeError
-from . import RUNG_OPTION
+from . import INSTRUCTION_SET_OPTION
 from .lanes import I8, I16, I32, call, every_other, vector
+
+Dot = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value, int], ir.Value]
 
 _BYTE_PAIRS = {16: "llvm.x86.avx512.pmaddubs.w.512", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 _WORD_PAIRS = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd"}
@@ -30,19 +33,19 @@ _PACK_WORDS = {16: "llvm.x86.avx512.packssdw.512", 8: "llvm.x86.avx2.packssdw"}
 _PACK_BYTES = {16: "llvm.x86.avx512.packuswb.512", 8: "llvm.x86.avx2.packuswb"}
 
 
-def vnni(name):
+def vnni(name: str) -> Dot:
     """The dot product of an x86 instruction: never saturates, wraps in 32 bits.
 
     Its operands are declared as 32-bit lanes, as LLVM had them first; versions that want bytes read that as well.
     """
 
-    def dot(builder, sums, activations, weights, lanes):
+    def dot(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
         return call(builder, name, vector(I32, lanes), sums, activations, weights)
 
     return dot
 
 
-def generic(builder, sums, activations, weights, lanes):
+def generic(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
     """Products of 16-bit integers, added in pairs: what compilers know how to widen on every processor."""
     bytes_of, words = vector(I8, 4 * lanes), vector(I16, 4 * lanes)
     wide = vector(I32, 4 * lanes)
@@ -55,21 +58,21 @@ def generic(builder, sums, activations, weights, lanes):
     return builder.add(sums, products)
 
 
-def byte_pairs(builder, activations, weights, lanes):
+def byte_pairs(builder: ir.IRBuilder, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
     """Products of bytes, added in pairs to int16 (2 * lanes): exact while no pair leaves 16 bits."""
     bytes_of = vector(I8, 4 * lanes)
     operands = (builder.bitcast(operand, bytes_of) for operand in (activations, weights))
     return call(builder, _BYTE_PAIRS[lanes], vector(I16, 2 * lanes), *operands)
 
 
-def word_pairs(builder, sums, words, factors, lanes):
+def word_pairs(builder: ir.IRBuilder, sums: ir.Value, words: ir.Value, factors: ir.Value, lanes: int) -> ir.Value:
     """Products of 16-bit integers, added in pairs to each lane; LLVM fuses product and sum where that is possible."""
     words_of = vector(I16, 2 * lanes)
     operands = (builder.bitcast(operand, words_of) for operand in (words, factors))
     return builder.add(sums, call(builder, _WORD_PAIRS[lanes], vector(I32, lanes), *operands))
 
 
-def packed(builder, vectors, lanes):
+def packed(builder: ir.IRBuilder, vectors: Sequence[ir.Value], lanes: int) -> ir.Value:
     """Codes as bytes: int32 vectors, up to four of them side by side, each number clipped to 0..255.
 
     The instructions pack within 128 bits; a shuffle of 4 bytes at a time puts the channels in order.
@@ -86,7 +89,7 @@ def packed(builder, vectors, lanes):
 
 
 @dataclass(frozen=True)
-class Rung:
+class Target:
     """An instruction set: what it needs, its dot product, the lanes of a vector, and the tiles that fit its registers.
 
     tiles: (pixels, vectors), widest first; beside each, the walker uses tiles of one pixel less and of a single pixel.
@@ -96,34 +99,34 @@ class Rung:
 
     name: str
     needs: tuple[str, ...]
-    dot: object
+    dot: Dot
     lanes: int
     tiles: tuple[tuple[int, int], ...]
     cluster_tiles: tuple[tuple[int, int], ...] = ()
     pairs: bool = False
 
     @property
-    def has_words(self):
+    def has_words(self) -> bool:
         """Whether ``word_pairs`` and ``packed`` are single instructions here, on x86 with AVX2 or more."""
         return bool(self.needs)
 
     @property
-    def widths(self):
+    def widths(self) -> tuple[int, ...]:
         """Channels of a panel, widest first."""
         return _widths(self.tiles, self.lanes)
 
     @property
-    def cluster_widths(self):
+    def cluster_widths(self) -> tuple[int, ...]:
         """Channels of a panel of the tiles that keep clusters apart, widest first."""
         return _widths(self.cluster_tiles, self.lanes)
 
 
-def _widths(tiles, lanes):
+def _widths(tiles: tuple[tuple[int, int], ...], lanes: int) -> tuple[int, ...]:
     return tuple(sorted({vectors * lanes for _, vectors in tiles}, reverse=True))
 
 
-RUNGS = (
-    Rung(
+TARGETS = (
+    Target(
         "avx512vnni",
         ("avx512vnni", "avx512bw", "avx512f"),
         vnni("llvm.x86.avx512.vpdpbusd.512"),
@@ -131,25 +134,26 @@ RUNGS = (
         ((6, 4), (8, 2), (8, 1)),
         ((6, 2), (8, 1)),
     ),
-    Rung("avxvnni", ("avxvnni", "avx2"), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),), ((4, 2),)),
-    Rung("avx2", ("avx2",), generic, 8, ((6, 2),), ((3, 2),), pairs=True),
-    Rung("generic", (), generic, 8, ((6, 2),)),
+    Target("avxvnni", ("avxvnni", "avx2"), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),), ((4, 2),)),
+    Target("avx2", ("avx2",), generic, 8, ((6, 2),), ((3, 2),), pairs=True),
+    Target("generic", (), generic, 8, ((6, 2),)),
 )
 
 
-def runnable() -> tuple[Rung, ...]:
-    """The rungs that this processor can run, best first."""
+def runnable() -> tuple[Target, ...]:
+    """The instruction sets that this processor can run, best first."""
     features = get_host_cpu_features()
-    return tuple(rung for rung in RUNGS if all(features.get(need, False) for need in rung.needs))
+    return tuple(target for target in TARGETS if all(features.get(need, False) for need in target.needs))
 
 
-def chosen_rung() -> Rung:
-    """The best runnable rung, or the one that the environment variable REFENGINE_RUNG names.
+def chosen_target() -> Target:
+    """The best runnable instruction set, or the one that the environment variable REFENGINE_INSTRUCTION_SET names.
 
-    Every rung gives the same bits; the choice is one of speed.  RangeError for one that this processor cannot run.
+    Each gives the same bits; the choice is one of speed.  RangeError for one that this processor cannot run.
     """
-    rungs = {rung.name: rung for rung in runnable()}
-    wanted = os.environ.get(RUNG_OPTION) or next(iter(rungs))
-    if wanted not in rungs:
-        raise RangeError(f"{RUNG_OPTION} is {wanted[:80]!r}, this processor has: {', '.join(rungs)}")
-    return rungs[wanted]
+    targets = {target.name: target for target in runnable()}
+    wanted = os.environ.get(INSTRUCTION_SET_OPTION) or next(iter(targets))
+    if wanted not in targets:
+        runs = ", ".join(targets)
+        raise RangeError(f"{INSTRUCTION_SET_OPTION} is {wanted[:80]!r}, this processor has: {runs}")
+    return targets[wanted]

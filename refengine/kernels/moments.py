@@ -1,12 +1,19 @@
 """Exact sums of accumulators and of their squares, per channel, for the re-estimation of batch norm."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import jit
 
+if TYPE_CHECKING:
+    from . import Array
+
 
 @jit
-def add_moments(acc, sums, squares_high, squares_low):
+def add_moments(acc: Array, sums: Array, squares_high: Array, squares_low: Array) -> None:
     """acc int32 (R, C) adds to sums, squares_high, squares_low int64 (C); a square is high * 2**32 + low."""
     for r in range(acc.shape[0]):
         for c in range(acc.shape[1]):

@@ -3,13 +3,22 @@
 A window reaches past the image only into padding, which neither wins nor counts.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import jit
 
+if TYPE_CHECKING:
+    from . import Array
+
 
 @jit
-def largest(x, kernel_h, kernel_w, stride_y, stride_x, top, left, out):
+def largest(
+    x: Array, kernel_h: int, kernel_w: int, stride_y: int, stride_x: int, top: int, left: int, out: Array
+) -> None:
     """x (N, H, W, C) codes -> out (N, OH, OW, C), the same type."""
     images, height, width, channels = x.shape
     for n in range(images):
@@ -26,7 +35,9 @@ def largest(x, kernel_h, kernel_w, stride_y, stride_x, top, left, out):
 
 
 @jit
-def summed(x, kernel_h, kernel_w, stride_y, stride_x, top, left, common, out):
+def summed(
+    x: Array, kernel_h: int, kernel_w: int, stride_y: int, stride_x: int, top: int, left: int, common: int, out: Array
+) -> None:
     """x (N, H, W, C) codes -> out int32 (N, OH, OW, C): window sums, times ``common`` / number of valid pixels."""
     images, height, width, channels = x.shape
     for n in range(images):

@@ -4,13 +4,30 @@ Before it, where exponents are dynamic, a look at which bits the totals of each 
 which value is ``numbers/rounding.py``'s table; this file holds no rule of rounding.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import jit
 
+if TYPE_CHECKING:
+    from . import Array
+
 
 @jit
-def rescale(acc, residual, multiplier, shift, residual_shift, addends, lo, hi, codes):
+def rescale(
+    acc: Array,
+    residual: Array,
+    multiplier: Array,
+    shift: Array,
+    residual_shift: Array,
+    addends: Array,
+    lo: int,
+    hi: int,
+    codes: Array,
+) -> tuple[int, int]:
     """acc int32 (R, C), residual codes like it or empty, parameters int64 (C), addends int64 (C, 4) -> codes (R, C).
 
     Returns how many values lay below ``lo`` and above ``hi``.
@@ -34,7 +51,9 @@ def rescale(acc, residual, multiplier, shift, residual_shift, addends, lo, hi, c
 
 
 @jit
-def occupied(acc, residual, multiplier, shift, residual_shift, signed, bits):
+def occupied(
+    acc: Array, residual: Array, multiplier: Array, shift: Array, residual_shift: Array, signed: bool, bits: Array
+) -> None:
     """acc int32 (N, R, C), residual values like it or empty, parameters int64 (C) -> bits int64 (N).
 
     The totals of an image, floored at their shift and or-ed: negative ones as their complement, or, unless ``signed``,

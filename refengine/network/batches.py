@@ -4,7 +4,7 @@ A thread takes whole batches.  No number depends on the batch size or on the num
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -69,7 +69,7 @@ def map_batches(work: Callable[[Batch], Answer], batches: Iterable[Batch], threa
             yield waiting.popleft().result()
 
 
-def _size(shape) -> int:
+def _size(shape: Sequence[int]) -> int:
     size = 1
     for length in shape:
         size *= length

@@ -11,6 +11,7 @@ Nothing that runs a network imports this file: a model's own requantization is `
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,13 @@ def arithmetic_named(name: str) -> Arithmetic:
     return ARITHMETICS[name]
 
 
-def requantize_as(acc, parameters: Requantize, arithmetic: Arithmetic, residual=None, bits=None) -> np.ndarray:
+def requantize_as(
+    acc: np.ndarray[Any, Any],
+    parameters: Requantize,
+    arithmetic: Arithmetic,
+    residual: np.ndarray[Any, Any] | None = None,
+    bits: np.ndarray[Any, Any] | None = None,
+) -> np.ndarray:
     """Accumulators to codes as another design computes them (contract, section Arithmetics).
 
         code = fit(round_shift(acc * multiplier + (residual << residual_shift), shift))
@@ -187,7 +194,9 @@ def _activated(rounded: np.ndarray, parameters: Requantize) -> np.ndarray:
     return np.clip(rounded, parameters.lo, parameters.hi) if parameters.activation == "clip" else rounded
 
 
-def _total(acc: np.ndarray, parameters: Requantize, arithmetic: Arithmetic, residual) -> np.ndarray:
+def _total(
+    acc: np.ndarray, parameters: Requantize, arithmetic: Arithmetic, residual: np.ndarray[Any, Any] | None
+) -> np.ndarray:
     if arithmetic.product == "exact":
         return total(acc, parameters, residual)
     multiplier = significant(parameters.multiplier, FLOAT32_BITS)
@@ -229,7 +238,9 @@ def _clip_before(t: np.ndarray, parameters: Requantize) -> np.ndarray:
     return np.clip(t, *ends)
 
 
-def _divide(t: np.ndarray, parameters: Requantize, arithmetic: Arithmetic, bits) -> np.ndarray:
+def _divide(
+    t: np.ndarray, parameters: Requantize, arithmetic: Arithmetic, bits: np.ndarray[Any, Any] | None
+) -> np.ndarray:
     shift = parameters.shift
     if arithmetic.rounding != TWO_STEPS:
         return round_shift(t, shift, arithmetic.rounding, bits)

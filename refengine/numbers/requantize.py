@@ -14,6 +14,7 @@ Dynamic), and the one rounding shifts by that much more:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,12 @@ def clip(rounded: np.ndarray, parameters: Requantize) -> np.ndarray:
     return np.clip(rounded, parameters.lo, parameters.hi).astype(parameters.format.dtype)
 
 
-def requantize(acc, parameters: Requantize, residual=None, bits=None) -> np.ndarray:
+def requantize(
+    acc: np.ndarray[Any, Any],
+    parameters: Requantize,
+    residual: np.ndarray[Any, Any] | None = None,
+    bits: np.ndarray[Any, Any] | None = None,
+) -> np.ndarray:
     """Accumulators to codes (contract Q1-Q3, D1-D3); ``bits`` are the random bits of stochastic rounding.
 
     The first axis counts images where exponents are dynamic; what each has chosen is ``coarser`` of its total.
@@ -136,10 +142,11 @@ def values(codes: np.ndarray, coarser: np.ndarray | None) -> np.ndarray:
 
 def saturations(rounded: np.ndarray, parameters: Requantize) -> tuple[int, int]:
     """How many rounded values lay below and above the format, an activation's own clip not counted (contract Q4)."""
-    return counted(np.count_nonzero(rounded < parameters.lo), np.count_nonzero(rounded > parameters.hi), parameters)
+    below, above = (int(np.count_nonzero(beyond)) for beyond in (rounded < parameters.lo, rounded > parameters.hi))
+    return counted(below, above, parameters)
 
 
-def counted(below, above, parameters: Requantize) -> tuple[int, int]:
+def counted(below: int, above: int, parameters: Requantize) -> tuple[int, int]:
     """Clipped values that count as saturations: not those that an activation clips on purpose (contract Q4)."""
     return (int(below) if parameters.activation == "none" else 0, int(above) if parameters.activation != "clip" else 0)
 

@@ -13,7 +13,10 @@ A rounding mode is the choice of the addend, which may depend on the sign of ``t
     ALL      unit - 1       up unless exact
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import RangeError
 
@@ -65,7 +68,9 @@ def addends(shift: np.ndarray, rounding: str) -> np.ndarray:
     return amounts[..., MODES[rounding]]
 
 
-def round_shift(t, shift, rounding: str, bits=None) -> np.ndarray:
+def round_shift(
+    t: npt.ArrayLike, shift: npt.ArrayLike, rounding: str, bits: np.ndarray[Any, Any] | None = None
+) -> np.ndarray:
     """Divide int64 values by ``2**shift`` and round once (contract R1-R5).
 
     t int64 (..., C), |t| <= 2**62; shift 0..62, an integer or one a channel (C); ``bits``: uint64 random bits like
@@ -84,7 +89,7 @@ def round_shift(t, shift, rounding: str, bits=None) -> np.ndarray:
     return (t + np.choose(column, np.moveaxis(addends(shift, rounding), -1, 0))) >> shift
 
 
-def draws(bits, shift) -> np.ndarray:
+def draws(bits: np.ndarray[Any, Any] | None, shift: np.ndarray[Any, Any]) -> np.ndarray:
     """The ``shift`` highest of 64 random bits: an addend uniform in ``0 .. 2**shift - 1`` (contract R5)."""
     if bits is None:
         raise RangeError("stochastic rounding needs random bits, found none")

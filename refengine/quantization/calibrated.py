@@ -10,6 +10,7 @@ the bias is moved so that the mean of the sums is the wanted one.  No label is l
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -136,5 +137,5 @@ def _mean(tensor: np.ndarray) -> np.ndarray:
     return _rows(tensor).mean(axis=0, dtype=np.float64)
 
 
-def _floats(values) -> np.ndarray:
+def _floats(values: Sequence[Fraction]) -> np.ndarray:
     return np.array([float(value) for value in values])

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..numbers.formats import INT4, INT8_WEIGHT, SCALE
+from ..numbers.formats import INT4, INT8_WEIGHT, SCALE, CodeFormat
 from ..numbers.nearest import nearest_codes
 
 _INT4_CANDIDATES = 64
@@ -84,19 +84,19 @@ def signs(blocks: np.ndarray, alphas: np.ndarray, threshold: float) -> np.ndarra
     return (np.sign(blocks) * (np.abs(blocks) >= threshold * alphas[:, :, None, None])).astype(np.int8)
 
 
-def paper(blocks, filters):
+def paper(blocks: np.ndarray, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Algorithms 1 and 2 with nearest assignment."""
     alphas = paper_alphas(blocks, filters, 0.5)
     return signs(blocks, alphas, 0.5), alphas
 
 
-def paper_literal(blocks, filters):
+def paper_literal(blocks: np.ndarray, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Algorithms 1 and 2 with the scale as threshold."""
     alphas = paper_alphas(blocks, filters, 1.0)
     return signs(blocks, alphas, 1.0), alphas
 
 
-def optimal(blocks, filters):
+def optimal(blocks: np.ndarray, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least squares."""
     alphas = optimal_alphas(blocks)
     return signs(blocks, alphas, 0.5), alphas
@@ -129,7 +129,7 @@ def int4_alphas(weight: np.ndarray, cluster: int) -> np.ndarray:
     return alphas
 
 
-def codes_at(weight: np.ndarray, steps: np.ndarray, cluster: int, fmt) -> np.ndarray:
+def codes_at(weight: np.ndarray, steps: np.ndarray, cluster: int, fmt: CodeFormat) -> np.ndarray:
     """Nearest codes of weights whose cluster's step is ``steps`` (O, G); a step of 0 gives code 0."""
     blocks = clustered(weight, cluster)
     wide = steps[:, :, None, None]

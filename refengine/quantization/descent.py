@@ -4,22 +4,56 @@
 
 w float64 (O, n) are the weights wanted, n = inputs * KH * KW in this order, so a cluster is a run of ``step`` columns.
 codes float64 (O, n) are whole numbers -top..top, scales float64 (O, G) are not negative.  ``feed_back``, ``descend``
-and ``exchange`` change them in place for the rows ``first`` to ``last``; rows do not depend on each other, so threads
-change nothing.  The other functions see one row.
+and ``exchange`` change them in place; channels do not depend on each other, so threads that share them out change
+nothing.  The other functions see one channel.
 
 Sources: error feedback in the manner of Hassibi and Stork 1993 and Frantar et al. 2022 (GPTQ); coordinate descent.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..kernels import jit
 
+Array = np.ndarray[Any, Any]
+
 _FOLLOWING = 3
 _LEAST_GAIN = 1e-9
 
 
+class Problem(NamedTuple):
+    """Weights wanted (O, n), the inputs' covariance (n, n), the columns that share a scale, and the largest code."""
+
+    wanted: Array
+    covariance: Array
+    step: int
+    top: float
+
+
+class Channel(NamedTuple):
+    """One output channel: codes (n) and scales (G), and what ``grow`` keeps up to date, the pull float64 (n).
+
+    pull[k] = (H d)[k] is half of what the error falls by, for each unit that the weight of column k grows.
+    """
+
+    pull: Array
+    covariance: Array
+    codes: Array
+    scales: Array
+    step: int
+    top: float
+
+
+class Moves(NamedTuple):
+    """Which codes moved, int64, and what they were, float64: so many that all moves of a trial have room."""
+
+    places: Array
+    before: Array
+
+
 @jit
-def nearest(wanted, code, top):
+def nearest(wanted: float, code: float, top: float) -> float:
     """The whole number -top..top nearest to ``wanted``, sought from ``code``, which wins a tie."""
     while code < top and wanted - code > 0.5:
         code += 1.0
@@ -29,19 +63,20 @@ def nearest(wanted, code, top):
 
 
 @jit
-def feed_back(wanted, root, order, codes, scales, step, top, first, last):
+def feed_back(problem: Problem, order: Array, codes: Array, scales: Array) -> None:
     """Codes of the nearest values, the error of each column spread over the columns that follow it in ``order``.
 
-    wanted (O, n) has its columns in ``order``; root (n, n) is the upper Cholesky factor of the inverse of H in that
-    order; codes are written in the natural order.
+    The wanted weights have their columns in ``order``, and in place of the covariance H stands the upper Cholesky
+    factor of its inverse in that order; codes are written in the natural order.
     """
-    n = wanted.shape[1]
-    for o in range(first, last):
-        w = wanted[o].copy()
+    outputs, n = problem.wanted.shape
+    root = problem.covariance
+    for o in range(outputs):
+        w = problem.wanted[o].copy()
         for place in range(n):
             j = order[place]
-            scale = scales[o, j // step]
-            code = nearest(w[place] / scale, 0.0, top) if scale > 0 else 0.0
+            scale = scales[o, j // problem.step]
+            code = nearest(w[place] / scale, 0.0, problem.top) if scale > 0 else 0.0
             codes[o, j] = code
             error = (w[place] - scale * code) / root[place, place]
             for k in range(place + 1, n):
@@ -49,20 +84,21 @@ def feed_back(wanted, root, order, codes, scales, step, top, first, last):
 
 
 @jit
-def pulls(wanted, covariance, codes, scales, step):
-    """(H d)[k] for one output channel, float64 (n): half of what the error falls by, for each unit that w'[k] grows."""
-    n = len(wanted)
+def channel_of(problem: Problem, codes: Array, scales: Array, o: int) -> Channel:
+    """An output channel with its pulls."""
+    n, step, covariance = problem.wanted.shape[1], problem.step, problem.covariance
     pull = np.zeros(n)
     for j in range(n):
-        missing = wanted[j] - scales[j // step] * codes[j]
+        missing = problem.wanted[o, j] - scales[o, j // step] * codes[o, j]
         for k in range(n):
             pull[k] += missing * covariance[j, k]
-    return pull
+    return Channel(pull, covariance, codes[o], scales[o], step, problem.top)
 
 
 @jit
-def grow(pull, covariance, j, change):
+def grow(channel: Channel, j: int, change: float) -> float:
     """Let the weight of column j grow by ``change``; returns what the error grows by."""
+    pull, covariance = channel.pull, channel.covariance
     error = change * (change * covariance[j, j] - 2.0 * pull[j])
     for k in range(len(pull)):
         pull[k] -= change * covariance[j, k]
@@ -70,17 +106,27 @@ def grow(pull, covariance, j, change):
 
 
 @jit
-def best_code(pull, covariance, codes, scales, j, step, top):
-    """The code of least error for column j, the others standing still."""
-    scale = scales[j // step]
-    if not (scale > 0 and covariance[j, j] > 0):
-        return codes[j]
-    return nearest(codes[j] + pull[j] / (covariance[j, j] * scale), codes[j], top)
+def move(channel: Channel, j: int, code: float) -> float:
+    """Give column j another code; returns what the error grows by."""
+    error = grow(channel, j, channel.scales[j // channel.step] * (code - channel.codes[j]))
+    channel.codes[j] = code
+    return error
 
 
 @jit
-def best_scale(pull, covariance, codes, scale, unit, start, end):
-    """The scale of least error for the cluster of columns ``start`` to ``end``; with a ``unit``, 0..127 times that."""
+def best_code(channel: Channel, j: int) -> float:
+    """The code of least error for column j, the others standing still."""
+    scale, variance, code = channel.scales[j // channel.step], channel.covariance[j, j], channel.codes[j]
+    if not (scale > 0 and variance > 0):
+        return code
+    return nearest(code + channel.pull[j] / (variance * scale), code, channel.top)
+
+
+@jit
+def best_scale(channel: Channel, g: int, unit: float) -> float:
+    """The scale of least error for cluster g; with a ``unit``, 0..127 times that."""
+    pull, covariance, codes, scale = channel.pull, channel.covariance, channel.codes, channel.scales[g]
+    start, end = g * channel.step, min(len(codes), (g + 1) * channel.step)
     gain, curvature = 0.0, 0.0
     for j in range(start, end):
         if codes[j] != 0:
@@ -96,93 +142,101 @@ def best_scale(pull, covariance, codes, scale, unit, start, end):
 
 
 @jit
-def descend(wanted, covariance, codes, scales, units, step, top, rounds, first, last):
+def improve_cluster(channel: Channel, g: int, unit: float) -> bool:
+    """The best codes and then the best scale of one cluster; whether anything moved by more than a thousandth."""
+    codes, moved = channel.codes, False
+    start, end = g * channel.step, min(len(codes), (g + 1) * channel.step)
+    for j in range(start, end):
+        new = best_code(channel, j)
+        if new != codes[j]:
+            moved = True
+            move(channel, j, new)
+    scale = channel.scales[g]
+    new = best_scale(channel, g, unit)
+    if new != scale:
+        moved = moved or abs(new - scale) > 0.001 * scale
+        channel.scales[g] = new
+        for j in range(start, end):
+            if codes[j] != 0:
+                grow(channel, j, (new - scale) * codes[j])
+    return moved
+
+
+@jit
+def descend(problem: Problem, codes: Array, scales: Array, units: Array, rounds: int) -> None:
     """Give every code and then its cluster's scale the best value, the others standing still; repeat.
 
     units float64 (O): scales stay multiples of it, at most 127 times; 0 leaves them free.  Ends early where nothing
     moves by more than a thousandth.
     """
-    n = wanted.shape[1]
-    for o in range(first, last):
-        own, scale_of = codes[o], scales[o]
-        pull = pulls(wanted[o], covariance, own, scale_of, step)
+    for o in range(len(codes)):
+        channel = channel_of(problem, codes, scales, o)
         for _ in range(rounds):
             moved = False
-            for start in range(0, n, step):
-                end, g = min(n, start + step), start // step
-                for j in range(start, end):
-                    new = best_code(pull, covariance, own, scale_of, j, step, top)
-                    if new != own[j]:
-                        moved = True
-                        grow(pull, covariance, j, scale_of[g] * (new - own[j]))
-                        own[j] = new
-                scale = scale_of[g]
-                new = best_scale(pull, covariance, own, scale, units[o], start, end)
-                if new != scale:
-                    moved = moved or abs(new - scale) > 0.001 * scale
-                    scale_of[g] = new
-                    for j in range(start, end):
-                        if own[j] != 0:
-                            grow(pull, covariance, j, (new - scale) * own[j])
+            for g in range(scales.shape[1]):
+                moved = improve_cluster(channel, g, units[o]) or moved
             if not moved:
                 break
 
 
 @jit
-def follow(pull, covariance, codes, scales, step, top, stays, places, before):
+def follow(channel: Channel, stays: Array, moves: Moves) -> tuple[float, int]:
     """Give all codes but that of column ``places[0]`` their best values; returns the error's growth and 1 + the moves.
 
-    ``stays`` float64 (n): a code whose pull is not larger does not move.  ``places`` and ``before`` take, from 1 on,
-    which codes moved and what they were, so that the moves can be taken back.
+    ``stays`` float64 (n): a code whose pull is not larger does not move.  ``moves`` takes, from 1 on, which codes moved
+    and what they were, so that the moves can be taken back.
     """
-    n, error, count = len(pull), 0.0, 1
+    n, error, count = len(channel.pull), 0.0, 1
     for _ in range(_FOLLOWING):
         already = count
         for k in range(n):
-            if abs(pull[k]) <= stays[k] or k == places[0]:
+            if abs(channel.pull[k]) <= stays[k] or k == moves.places[0]:
                 continue
-            new = best_code(pull, covariance, codes, scales, k, step, top)
-            if new != codes[k]:
-                places[count], before[count], count = k, codes[k], count + 1
-                error += grow(pull, covariance, k, scales[k // step] * (new - codes[k]))
-                codes[k] = new
+            new = best_code(channel, k)
+            if new != channel.codes[k]:
+                moves.places[count], moves.before[count], count = k, channel.codes[k], count + 1
+                error += move(channel, k, new)
         if count == already:
             break
     return error, count
 
 
 @jit
-def take_back(pull, covariance, codes, scales, step, places, before):
-    """Undo moves, the last one first: the codes at ``places`` become what they were ``before``."""
-    for move in range(len(places) - 1, -1, -1):
-        k = places[move]
-        grow(pull, covariance, k, scales[k // step] * (before[move] - codes[k]))
-        codes[k] = before[move]
+def take_back(channel: Channel, moves: Moves, count: int) -> None:
+    """Undo the first ``count`` moves, the last one first."""
+    for number in range(count - 1, -1, -1):
+        move(channel, moves.places[number], moves.before[number])
 
 
 @jit
-def exchange(wanted, covariance, codes, scales, step, top, first, last):
+def try_move(channel: Channel, stays: Array, moves: Moves, j: int, change: float) -> bool:
+    """Move column j's code by ``change``, let the others follow; whether the error falls, else all is as before."""
+    least = -_LEAST_GAIN * channel.scales[j // channel.step] * stays[j]
+    if least == 0 or abs(channel.codes[j] + change) > channel.top:
+        return False
+    moves.places[0], moves.before[0] = j, channel.codes[j]
+    channel.codes[j] += change
+    error = grow(channel, j, change * channel.scales[j // channel.step])
+    growth, count = follow(channel, stays, moves)
+    if error + growth < least:
+        return True
+    take_back(channel, moves, count)
+    return False
+
+
+@jit
+def exchange(problem: Problem, codes: Array, scales: Array) -> None:
     """Move each code by one, hold it there while the others find their best values, and keep that if the error falls.
 
     A way out of where ``descend`` ends: no single code can improve there, but several at once may.  Scales stay.
     """
-    n = wanted.shape[1]
-    places, before = np.zeros(_FOLLOWING * n + 1, np.int64), np.zeros(_FOLLOWING * n + 1)
-    for o in range(first, last):
-        own, scale_of = codes[o], scales[o]
-        pull = pulls(wanted[o], covariance, own, scale_of, step)
-        stays = np.empty(n)
+    n = codes.shape[1]
+    moves = Moves(np.zeros(_FOLLOWING * n + 1, np.int64), np.zeros(_FOLLOWING * n + 1))
+    stays = np.empty(n)
+    for o in range(len(codes)):
+        channel = channel_of(problem, codes, scales, o)
         for k in range(n):
-            stays[k] = 0.5 * scale_of[k // step] * covariance[k, k]
+            stays[k] = 0.5 * channel.scales[k // problem.step] * problem.covariance[k, k]
         for j in range(n):
-            least = -_LEAST_GAIN * scale_of[j // step] * stays[j]
-            for change in (1.0, -1.0):
-                if least == 0 or abs(own[j] + change) > top:
-                    continue
-                places[0], before[0] = j, own[j]
-                own[j] += change
-                error = grow(pull, covariance, j, change * scale_of[j // step])
-                change_of_error, count = follow(pull, covariance, own, scale_of, step, top, stays, places, before)
-                if error + change_of_error < least:
-                    break
-                take_back(pull, covariance, own, scale_of, step, places[:count], before[:count])
+            if not try_move(channel, stays, moves, j, 1.0):
+                try_move(channel, stays, moves, j, -1.0)

@@ -1,11 +1,13 @@
 """The end of an accumulating layer: choose its output's exponent, derive multipliers and shifts, make the codes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
+from ..network.float_network import FloatLayer
 from ..network.int_network import IntLayer
 from ..numbers.accumulator import confine
 from ..numbers.formats import ACTIVATION_FORMATS, INT32, CodeFormat
@@ -24,7 +26,7 @@ _RESIDUAL_MAX_SHIFT = 40
 _PLAIN_MULTIPLIER_BITS = 8  # of layers without weights, whose factors no scale can absorb
 
 
-def finish(walk: Walk, group: Group, layer: IntLayer, acc, factor: list[Fraction], fmt: CodeFormat) -> None:
+def finish(walk: Walk, group: Group, layer: IntLayer, acc: np.ndarray, factor: list[Fraction], fmt: CodeFormat) -> None:
     """Choose the output's exponent and end the layer with its requantization.
 
     acc int32 (N, ..., C), bias included, each worth ``factor`` (C, or one for all); ``fmt`` is the format without ReLU.
@@ -80,7 +82,16 @@ def _tensor(walk: Walk, layer: IntLayer, step: Requantize, acc: np.ndarray, resi
     return Tensor(layer.name, values(codes, coarser), layer.exponent, step.format, *ends)
 
 
-def _requantize(walk, in_output, fmt, relu, exponent, residual=None, weighted=False, dynamic=0) -> Requantize:
+def _requantize(
+    walk: Walk,
+    in_output: Sequence[Fraction],
+    fmt: CodeFormat,
+    relu: FloatLayer | None,
+    exponent: int,
+    residual: Tensor | None = None,
+    weighted: bool = False,
+    dynamic: int = 0,
+) -> Requantize:
     """Multipliers, shifts and clip for accumulators worth ``in_output`` output codes."""
     bits = walk.scheme.multiplier_bits if weighted else max(walk.scheme.multiplier_bits, _PLAIN_MULTIPLIER_BITS)
     max_shift = MAX_SHIFT - dynamic if residual is None else _RESIDUAL_MAX_SHIFT

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..network.float_network import FloatNetwork
+from ..network.float_network import FloatLayer, FloatNetwork
 from ..network.forward import forward
 from .fold import Moments
 
@@ -22,7 +22,7 @@ def float_moments(
     totals: dict[str, np.ndarray] = {}
     count: dict[str, int] = {}
 
-    def observe(layer, tensor):
+    def observe(layer: FloatLayer, tensor: np.ndarray) -> None:
         if layer.name in names:
             values = tensor.reshape(-1, tensor.shape[-1]).astype(np.float64)
             sums = np.stack([values.sum(axis=0), (values**2).sum(axis=0)])

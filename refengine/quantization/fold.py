@@ -8,6 +8,7 @@ and variance that the float network's layer has on the same images.  Square root
 no number passes through a mathematical library.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
@@ -74,12 +75,14 @@ def accumulator_moments(acc: np.ndarray) -> Moments:
     return Moments(mean, tuple(Fraction(q, count) - m * m for q, m in zip(squares, mean, strict=True)))
 
 
-def stored(unit, bias) -> Affine:
+def stored(unit: Sequence[Fraction], bias: Sequence[Fraction]) -> Affine:
     """No batch norm: y = unit * acc + bias."""
     return Affine(tuple(unit), tuple(bias))
 
 
-def centred(unit, bias, measured: Moments, wanted) -> list[Fraction]:
+def centred(
+    unit: Sequence[Fraction], bias: Sequence[Fraction], measured: Moments, wanted: np.ndarray
+) -> list[Fraction]:
     """The bias, moved so that the sums of products have the mean ``wanted``, floats (O) (contract F8)."""
     return [b + Fraction(float(w)) - u * m for u, b, m, w in zip(unit, bias, measured.mean, wanted, strict=True)]
 
@@ -92,7 +95,7 @@ def norm_of(layer: FloatLayer) -> Norm:
     return Norm(signs, _exact(np.abs(gamma)), _exact(beta), _exact(mean * signs), _exact(var), epsilon)
 
 
-def batchnorm(unit, bias, norm: Norm, measured: Moments | None) -> Affine:
+def batchnorm(unit: Sequence[Fraction], bias: Sequence[Fraction], norm: Norm, measured: Moments | None) -> Affine:
     """Fold a batch norm; ``measured`` are the accumulators' moments that replace the stored mean and variance.
 
     unit, bias: what an accumulator is worth, and the conv bias, for each output channel, its sign already turned.
@@ -110,7 +113,7 @@ def batchnorm(unit, bias, norm: Norm, measured: Moments | None) -> Affine:
     return Affine(tuple(factors), tuple(offsets))
 
 
-def corrected(unit, measured: Moments, wanted: Moments) -> Affine:
+def corrected(unit: Sequence[Fraction], measured: Moments, wanted: Moments) -> Affine:
     """No batch norm: give the accumulators the mean and variance ``wanted`` of the float layer (contract F5)."""
     factors, offsets = [], []
     for o, u in enumerate(unit):
@@ -120,10 +123,10 @@ def corrected(unit, measured: Moments, wanted: Moments) -> Affine:
     return Affine(tuple(factors), tuple(offsets))
 
 
-def units(exponents) -> list[Fraction]:
+def units(exponents: Iterable[int]) -> list[Fraction]:
     """2**exponent for each channel."""
     return [power_of_two(int(exponent)) for exponent in exponents]
 
 
-def _exact(values) -> tuple[Fraction, ...]:
+def _exact(values: np.ndarray) -> tuple[Fraction, ...]:
     return tuple(Fraction(float(value)) for value in values)

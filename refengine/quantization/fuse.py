@@ -10,6 +10,7 @@ in a convolution is the accumulator, the other its residual.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..network.float_network import FloatLayer, FloatNetwork
@@ -75,7 +76,9 @@ def _chains(network: FloatNetwork, readers: dict[str, FloatLayer]) -> dict[str, 
     return chains
 
 
-def _residuals(network: FloatNetwork, chains, position) -> dict[str, str]:
+def _residuals(
+    network: FloatNetwork, chains: Mapping[str, tuple[FloatLayer, ...]], position: Mapping[str, int]
+) -> dict[str, str]:
     """The add that each weighted layer ends in: name of the weighted layer -> name of the add."""
     ends = {chain[-1].name: name for name, chain in chains.items()}
     readers = _sole_readers(network)
@@ -87,7 +90,13 @@ def _residuals(network: FloatNetwork, chains, position) -> dict[str, str]:
     return found
 
 
-def _group(layer, chain, add_name, network, readers) -> Group:
+def _group(
+    layer: FloatLayer,
+    chain: tuple[FloatLayer, ...],
+    add_name: str | None,
+    network: FloatNetwork,
+    readers: Mapping[str, FloatLayer],
+) -> Group:
     covers = list(chain)
     residual = None
     if add_name is not None:

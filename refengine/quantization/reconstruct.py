@@ -69,9 +69,6 @@ class Shape:
     scope: str
 
 
-Rows = Callable[..., None]
-
-
 def wanted_weights(weight: np.ndarray, covariance: np.ndarray, cross: np.ndarray, count: int) -> np.ndarray:
     """Ridge regression towards ``weight``: (C + r W)(H + r)^-1; r rises with the unknowns to each of ``count`` windows.
 
@@ -109,7 +106,9 @@ def reconstruct(
     return codes, scales
 
 
-def _search(wanted, covariance, first, shape: Shape, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def _search(
+    wanted: np.ndarray, covariance: np.ndarray, first: np.ndarray, shape: Shape, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Of several starts the codes and scales of least error, for each output channel by itself."""
     inverse = np.linalg.inv(covariance + _damping(covariance, _RIDGE) * np.eye(len(covariance)))
     best, codes, scales = np.full(len(wanted), np.inf), np.zeros(wanted.shape), first
@@ -142,37 +141,77 @@ def _order(start: int, covariance: np.ndarray) -> np.ndarray:
     return np.argsort(np.arange(1, len(covariance) + 1) * (_WEYL * (2 * start + 1)) % 2**32, kind="stable")
 
 
-def _feed_back(wanted, inverse, order, codes, scales, shape: Shape, threads: int) -> None:
-    from .descent import feed_back  # here, because asking what the command line can do should not load the compiler
+def _feed_back(
+    wanted: np.ndarray,
+    inverse: np.ndarray,
+    order: np.ndarray,
+    codes: np.ndarray,
+    scales: np.ndarray,
+    shape: Shape,
+    threads: int,
+) -> None:
+    from .descent import Problem, feed_back  # here, because asking for help should not load the compiler
 
     root = np.ascontiguousarray(np.linalg.cholesky(inverse[np.ix_(order, order)]).T)
-    ordered = np.ascontiguousarray(wanted[:, order])
-    _by_rows(feed_back, threads, ordered, root, order, codes, scales, shape.step, float(shape.top))
+    problem = Problem(np.ascontiguousarray(wanted[:, order]), root, shape.step, float(shape.top))
+    _by_rows(
+        lambda rows: feed_back(problem._replace(wanted=problem.wanted[rows]), order, codes[rows], scales[rows]),
+        len(codes),
+        threads,
+    )
 
 
-def _descend(wanted, covariance, codes, scales, units, shape: Shape, rounds: int, threads: int) -> None:
-    from .descent import descend
+def _descend(
+    wanted: np.ndarray,
+    covariance: np.ndarray,
+    codes: np.ndarray,
+    scales: np.ndarray,
+    units: np.ndarray,
+    shape: Shape,
+    rounds: int,
+    threads: int,
+) -> None:
+    from .descent import Problem, descend
 
-    wanted = np.ascontiguousarray(wanted)
-    _by_rows(descend, threads, wanted, covariance, codes, scales, units, shape.step, float(shape.top), rounds)
+    problem = Problem(np.ascontiguousarray(wanted), covariance, shape.step, float(shape.top))
+    _by_rows(
+        lambda rows: descend(
+            problem._replace(wanted=problem.wanted[rows]), codes[rows], scales[rows], units[rows], rounds
+        ),
+        len(codes),
+        threads,
+    )
 
 
-def _improve(wanted, covariance, codes, scales, units, shape: Shape, times: int, threads: int) -> None:
+def _improve(
+    wanted: np.ndarray,
+    covariance: np.ndarray,
+    codes: np.ndarray,
+    scales: np.ndarray,
+    units: np.ndarray,
+    shape: Shape,
+    times: int,
+    threads: int,
+) -> None:
     """Exchange codes and descend again, as many ``times`` as a bounded amount of work allows."""
-    from .descent import exchange
+    from .descent import Problem, exchange
 
-    wanted = np.ascontiguousarray(wanted)
+    problem = Problem(np.ascontiguousarray(wanted), covariance, shape.step, float(shape.top))
     outputs, columns = wanted.shape
     for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):
-        _by_rows(exchange, threads, wanted, covariance, codes, scales, shape.step, float(shape.top))
+        _by_rows(
+            lambda rows: exchange(problem._replace(wanted=problem.wanted[rows]), codes[rows], scales[rows]),
+            outputs,
+            threads,
+        )
         _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
 
 
-def _by_rows(function: Rows, threads: int, wanted, *arguments) -> None:
+def _by_rows(function: Callable[[slice], None], count: int, threads: int) -> None:
     """Share the output channels out among threads."""
-    ends = [part * len(wanted) // threads for part in range(threads + 1)]
+    ends = [part * count // threads for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda part: function(wanted, *arguments, ends[part], ends[part + 1]), range(threads)))
+        list(pool.map(lambda part: function(slice(ends[part], ends[part + 1])), range(threads)))
 
 
 def _expanded(codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
@@ -180,7 +219,7 @@ def _expanded(codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
     return codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
 
 
-def _error(wanted, covariance, codes, scales, step: int) -> np.ndarray:
+def _error(wanted: np.ndarray, covariance: np.ndarray, codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
     """d^T H d for each output channel, float64 (O)."""
     missing = wanted - _expanded(codes, scales, step)
     return ((missing @ covariance) * missing).sum(axis=1)

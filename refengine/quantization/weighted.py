@@ -1,8 +1,10 @@
 """Layers with weights, conv and fc: codes and scales, batch norm folded, a bias that INT32 has room for."""
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +74,7 @@ def _operands(group: Group) -> Operands:
     return Operands(weight * signs[:, None, None, None], turned, attributes, norm)
 
 
-def _fold(walk: Walk, group: Group, unit, operands: Operands, acc) -> Affine:
+def _fold(walk: Walk, group: Group, unit: Sequence[Fraction], operands: Operands, acc: np.ndarray) -> Affine:
     """What the accumulators mean: batch norm folded, re-estimated, or corrected towards the float layer."""
     bias, norm = operands.bias, operands.norm
     measured = fold.accumulator_moments(acc)
@@ -85,14 +87,16 @@ def _fold(walk: Walk, group: Group, unit, operands: Operands, acc) -> Affine:
     return fold.stored(unit, bias)
 
 
-def _absorbed(choice: WeightChoice, weights: IntWeights, affine: Affine, x: Tensor):
+def _absorbed(choice: WeightChoice, weights: IntWeights, affine: Affine, x: Tensor) -> tuple[np.ndarray, Affine]:
     """Slopes for weights that carry their channels' factors themselves: what is left is a power of two."""
     unit = fold.units(weights.exponent + x.exponent)
     slopes = np.array([float(f / u) for f, u in zip(affine.factor, unit, strict=True)])
     return slopes, Affine(tuple(fold.units(choice.at(slopes).exponent + x.exponent)), affine.offset)
 
 
-def _with_room(choice: WeightChoice, slopes, affine: Affine, x: Tensor, attributes):
+def _with_room(
+    choice: WeightChoice, slopes: np.ndarray | None, affine: Affine, x: Tensor, attributes: Mapping[str, Any]
+) -> tuple[IntWeights, list[Fraction], np.ndarray]:
     """Integer weights and bias that INT32 has room for (contract F3, F4): weights, factors > 0, bias int32 (O).
 
     A channel whose sums and bias exceed INT32 gets a coarser exponent, and with it a smaller bias, until they fit.  A
@@ -118,7 +122,7 @@ def constant_unit(offset: Fraction, x: Tensor) -> Fraction:
     return power_of_two(smallest_exponent(abs(offset), 2**_CONSTANT_BITS) if offset else x.exponent)
 
 
-def _excess_bits(weights: IntWeights, bias: list[int], x: Tensor, attributes) -> np.ndarray:
+def _excess_bits(weights: IntWeights, bias: list[int], x: Tensor, attributes: Mapping[str, Any]) -> np.ndarray:
     """By how many bits each channel's worst case exceeds INT32."""
     none = np.zeros(len(bias), np.int32)
     lo, hi = conv.bound(
@@ -133,14 +137,14 @@ def _same(weights: IntWeights, other: IntWeights) -> bool:
     return np.array_equal(weights.codes, other.codes) and np.array_equal(weights.scale, other.scale)
 
 
-def _accumulate(x: Tensor, weights: IntWeights, attributes, threads: int) -> np.ndarray:
+def _accumulate(x: Tensor, weights: IntWeights, attributes: Mapping[str, Any], threads: int) -> np.ndarray:
     """Accumulators of all calibration images, without a bias: int32 (N, OH, OW, O)."""
     channels = weights.codes.shape[1] * attributes["group"]
     whole = x.codes.ndim == 4 and x.codes.shape[-1] == channels
     codes = x.codes if whole else OPS["flatten"].reference(x.codes)[:, None, None, :]
     bias = np.zeros(len(weights.codes), np.int32)
 
-    def chunk(start):
+    def chunk(start: int) -> np.ndarray:
         part = codes[start : start + _CHUNK]
         return conv.dense(part, weights.codes, weights.scale, bias, cluster=weights.cluster, **attributes)
 
@@ -148,7 +152,9 @@ def _accumulate(x: Tensor, weights: IntWeights, attributes, threads: int) -> np.
         return np.concatenate(list(pool.map(chunk, range(0, len(codes), _CHUNK))))
 
 
-def _weighted_layer(walk: Walk, group: Group, weights: IntWeights, bias, attributes) -> IntLayer:
+def _weighted_layer(
+    walk: Walk, group: Group, weights: IntWeights, bias: np.ndarray, attributes: Mapping[str, Any]
+) -> IntLayer:
     """The integer layer that holds these weights."""
     fully_connected = group.core.op == "fc"
     codes = weights.codes[:, :, 0, 0] if fully_connected else weights.codes

@@ -58,7 +58,7 @@ class WeightChoice:
         codes, alphas = (None if array is None else array[rows] for array in (self.codes, self.alphas))
         return replace(self, weight=self.weight[rows], codes=codes, alphas=alphas)
 
-    def _peaks(self, factors):
+    def _peaks(self, factors: np.ndarray) -> np.ndarray:
         """The largest magnitude that each channel's codes have to express."""
         largest = np.abs(self.weight).max(axis=(1, 2, 3)) if self.alphas is None else self.alphas.max(axis=1)
         return largest * factors
@@ -83,10 +83,11 @@ def choose(weight: np.ndarray, fmt: str, cluster: int, method: str, scope: str) 
 def joined(choices: list[WeightChoice]) -> WeightChoice:
     """One choice for the output channels of all."""
 
-    def together(arrays):
-        return None if arrays[0] is None else np.concatenate(arrays)
+    def together(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+        known = [array for array in arrays if array is not None]
+        return np.concatenate(known) if known else None
 
-    weight = together([choice.weight for choice in choices])
+    weight = np.concatenate([choice.weight for choice in choices])
     codes, alphas = ([getattr(choice, name) for choice in choices] for name in ("codes", "alphas"))
     return replace(choices[0], weight=weight, codes=together(codes), alphas=together(alphas))
 

@@ -7,6 +7,7 @@ Positions are spread evenly over all images and outputs, with a jitter that keep
 same layer always gives the same ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,7 +53,9 @@ def positions(count: int, taps: int) -> np.ndarray:
     return start + number * _WEYL % 2**32 % (end - start)
 
 
-def windows(x: np.ndarray, kernel, strides, pads, chosen: np.ndarray, unit: float) -> Windows:
+def windows(
+    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], chosen: np.ndarray, unit: float
+) -> Windows:
     """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, at output positions numbered over (N, OH, OW)."""
     top, left, bottom, right = pads
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))

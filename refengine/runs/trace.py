@@ -31,7 +31,7 @@ from ..network.read_hdf5 import MAX_CHILDREN, CheckedDataset, CheckedGroup, open
 from ..network.write_hdf5 import put_attributes, write_atomically
 from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total
-from ..ops import OPS, conv
+from ..ops import conv, fc
 from ..text import PathLike, shown
 from .digest import stages_of
 from .predict import Predictor, backend_for, images_a_batch, predictor
@@ -209,8 +209,13 @@ class _Writer:
 def partial_sums(layer: IntLayer, x: np.ndarray, backend: str = "kernels") -> np.ndarray:
     """Each cluster's sum before its scale: codes (N, H, W, I) or (N, I) -> int32 (N, OH, OW, O, G) or (N, O, G)."""
     if backend != "reference" and layer.op == "conv" and conv.is_ternary(layer.constants["weight"]):
-        return conv.ternary(x, **layer.arguments)[1]
-    return OPS[layer.op].partial_sums(x, **layer.arguments).astype(np.int32)
+        _, partial = conv.ternary(x, **layer.arguments)
+        if partial is not None:
+            return partial
+    return _CLUSTERED[layer.op](x, **layer.arguments).astype(np.int32)
+
+
+_CLUSTERED: dict[str, Callable[..., np.ndarray]] = {"conv": conv.partial_sums, "fc": fc.partial_sums}
 
 
 def _chunks(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The ladder: what is chosen, what is refused."""
+"""Instruction sets: what is chosen, what is refused."""
 
 import numpy as np
 import pytest
@@ -6,63 +6,63 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from refengine.errors import RangeError
-from refengine.kernels import RUNG_OPTION, instruction_sets
+from refengine.kernels import INSTRUCTION_SET_OPTION, instruction_sets
 from refengine.kernels.cache import cache_folder
-from refengine.kernels.instruction_sets import RUNGS, chosen_rung, runnable
+from refengine.kernels.instruction_sets import TARGETS, chosen_target, runnable
 from refengine.kernels.lanes import I32, load, store, vector
 
 
-def test_the_best_runnable_rung_is_chosen(monkeypatch):
-    monkeypatch.delenv(RUNG_OPTION, raising=False)
-    assert chosen_rung() is runnable()[0]
+def test_the_best_runnable_target_is_chosen(monkeypatch):
+    monkeypatch.delenv(INSTRUCTION_SET_OPTION, raising=False)
+    assert chosen_target() is runnable()[0]
     assert runnable()[-1].name == "generic"
-    assert [rung for rung in RUNGS if rung in runnable()] == list(runnable())
+    assert [target for target in TARGETS if target in runnable()] == list(runnable())
 
 
-@pytest.mark.parametrize("rung", runnable(), ids=lambda rung: rung.name)
-def test_a_rung_can_be_named(monkeypatch, rung):
-    monkeypatch.setenv(RUNG_OPTION, rung.name)
-    assert chosen_rung() is rung
+@pytest.mark.parametrize("target", runnable(), ids=lambda target: target.name)
+def test_a_target_can_be_named(monkeypatch, target):
+    monkeypatch.setenv(INSTRUCTION_SET_OPTION, target.name)
+    assert chosen_target() is target
 
 
 @pytest.mark.parametrize("name", ["abacus", "AVX2"])
-def test_what_is_no_rung_is_refused(monkeypatch, name):
-    monkeypatch.setenv(RUNG_OPTION, name)
-    with pytest.raises(RangeError, match=f"REFENGINE_RUNG is '{name}', this processor has: .*generic"):
-        chosen_rung()
+def test_what_is_no_target_is_refused(monkeypatch, name):
+    monkeypatch.setenv(INSTRUCTION_SET_OPTION, name)
+    with pytest.raises(RangeError, match=f"REFENGINE_INSTRUCTION_SET is '{name}', this processor has: .*generic"):
+        chosen_target()
 
 
-def test_each_rung_has_a_cache_of_its_own(monkeypatch):
+def test_each_target_has_a_cache_of_its_own(monkeypatch):
     folders = []
-    for name in ("", *(rung.name for rung in runnable())):
-        monkeypatch.setenv(RUNG_OPTION, name)
+    for name in ("", *(target.name for target in runnable())):
+        monkeypatch.setenv(INSTRUCTION_SET_OPTION, name)
         folders.append(cache_folder())
     assert folders[0] == folders[1]
     assert len(set(folders)) == len(runnable())
 
 
-def test_the_ladder_goes_from_wide_to_plain():
-    assert [rung.name for rung in RUNGS] == ["avx512vnni", "avxvnni", "avx2", "generic"]
+def test_instruction_sets_go_from_wide_to_plain():
+    assert [target.name for target in TARGETS] == ["avx512vnni", "avxvnni", "avx2", "generic"]
 
 
 def test_a_processor_without_a_dot_product_climbs_to_avx2(monkeypatch):
     monkeypatch.setattr(instruction_sets, "get_host_cpu_features", lambda: {"avx2": True, "sse4.2": True})
-    assert [rung.name for rung in runnable()] == ["avx2", "generic"]
+    assert [target.name for target in runnable()] == ["avx2", "generic"]
 
 
 def test_small_codes_in_pairs_are_for_those_without_a_dot_product():
-    assert {rung.name for rung in RUNGS if rung.pairs} == {"avx2"}
-    assert {rung.name for rung in RUNGS if rung.dot is instruction_sets.generic} == {"avx2", "generic"}
-    assert [rung.cluster_widths for rung in RUNGS] == [(32, 16), (16,), (16,), ()]
+    assert {target.name for target in TARGETS if target.pairs} == {"avx2"}
+    assert {target.name for target in TARGETS if target.dot is instruction_sets.generic} == {"avx2", "generic"}
+    assert [target.cluster_widths for target in TARGETS] == [(32, 16), (16,), (16,), ()]
 
 
-PAIRING = [rung for rung in runnable() if rung.cluster_tiles]
+PAIRING = [target for target in runnable() if target.cluster_tiles]
 
 
-@pytest.mark.parametrize("rung", PAIRING, ids=lambda rung: rung.name)
-def test_pairs_of_bytes_and_of_words(rung):
+@pytest.mark.parametrize("target", PAIRING, ids=lambda target: target.name)
+def test_pairs_of_bytes_and_of_words(target):
     """Up to the last product that fits 16 bits, on either side."""
-    lanes = rung.lanes
+    lanes = target.lanes
     ends = np.array([0, 1, 127, 128, 254, 255], np.uint8)
     activations = np.resize(ends, 4 * lanes)
     weights = np.resize(np.array([64, 64, -64, -64, 7, -7, -1], np.int8), 4 * lanes)

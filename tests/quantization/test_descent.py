@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refengine.quantization.descent import descend, exchange, feed_back, nearest
+from refengine.quantization.descent import Problem, descend, exchange, feed_back, nearest
 
 
 def problem(seed, outputs=3, columns=6, step=3, top=1):
@@ -52,7 +52,7 @@ def test_a_descent_never_goes_uphill(seed, top, free):
         scales = np.ceil(scales * 64) / 64
     before = error(wanted, covariance, codes, scales, 3)
     for _ in range(3):
-        descend(wanted, covariance, codes, scales, units, 3, float(top), 1, 0, 3)
+        descend(Problem(wanted, covariance, 3, float(top)), codes, scales, units, 1)
         after = error(wanted, covariance, codes, scales, 3)
         assert np.all(after <= before + 1e-9 * (1 + before))
         before = after
@@ -68,7 +68,7 @@ def test_at_rest_no_single_code_can_be_better(seed):
     wanted, covariance, codes, scales = problem(seed)
     units = np.full(3, 1 / 64)
     scales = np.ceil(scales * 64) / 64
-    descend(wanted, covariance, codes, scales, units, 3, 1.0, 1000, 0, 3)
+    descend(Problem(wanted, covariance, 3, 1.0), codes, scales, units, 1000)
     rest = error(wanted, covariance, codes, scales, 3)
     for o, j, code in product(range(3), range(6), (-1, 0, 1)):
         tried = codes.copy()
@@ -80,7 +80,7 @@ def test_weights_that_are_codes_times_scales_stay():
     _, covariance, codes, scales = problem(4)
     wanted = np.array(spread(codes, scales, 3))
     kept = codes.copy(), scales.copy()
-    descend(wanted, covariance, codes, scales, np.zeros(3), 3, 1.0, 5, 0, 3)
+    descend(Problem(wanted, covariance, 3, 1.0), codes, scales, np.zeros(3), 5)
     assert np.array_equal(codes, kept[0])
     assert np.allclose(scales, kept[1])
 
@@ -88,9 +88,10 @@ def test_weights_that_are_codes_times_scales_stay():
 def test_rows_do_not_see_each_other():
     wanted, covariance, codes, scales = problem(5, outputs=7)
     alone = codes.copy(), scales.copy()
-    descend(wanted, covariance, codes, scales, np.zeros(7), 3, 1.0, 4, 0, 7)
+    descend(Problem(wanted, covariance, 3, 1.0), codes, scales, np.zeros(7), 4)
     for o in (6, 0, 3, 1, 2, 5, 4):
-        descend(wanted, covariance, *alone, np.zeros(7), 3, 1.0, 4, o, o + 1)
+        one = slice(o, o + 1)
+        descend(Problem(wanted[one], covariance, 3, 1.0), *(part[one] for part in alone), np.zeros(1), 4)
     assert np.array_equal(codes, alone[0])
     assert np.array_equal(scales, alone[1])
 
@@ -98,7 +99,7 @@ def test_rows_do_not_see_each_other():
 def test_without_covariance_feedback_is_plain_rounding():
     wanted = np.array([[0.2, -0.7, 1.6, -0.4]])
     codes, scales = np.zeros((1, 4)), np.array([[0.5, 1.0]])
-    feed_back(wanted, np.eye(4), np.arange(4), codes, scales, 2, 7.0, 0, 1)
+    feed_back(Problem(wanted, np.eye(4), 2, 7.0), np.arange(4), codes, scales)
     assert codes.tolist() == [[0, -1, 2, 0]]
 
 
@@ -107,10 +108,10 @@ def test_feedback_passes_an_error_on_to_the_columns_after_it():
     covariance = np.array([[1.0, 0.999], [0.999, 1.0]])
     root = np.linalg.cholesky(np.linalg.inv(covariance)).T
     wanted, codes = np.array([[0.4, 0.4]]), np.zeros((1, 2))
-    feed_back(wanted, root, np.arange(2), codes, np.ones((1, 1)), 2, 1.0, 0, 1)
+    feed_back(Problem(wanted, root, 2, 1.0), np.arange(2), codes, np.ones((1, 1)))
     assert codes.tolist() == [[0, 1]]
     turned = np.ascontiguousarray(np.linalg.cholesky(np.linalg.inv(covariance[::-1, ::-1])).T)
-    feed_back(wanted, turned, np.array([1, 0]), codes, np.ones((1, 1)), 2, 1.0, 0, 1)
+    feed_back(Problem(wanted, turned, 2, 1.0), np.array([1, 0]), codes, np.ones((1, 1)))
     assert codes.tolist() == [[1, 0]]
 
 
@@ -119,7 +120,7 @@ def test_feedback_passes_an_error_on_to_the_columns_after_it():
 def test_an_exchange_never_goes_uphill_and_leaves_scales_alone(seed, top, step):
     wanted, covariance, codes, scales = problem(seed, step=step, top=top)
     before, kept = error(wanted, covariance, codes, scales, step), scales.copy()
-    exchange(wanted, covariance, codes, scales, step, float(top), 0, 3)
+    exchange(Problem(wanted, covariance, step, float(top)), codes, scales)
     assert np.all(error(wanted, covariance, codes, scales, step) <= before * (1 + 1e-9))
     assert np.array_equal(scales, kept)
     assert np.array_equal(codes, np.trunc(codes))
@@ -129,9 +130,9 @@ def test_an_exchange_never_goes_uphill_and_leaves_scales_alone(seed, top, step):
 def test_an_exchange_finds_two_codes_that_must_move_together():
     covariance, wanted, scales = np.array([[1.0, 0.9], [0.9, 1.0]]), np.array([[0.4, 0.6]]), np.ones((1, 1))
     codes = np.array([[1.0, 0.0]])
-    descend(wanted, covariance, codes, scales, np.ones(1), 2, 1.0, 9, 0, 1)
+    descend(Problem(wanted, covariance, 2, 1.0), codes, scales, np.ones(1), 9)
     assert codes.tolist() == [[1, 0]]
-    exchange(wanted, covariance, codes, scales, 2, 1.0, 0, 1)
+    exchange(Problem(wanted, covariance, 2, 1.0), codes, scales)
     assert codes.tolist() == [[0, 1]]
 
 
@@ -140,7 +141,7 @@ def test_an_exchange_finds_two_codes_that_must_move_together():
 def test_an_exchange_is_what_its_docstring_says(seed, top):
     wanted, covariance, codes, scales = problem(seed, outputs=1, columns=7, top=top)
     expected = exchanged(wanted, covariance, codes.copy(), scales, 3, top)
-    exchange(wanted, covariance, codes, scales, 3, float(top), 0, 1)
+    exchange(Problem(wanted, covariance, 3, float(top)), codes, scales)
     assert np.array_equal(codes, expected)
 
 
@@ -178,7 +179,7 @@ def test_exchanges_come_nearer_to_the_best_of_all_codes():
         for how in missed:
             for _ in range(8):
                 if how == "exchange":
-                    exchange(wanted, covariance, codes, scales, 3, 1.0, 0, 1)
+                    exchange(Problem(wanted, covariance, 3, 1.0), codes, scales)
                 else:
                     at_rest(wanted, covariance, codes, scales)
             missed[how] += bool(error(wanted, covariance, codes, scales, 3)[0] > best + 1e-9)
@@ -188,14 +189,15 @@ def test_exchanges_come_nearer_to_the_best_of_all_codes():
 def at_rest(wanted, covariance, codes, scales):
     """Descend with scales that cannot move: their only multiple in reach is what they are."""
     held = scales.copy()
-    descend(wanted, covariance, codes, scales, np.zeros(1), 3, 1.0, 1, 0, 1)
+    descend(Problem(wanted, covariance, 3, 1.0), codes, scales, np.zeros(1), 1)
     scales[:] = held
 
 
 def test_rows_of_an_exchange_do_not_see_each_other():
     wanted, covariance, codes, scales = problem(6, outputs=7)
     alone = codes.copy()
-    exchange(wanted, covariance, codes, scales, 3, 1.0, 0, 7)
+    exchange(Problem(wanted, covariance, 3, 1.0), codes, scales)
     for o in (6, 0, 3, 1, 2, 5, 4):
-        exchange(wanted, covariance, alone, scales, 3, 1.0, o, o + 1)
+        one = slice(o, o + 1)
+        exchange(Problem(wanted[one], covariance, 3, 1.0), alone[one], scales[one])
     assert np.array_equal(codes, alone)

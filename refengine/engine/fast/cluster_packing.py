@@ -11,8 +11,8 @@ What it costs is counted in dot products, each of which takes 4 bytes of a pixel
     limbs       every place 1, for each limb             2.0 where a product of scale and code exceeds 8 bits, else 1.0
 
 These are also the times that were measured, as multiples of the dense tile's with one limb: within 3 % on 16 lanes and
-within 10 % on 8.  Crossed is for 1x1 kernels with clusters of 4.  On rungs of pairs the dense tile has no instruction
-to use; there its products cost 4 or more, and clusters pay wherever sums fit at all.
+within 10 % on 8.  Crossed is for 1x1 kernels with clusters of 4.  Where an instruction set adds pairs, the
+dense tile has no instruction to use: its products cost 4 or more, and clusters pay wherever sums fit at all.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.fast.cluster_tile import CROSSED, TOP
-from ...kernels.instruction_sets import Rung
+from ...kernels.instruction_sets import Target
 from ...network.int_network import IntLayer
 from ...numbers.formats import INT8_WEIGHT
 from ...ops.conv import clusters_of, integer_weights
@@ -62,36 +62,36 @@ class Chains:
         return (tap // kernel_w * row_bytes + tap % kernel_w * stored + channel).astype(np.int32)
 
 
-def fits(layer: IntLayer, stored: int, rung: Rung) -> bool:
+def fits(layer: IntLayer, stored: int, target: Target) -> bool:
     """Whether the tile that keeps clusters apart computes this layer, and faster than the dense one."""
-    return chains_of(layer, stored, rung) is not None
+    return chains_of(layer, stored, target) is not None
 
 
-def chains_of(layer: IntLayer, stored: int, rung: Rung) -> Chains | None:
+def chains_of(layer: IntLayer, stored: int, target: Target) -> Chains | None:
     """How to cut a convolution of ``stored`` channels a pixel; None where the dense tile is faster, or needed."""
-    if layer.op != "conv" or layer.attributes["group"] != 1 or not rung.cluster_tiles:
+    if layer.op != "conv" or layer.attributes["group"] != 1 or not target.cluster_tiles:
         return None
     weight, cluster = layer.constants["weight"], layer.attributes["cluster"]
     if cluster % _BYTES and clusters_of(weight.shape[1], cluster) > 1:
         return None
-    dense = _dense_cost(layer, stored, rung)
+    dense = _dense_cost(layer, stored, target)
     if dense is None:
         return None
     for chains in _candidates(weight, cluster, stored):
         if chains.cost >= dense:
             return None
-        if _stays_in_words(weight, chains, rung):
+        if _stays_in_words(weight, chains, target):
             return chains
     return None
 
 
-def packed_clusters(layer: IntLayer, chains: Chains, rung: Rung, first: int, width: int, count: int) -> np.ndarray:
+def packed_clusters(layer: IntLayer, chains: Chains, target: Target, first: int, width: int, count: int) -> np.ndarray:
     """Factors and codes of ``count`` panels from output ``first`` on: int8 (count, chains, 1 + places, width, 4).
 
     A place of 8 bytes counts as two.
     """
     codes = _codes(layer.constants["weight"][first : first + width * count], chains)
-    factors = _factors(layer.constants["scale"][first : first + width * count], chains, rung)
+    factors = _factors(layer.constants["scale"][first : first + width * count], chains, target)
     outputs, number, places = codes.shape[:3]
     rows = np.zeros((width * count, number, 1 + places, _BYTES), np.int8)
     rows[:outputs, :, 0] = factors.view(np.int8)
@@ -99,16 +99,16 @@ def packed_clusters(layer: IntLayer, chains: Chains, rung: Rung, first: int, wid
     return rows.reshape(count, width, number, 1 + places, _BYTES).transpose(0, 2, 3, 1, 4)
 
 
-def _dense_cost(layer: IntLayer, stored: int, rung: Rung) -> int | None:
+def _dense_cost(layer: IntLayer, stored: int, target: Target) -> int | None:
     """What the dense tile costs, in dot products a sum; None where nothing is faster: one limb, by an instruction."""
     weight, scale = layer.constants["weight"], layer.constants["scale"]
     peak = np.abs(integer_weights(weight, scale, layer.attributes["cluster"])).max(initial=0)
     limbs = 1 if peak <= INT8_WEIGHT.hi else 2
-    if limbs == 1 and not rung.pairs:
+    if limbs == 1 and not target.pairs:
         return None
     kernel_h, kernel_w = weight.shape[2:]
     dots = kernel_h * -(-kernel_w * stored // VECTOR) * VECTOR // _BYTES
-    return dots * limbs * (_WITHOUT_DOT if rung.pairs else 1)
+    return dots * limbs * (_WITHOUT_DOT if target.pairs else 1)
 
 
 def _candidates(weight: np.ndarray, cluster: int, stored: int) -> Iterator[Chains]:
@@ -151,18 +151,18 @@ def _codes(weight: np.ndarray, chains: Chains) -> np.ndarray:
     return codes.reshape(outputs, len(chains.places), -1, _BYTES)
 
 
-def _stays_in_words(weight: np.ndarray, chains: Chains, rung: Rung) -> bool:
+def _stays_in_words(weight: np.ndarray, chains: Chains, target: Target) -> bool:
     """Whether no sum of a chain can leave 16 bits: of all its products or, in words, of each word's."""
     codes = _codes(weight, chains)
-    words = codes.reshape(*codes.shape[:3], 2 if chains.crossed or rung.pairs else 1, -1)
+    words = codes.reshape(*codes.shape[:3], 2 if chains.crossed or target.pairs else 1, -1)
     above, below = (ends.sum(axis=(2, 4), dtype=np.int64) for ends in (np.maximum(words, 0), np.minimum(words, 0)))
     return max(int(above.max()), -int(below.min())) <= TOP
 
 
-def _factors(scale: np.ndarray, chains: Chains, rung: Rung) -> np.ndarray:
+def _factors(scale: np.ndarray, chains: Chains, target: Target) -> np.ndarray:
     """What the low and the high word of each chain are multiplied by: int16 (O, chains, 2)."""
     low = scale[:, chains.cluster].astype(np.int16)
     if chains.crossed:
         beyond = np.pad(scale, ((0, 0), (0, 1)))
         return np.stack([low, beyond[:, chains.cluster + 1].astype(np.int16)], axis=-1)
-    return np.stack([low, low if rung.pairs else np.zeros_like(low)], axis=-1)
+    return np.stack([low, low if target.pairs else np.zeros_like(low)], axis=-1)

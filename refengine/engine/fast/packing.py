@@ -1,7 +1,7 @@
 """What the fast plan's kernels read beside codes: weights in panels, and the tables of the two rescales.
 
 A panel holds the weights of some neighbouring output channels: for every 4 consecutive bytes of a window's place, the 4
-weights of each channel.  The tables hold, for each channel, what ``kernels/fast/epilogue.py`` or the exact finish of
+weights of each channel.  The tables hold, for each channel, what ``kernels/fast/epilogue.py`` or the exact epilogue of
 ``kernels/fast/plan.py`` needs.
 """
 
@@ -154,7 +154,9 @@ def exact_table(step: Requantize, channels: int) -> np.ndarray:
     return rows
 
 
-def _vanishing(step: Requantize, peak, multiplier, shift, residual_shift) -> np.ndarray:
+def _vanishing(
+    step: Requantize, peak: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, residual_shift: np.ndarray
+) -> np.ndarray:
     """Channels whose product is always less than a half: what is left is the residual, if that is a whole number."""
     halves = [int(p) * int(m) < 1 << max(int(s) - 1, 0) for p, m, s in zip(peak, multiplier, shift, strict=True)]
     whole = step.residual_shift is None or residual_shift >= shift

@@ -5,7 +5,7 @@ rescale, residual and clip, straight into the next layer's buffer.  What no step
 Which is which changes no bit: no sum can leave its accumulator (contract A2), so its order is free.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from threading import Thread
@@ -87,7 +87,7 @@ class Plan:
         self._copies: dict[str, np.ndarray] = {}
         self._count = 0
 
-    def __reduce__(self):
+    def __reduce__(self) -> "tuple[Callable[..., Plan], tuple[object, ...]]":
         """Copies and pickles are compiled again: steps name memory by its address."""
         return _again, (self.network, self.images, self._options)
 
@@ -210,7 +210,9 @@ class Plan:
                 operands, residual = self._operands(layer, pixels)
                 observe(layer, operands, self._result(position, layer, operands, residual))
 
-    def _result(self, position: int, layer: IntLayer, operands, residual) -> Result:
+    def _result(
+        self, position: int, layer: IntLayer, operands: list[np.ndarray], residual: np.ndarray | None
+    ) -> Result:
         if layer.name in self._results:
             return self._results[layer.name]
         if not OPS[layer.op].ACCUMULATES:

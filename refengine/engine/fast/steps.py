@@ -117,13 +117,13 @@ def _weight(layer: IntLayer) -> np.ndarray:
 
 
 def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray, group: int) -> list[Fields]:
-    chains = chains_of(layer, sums.source.stored, kernel.RUNG)
+    chains = chains_of(layer, sums.source.stored, kernel.TARGET)
     if chains is not None:
         return _clustered(compiler, layer, sums, weight, chains)
     common = _common(compiler, layer, sums, step.CONV)
     zeros = _zeros_of(sums.source, weight)
     steps = []
-    for first, width, count in widths(common[step.STORED], kernel.RUNG.widths):
+    for first, width, count in widths(common[step.STORED], kernel.TARGET.widths):
         for part in _parts(weight, group, first, width, count):
             places, length = _places(sums.source, part)
             rows = in_reading_order(part.by_place(), part.channels(sums.source), length)
@@ -153,10 +153,10 @@ def _clustered(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarr
             compiler,
             common,
             bias,
-            Panels(first, width, packed_clusters(layer, chains, kernel.RUNG, first, width, count)),
+            Panels(first, width, packed_clusters(layer, chains, kernel.TARGET, first, width, count)),
             1,
         )
-        for first, width, count in widths(common[step.STORED], kernel.RUNG.cluster_widths)
+        for first, width, count in widths(common[step.STORED], kernel.TARGET.cluster_widths)
     ]
 
 
@@ -260,8 +260,8 @@ def _channelwise(
         step.TAPS: taps.size,
         step.OFFSETS: compiler.address(taps.astype(np.int32)),
         step.PANELS: compiler.address(rows),
-        step.PANEL_COUNT: common[step.STORED] // kernel.RUNG.lanes,
-        step.WIDTH: kernel.RUNG.lanes,
+        step.PANEL_COUNT: common[step.STORED] // kernel.TARGET.lanes,
+        step.WIDTH: kernel.TARGET.lanes,
         step.INITIAL: compiler.address(_wrapped(initial)),
     }
     return [common | own]
@@ -521,10 +521,10 @@ def _common(compiler: Compiler, layer: IntLayer, sums: Sums, kind: int) -> Field
         kept = np.zeros((fields[step.PIXELS], to.stored), np.int32)
         compiler.accumulators[layer.name] = kept
         fields[step.SUMS] = kept.ctypes.data
-    return fields | _finish(compiler, layer, to, kind)
+    return fields | _epilogue(compiler, layer, to, kind)
 
 
-def _finish(compiler: Compiler, layer: IntLayer, to: Buffer, kind: int) -> Fields:
+def _epilogue(compiler: Compiler, layer: IntLayer, to: Buffer, kind: int) -> Fields:
     """How accumulators become codes; nothing for those that are the logits."""
     rescale = layer.requantize
     if rescale is None:

@@ -215,7 +215,9 @@ def stages_of_case(case: Case) -> tuple[str, ...]:
     return STAGES if case.layer.requantize is not None else ("accumulator",)
 
 
-def recompute(machine: Machine, stages: Sequence[str], where: np.ndarray | None = None, written: Sequence[str] = ()):
+def recompute(
+    machine: Machine, stages: Sequence[str], where: np.ndarray | None = None, written: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """What a machine writes: {stage: int64}, at the flat positions ``where`` (S,), or everything (N, ...) if None.
 
     ``order`` and ``shown`` belong to the writing and touch only the stages ``written``.
@@ -354,7 +356,9 @@ def _rows(machine: Machine, axis: int, positions: np.ndarray) -> np.ndarray:
     return start[:, None] + np.arange(kernel(machine)[axis])
 
 
-def _windows_at(machine: Machine, images, rows, columns, channels) -> tuple[np.ndarray, np.ndarray]:
+def _windows_at(
+    machine: Machine, images: np.ndarray, rows: np.ndarray, columns: np.ndarray, channels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The codes under single windows and which of them lie in the image: (S, KH, KW, I) and (S, KH, KW, 1)."""
     x = machine.operands[0]
     height, width = x.shape[1:3]

@@ -1,41 +1,59 @@
 """A block: some pixels of one panel, tile by tile, from sums in registers to codes.
 
-A rung has tiles of a few shapes (pixels, vectors), one for each width of panel.  Beside the tile of n pixels there are
-one of n - 1 and one of a single pixel, so that any number of pixels is covered without a rest:
+An instruction set has tiles of a few shapes (pixels, vectors), one for each width of panel.  Beside the tile of n
+pixels there are one of n - 1 and one of a single pixel, so that any number of pixels is covered without a rest:
 
     pixels = (n - 1) * less + n * many + alone              alone = 0 from (n - 1) * (n - 2) pixels on
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..instruction_sets import Target
 from ..lanes import I64, Loop, number
 from . import step
-from .epilogue import End
+from .epilogue import Epilogue
 from .step import field, first_channel
 
 
-def make_block(rung, shapes, tile, lifted=False):
+class Tiles(Protocol):
+    """The tiles of one panel."""
+
+    def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
+        """Sums of some pixels from ``pixel`` on: a list of vectors for each."""
+
+
+def make_block(
+    target: Target, shapes: Sequence[tuple[int, int]], tile: Callable[..., Tiles], lifted: bool = False
+) -> Any:
     """block(row, first, end, panel, sums, stride): all int64, the codes of a step's pixels ``first`` to ``end``.
 
     ``row`` is the address of a step (``step.py``), ``panel`` the number of its panel, whose WIDTH belongs to one of the
     ``shapes``.  Where ``sums`` is not 0 it receives int32 (end - first, WIDTH), a pixel every ``stride`` bytes.  Where
-    the step has a TABLE, codes go where the step says.  ``tile(builder, rung, vectors, row, first, panel)`` reads what
-    all tiles of the panel share; its ``sums(pixel, pixels)`` computes a tile: vectors of sums, a list of them a pixel.
+    the step has a TABLE, codes go where the step says.  ``tile(builder, target, vectors, row, first, panel)`` reads
+    what all tiles of the panel share and computes them.
     """
 
     @intrinsic
-    def block(context, row, first, end, panel, sums, stride):
+    def block(
+        context: Any, row: ir.Value, first: ir.Value, end: ir.Value, panel: ir.Value, sums: ir.Value, stride: ir.Value
+    ) -> Any:
         signature = types.void(*[types.int64] * 6)
 
-        def generate(context, builder, signature, arguments):
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]) -> ir.Value:
             row, first, end, panel, sums, stride = arguments
             width = field(builder, row, step.WIDTH)
             for pixels, vectors in shapes:
-                with builder.if_then(builder.icmp_signed("==", width, number(vectors * rung.lanes))):
-                    own = tile(builder, rung, vectors, row, first, panel)
-                    finish = End(builder, rung, row, first_channel(builder, row, panel), first, sums, stride, lifted)
-                    _all_tiles(builder, pixels, first, end, own, finish)
+                with builder.if_then(builder.icmp_signed("==", width, number(vectors * target.lanes))):
+                    own = tile(builder, target, vectors, row, first, panel)
+                    epilogue = Epilogue(
+                        builder, target, row, first_channel(builder, row, panel), first, sums, stride, lifted
+                    )
+                    _all_tiles(builder, pixels, first, end, own, epilogue)
             return context.get_dummy_value()
 
         return signature, generate
@@ -43,7 +61,9 @@ def make_block(rung, shapes, tile, lifted=False):
     return block
 
 
-def _all_tiles(builder, large, first, end, tile, finish):
+def _all_tiles(
+    builder: ir.IRBuilder, large: int, first: ir.Value, end: ir.Value, tile: Tiles, epilogue: Epilogue
+) -> None:
     """Tiles of one less, then whole ones, then single pixels."""
     pixel = first
     counts = deal(builder, builder.sub(end, first), large)
@@ -52,11 +72,11 @@ def _all_tiles(builder, large, first, end, tile, finish):
         loop = Loop(builder, [pixel])
         (pixel,) = loop.values
         loop.leave_unless(builder.icmp_signed("<", pixel, last))
-        finish.emit(pixel, tile.sums(pixel, size))
+        epilogue.emit(pixel, tile.sums(pixel, size))
         loop.close([builder.add(pixel, number(size))])
 
 
-def deal(builder, pixels, large):
+def deal(builder: ir.IRBuilder, pixels: ir.Value, large: int) -> tuple[ir.Value, ir.Value, ir.Value]:
     """How many tiles of ``large`` - 1 pixels, of ``large`` and of one make up ``pixels``."""
     size, fewer = number(large), number(large - 1)
     wanted = builder.urem(builder.sub(size, builder.urem(pixels, size)), size)

@@ -6,6 +6,9 @@ Each channel meets its own weights alone, so there is nothing to broadcast: a ta
 one vector of weights that all pixels share.  Average pools are depthwise convolutions whose weights are 1.
 """
 
+from llvmlite import ir
+
+from ..instruction_sets import Target
 from ..lanes import I8, I16, I32, I64, Loop, load, number, vector
 from . import step
 from .step import field, first_channel, places
@@ -16,19 +19,21 @@ PIXELS = 6
 class Depthwise:
     """Tiles of one panel, which is a single vector of channels; the step's weights are int16 (TAPS, STORED)."""
 
-    def __init__(self, builder, rung, vectors, row, first, panel):
-        self._builder, self._lanes, self._row = builder, rung.lanes, row
+    def __init__(
+        self, builder: ir.IRBuilder, target: Target, vectors: int, row: ir.Value, first: ir.Value, panel: ir.Value
+    ) -> None:
+        self._builder, self._lanes, self._row = builder, target.lanes, row
         self._channel = first_channel(builder, row, panel)
         self._images = builder.add(field(builder, row, step.IMAGES), self._channel)
         self._weights = builder.add(field(builder, row, step.PANELS), builder.mul(self._channel, number(2)))
         initial = builder.add(field(builder, row, step.INITIAL), builder.mul(self._channel, number(4)))
-        self._begun = load(builder, initial, vector(I32, rung.lanes), 4)
+        self._begun = load(builder, initial, vector(I32, target.lanes), 4)
         self._starts, self._taps, self._offsets = (
             field(builder, row, name) for name in (step.STARTS, step.TAPS, step.OFFSETS)
         )
         self._row_bytes = builder.mul(field(builder, row, step.STORED), number(2))
 
-    def sums(self, pixel, pixels):
+    def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
         """One loop over taps, with the sums of the pixels as its running values."""
         builder, lanes = self._builder, self._lanes
         wide = vector(I32, lanes)

@@ -13,17 +13,20 @@ The second line holds because what is added after the first shift is whole in it
 floor.  h and l are the halves of t's 32 bits, so that h * M and (l * M) >> 16 are what processors offer for 16-bit
 lanes.  ``engine/fast/packing.py`` brings M, R and s into these ranges by a common power of two, which M takes as far as
 its 15 bits reach and t (its *lift*, a left shift) as far as its bound allows; it checks from the bounds of the network
-that each 32-bit sum stays inside, and where they do not fit the exact finish of ``plan`` is used.
+that each 32-bit sum stays inside, and where they do not fit the exact epilogue of ``plan`` is used.
 
 Codes are stored as bytes, code 0 as ``zero``, which is part of what is added before the last shift; what the residual's
 own zero adds is taken out of it there too.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..instruction_sets import packed, word_pairs
+from ..instruction_sets import Target, packed, word_pairs
 from ..lanes import I8, I16, I32, Loop, broadcast, load, number, repeated, store, vector
 from . import step
 from .step import field, places
@@ -31,18 +34,28 @@ from .step import field, places
 ROWS = MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = range(5)
 
 
-class End:
-    """What becomes of the sums of a step's panel: they are stored, or finished to codes, or both.
+class Epilogue:
+    """What becomes of the sums of a step's panel: they are stored, or made into codes, or both.
 
     sums: where the sums of the pixel ``first`` go, int32, a pixel every ``stride`` bytes; or 0.  Codes are made if the
     step has a TABLE, whose lifts count only if ``lifted``.
     """
 
-    def __init__(self, builder, rung, row, channel, first, sums, stride, lifted):
-        self._builder, self._rung, self._lifted = builder, rung, lifted
+    def __init__(
+        self,
+        builder: ir.IRBuilder,
+        target: Target,
+        row: ir.Value,
+        channel: ir.Value,
+        first: ir.Value,
+        sums: ir.Value,
+        stride: ir.Value,
+        lifted: bool,
+    ) -> None:
+        self._builder, self._target, self._lifted = builder, target, lifted
         self._first, self._sums, self._stride = first, sums, stride
 
-        def of(name):
+        def of(name: int) -> ir.Value:
             return field(builder, row, name)
 
         self._table, self._residual = of(step.TABLE), of(step.RESIDUAL)
@@ -52,9 +65,9 @@ class End:
         self._residuals, self._residual_starts = builder.add(self._residual, channel), of(step.RESIDUAL_STARTS)
         self._clip = of(step.LO), of(step.HI)
 
-    def emit(self, pixel, totals):
+    def emit(self, pixel: ir.Value, totals: Sequence[Sequence[ir.Value]]) -> None:
         """Sums ``totals[n][vector]`` of the step's pixels from ``pixel`` on."""
-        builder, lanes = self._builder, self._rung.lanes
+        builder, lanes = self._builder, self._target.lanes
         with builder.if_then(builder.icmp_signed("!=", self._sums, number(0))):
             for n, vectors in enumerate(totals):
                 line = builder.add(builder.sub(pixel, self._first), number(n))
@@ -66,32 +79,42 @@ class End:
             with builder.if_else(builder.icmp_signed("!=", self._residual, number(0))) as (then, otherwise):
                 with then:
                     residuals = places(builder, self._residuals, self._residual_starts, pixel, len(totals))
-                    self._finish(totals, codes, residuals)
+                    self._store_codes(totals, codes, residuals)
                 with otherwise:
-                    self._finish(totals, codes, None)
+                    self._store_codes(totals, codes, None)
 
-    def _finish(self, totals, codes, residuals):
+    def _store_codes(
+        self, totals: Sequence[Sequence[ir.Value]], codes: list[ir.Value], residuals: list[ir.Value] | None
+    ) -> None:
         """Vector by vector, so that each row of the table is read once for all pixels."""
-        builder, lanes, count = self._builder, self._rung.lanes, len(totals[0])
+        builder, lanes, count = self._builder, self._target.lanes, len(totals[0])
         columns = []
         for v in range(count):
             table = builder.add(self._rows, number(4 * lanes * v))
             added = residuals and [builder.add(place, number(lanes * v)) for place in residuals]
             column = [vectors[v] for vectors in totals]
-            columns.append(rescaled(builder, self._rung, column, table, self._width, added, self._lifted))
+            columns.append(rescaled(builder, self._target, column, table, self._width, added, self._lifted))
         for place, values in zip(codes, zip(*columns, strict=True), strict=True):
-            store(builder, clipped(builder, self._rung, values, *self._clip), place)
+            store(builder, clipped(builder, self._target, values, *self._clip), place)
 
 
-def rescaled(builder, rung, totals, table, width, residuals, lifted):
+def rescaled(
+    builder: ir.IRBuilder,
+    target: Target,
+    totals: Sequence[ir.Value],
+    table: ir.Value,
+    width: ir.Value,
+    residuals: list[ir.Value] | None,
+    lifted: bool,
+) -> list[ir.Value]:
     """Values before the clip of some pixels in neighbouring channels, from a vector of int32 sums a pixel.
 
     table: the address of the first channel's entry in int32 (5, width): M, 2**(s-17) + (zero << (s-16)), s-16, R-16 and
     the lift.  residuals: the address of u8 (lanes) a pixel, or None.
     """
-    lanes = rung.lanes
+    lanes = target.lanes
 
-    def row(index):
+    def row(index: int) -> ir.Value:
         place = builder.add(table, builder.mul(width, number(4 * index)))
         return load(builder, place, vector(I32, lanes), 4)
 
@@ -101,20 +124,20 @@ def rescaled(builder, rung, totals, table, width, residuals, lifted):
     values = []
     for n, total in enumerate(totals):
         raised = total if lift is None else builder.shl(total, lift)
-        value = _add_product_of_upper_halves(builder, rung, half, raised, upper)
+        value = _add_product_of_upper_halves(builder, target, half, raised, upper)
         value = builder.add(value, _upper_half_of_product(builder, lanes, raised, multiplier))
-        if left is not None:
+        if residuals is not None:
             added = builder.zext(load(builder, residuals[n], vector(I8, lanes)), vector(I32, lanes))
             value = builder.add(value, builder.shl(added, left))
         values.append(builder.ashr(value, shift))
     return values
 
 
-def clipped(builder, rung, values, lo, hi):
+def clipped(builder: ir.IRBuilder, target: Target, values: Sequence[ir.Value], lo: ir.Value, hi: ir.Value) -> ir.Value:
     """One pixel's codes u8, from vectors of int32 side by side: within the ends (int64) as they are stored."""
-    count = len(values) * rung.lanes
-    if rung.has_words:
-        stored = packed(builder, values, rung.lanes)
+    count = len(values) * target.lanes
+    if target.has_words:
+        stored = packed(builder, values, target.lanes)
     else:
         joined = _joined(builder, values)
         zero, top = repeated(0, I32, count), repeated(255, I32, count)
@@ -126,7 +149,7 @@ def clipped(builder, rung, values, lo, hi):
     return builder.select(builder.icmp_unsigned("<", stored, highest), stored, highest)
 
 
-def _joined(builder, values):
+def _joined(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> ir.Value:
     joined = values[0]
     for value in values[1:]:
         before, more = joined.type.count, value.type.count
@@ -140,16 +163,18 @@ def _joined(builder, values):
     return joined
 
 
-def _add_product_of_upper_halves(builder, rung, value, total, multiplier):
+def _add_product_of_upper_halves(
+    builder: ir.IRBuilder, target: Target, value: ir.Value, total: ir.Value, multiplier: ir.Value
+) -> ir.Value:
     """value + h * M; the low halves of ``multiplier`` are 0."""
-    lanes = rung.lanes
-    if rung.has_words:
+    lanes = target.lanes
+    if target.has_words:
         return word_pairs(builder, value, total, multiplier, lanes)
     sixteen = repeated(16, I32, lanes)
     return builder.add(value, builder.mul(builder.ashr(total, sixteen), builder.ashr(multiplier, sixteen)))
 
 
-def _upper_half_of_product(builder, lanes, total, multiplier):
+def _upper_half_of_product(builder: ir.IRBuilder, lanes: int, total: ir.Value, multiplier: ir.Value) -> ir.Value:
     """(l * M) >> 16, l the low half of each lane; the high halves meet the zeros above M."""
     halves, wide = vector(I16, 2 * lanes), vector(I32, 2 * lanes)
     low, by = (builder.zext(builder.bitcast(value, halves), wide) for value in (total, multiplier))
@@ -157,8 +182,8 @@ def _upper_half_of_product(builder, lanes, total, multiplier):
     return builder.bitcast(builder.trunc(upper, halves), vector(I32, lanes))
 
 
-def make_finish(rung):
-    """finish(row, first, count, channel, sums, stride, counters): codes from sums in memory, clipped values counted.
+def make_epilogue(target: Target) -> Any:
+    """epilogue(row, first, count, channel, sums, stride, counters): codes from sums in memory, clipped values counted.
 
     Addresses and sizes, int64: the step's ``count`` pixels from ``first`` on, ``lanes`` channels from ``channel`` on.
     sums int32 (lanes), a pixel every ``stride`` bytes; the step's table is its LATER_TABLE; counters int32 (2, lanes)
@@ -166,11 +191,20 @@ def make_finish(rung):
     """
 
     @intrinsic
-    def finish(context, row, first, count, channel, sums, stride, counters):
+    def epilogue(
+        context: Any,
+        row: ir.Value,
+        first: ir.Value,
+        count: ir.Value,
+        channel: ir.Value,
+        sums: ir.Value,
+        stride: ir.Value,
+        counters: ir.Value,
+    ) -> Any:
         signature = types.void(*[types.int64] * 7)
 
-        def generate(context, builder, signature, arguments):
-            later = _Later(builder, rung, *arguments)
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+            later = _FromMemory(builder, target, *arguments)
             residual = field(builder, later.row, step.RESIDUAL)
             with builder.if_else(builder.icmp_signed("!=", residual, number(0))) as (then, otherwise):
                 with then:
@@ -181,39 +215,50 @@ def make_finish(rung):
 
         return signature, generate
 
-    return finish
+    return epilogue
 
 
-class _Later:
-    """The loop of ``make_finish`` over pixels."""
+class _FromMemory:
+    """The loop of ``make_epilogue`` over pixels."""
 
-    def __init__(self, builder, rung, row, first, count, channel, sums, stride, counters):
-        self._builder, self._rung, self.row = builder, rung, row
+    def __init__(
+        self,
+        builder: ir.IRBuilder,
+        target: Target,
+        row: ir.Value,
+        first: ir.Value,
+        count: ir.Value,
+        channel: ir.Value,
+        sums: ir.Value,
+        stride: ir.Value,
+        counters: ir.Value,
+    ) -> None:
+        self._builder, self._target, self.row = builder, target, row
         self._first, self._count, self._channel = first, count, channel
         self._sums, self._stride, self._counters = sums, stride, counters
 
-    def emit(self, residual):
+    def emit(self, residual: ir.Value | None) -> None:
         """One loop, with the counters as its running values; ``residual`` is the tensor's address, or None."""
-        builder, rung = self._builder, self._rung
-        wide = vector(I32, rung.lanes)
+        builder, target = self._builder, self._target
+        wide = vector(I32, target.lanes)
         width, lo, hi = (field(builder, self.row, name) for name in (step.STORED, step.LO, step.HI))
-        ends = [broadcast(builder, builder.trunc(end, I32), rung.lanes) for end in (lo, hi)]
+        ends = [broadcast(builder, builder.trunc(end, I32), target.lanes) for end in (lo, hi)]
         entry = builder.mul(self._channel, number(4))
         table = builder.add(field(builder, self.row, step.LATER_TABLE), entry)
         codes, code_starts = field(builder, self.row, step.CODES), field(builder, self.row, step.CODE_STARTS)
         residual_starts = field(builder, self.row, step.RESIDUAL_STARTS)
-        none = repeated(0, I32, rung.lanes)
+        none = repeated(0, I32, target.lanes)
         loop = Loop(builder, [number(0), none, none])
         n, *counted = loop.values
         loop.leave_unless(builder.icmp_signed("<", n, self._count))
         pixel = builder.add(self._first, n)
         total = load(builder, builder.add(self._sums, builder.mul(self._stride, n)), wide, 4)
         added = residual and places(builder, builder.add(residual, self._channel), residual_starts, pixel, 1)
-        (value,) = rescaled(builder, rung, [total], table, width, added, lifted=True)
+        (value,) = rescaled(builder, target, [total], table, width, added, lifted=True)
         beyond = [builder.icmp_signed(sign, value, end) for sign, end in zip("<>", ends, strict=True)]
         nexts = [builder.add(count, builder.zext(more, wide)) for count, more in zip(counted, beyond, strict=True)]
         (place,) = places(builder, builder.add(codes, self._channel), code_starts, pixel, 1)
-        store(builder, clipped(builder, rung, [value], lo, hi), place)
+        store(builder, clipped(builder, target, [value], lo, hi), place)
         loop.close([builder.add(n, number(1)), *nexts])
         for index, count in enumerate(counted):
-            store(builder, count, builder.add(self._counters, number(4 * rung.lanes * index)), 4)
+            store(builder, count, builder.add(self._counters, number(4 * target.lanes * index)), 4)

@@ -2,23 +2,27 @@
 
 A step is a row of integers (``step.py``).  Its items, a block of pixels and a panel of channels each, are computed one
 by one, or shared out between threads (``turns.py``).  Convolutions go tile by tile through registers to the buffer that
-the next step reads; what the tiles' 32-bit finish does not cover is finished here in 64 bits.
+the next step reads; what the tiles' 32-bit epilogue does not cover becomes codes here, in 64 bits.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
 from .. import jit
-from ..instruction_sets import chosen_rung
+from ..instruction_sets import chosen_target
 from . import turns
 from .block import make_block
 from .cluster_tile import ClusterTile, CrossedTile
 from .depthwise import PIXELS as PIXELS_OF_DEPTHWISE
 from .depthwise import Depthwise
-from .epilogue import make_finish
+from .epilogue import make_epilogue
 from .move import copy, fill, make_largest
 from .step import (
     ACCUMULATOR_BITS,
@@ -62,30 +66,33 @@ from .step import (
 )  # fmt: skip
 from .tile import Tile
 
+if TYPE_CHECKING:
+    from .. import Array
+
 EXACT_ROWS = MULTIPLIER, SHIFT, RESIDUAL_SHIFT, ADDENDS = range(4)
 EXACT_HEIGHT = ADDENDS + 4
 
 EVENTS = BELOW, ABOVE, OVERFLOWED = range(3)
 
-RUNG = chosen_rung()
-_LANES = RUNG.lanes
+TARGET = chosen_target()
+_LANES = TARGET.lanes
 BLOCK_PIXELS = 96
-_SCRATCH = BLOCK_PIXELS * max(RUNG.widths)
+_SCRATCH = BLOCK_PIXELS * max(TARGET.widths)
 
-_conv = make_block(RUNG, RUNG.tiles, Tile)
-_clusters = make_block(RUNG, RUNG.cluster_tiles, ClusterTile)
-_crossed = make_block(RUNG, RUNG.cluster_tiles, CrossedTile)
-_depthwise = make_block(RUNG, ((PIXELS_OF_DEPTHWISE, 1),), Depthwise, lifted=True)
-_finish = make_finish(RUNG)
+_conv = make_block(TARGET, TARGET.tiles, Tile)
+_clusters = make_block(TARGET, TARGET.cluster_tiles, ClusterTile)
+_crossed = make_block(TARGET, TARGET.cluster_tiles, CrossedTile)
+_depthwise = make_block(TARGET, ((PIXELS_OF_DEPTHWISE, 1),), Depthwise, lifted=True)
+_epilogue = make_epilogue(TARGET)
 
 LARGEST_WIDTHS = (64, 16)
 _largest_of_64, _largest_of_16 = (make_largest(width) for width in LARGEST_WIDTHS)
 
 
-def _as_pointer(context, address):
+def _as_pointer(context: Any, address: ir.Value) -> Any:
     """An address as something that ``carray`` takes."""
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]) -> ir.Value:
         return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), generate
@@ -95,7 +102,7 @@ _pointer: Any = intrinsic(_as_pointer)
 
 
 @jit
-def walk(steps, events, counters, threads):
+def walk(steps: Array, events: Array, counters: int, threads: int) -> None:
     """Compute every step, or a thread's share of it.
 
     steps int64 (S, FIELDS).  events int64 (S, 3), this thread's own: how many values were clipped below and above, and
@@ -126,12 +133,12 @@ def walk(steps, events, counters, threads):
 
 
 @jit
-def _items(row):
+def _items(row: Array) -> int:
     return (row[PIXELS] + row[BLOCK] - 1) // row[BLOCK] * row[PANEL_COUNT]
 
 
 @jit
-def _item(row, item, sums, clipped, events):
+def _item(row: Array, item: int, sums: Array, clipped: Array, events: Array) -> None:
     """One block of pixels of one panel."""
     first, panel = item // row[PANEL_COUNT] * row[BLOCK], item % row[PANEL_COUNT]
     end = min(row[PIXELS], first + row[BLOCK])
@@ -147,7 +154,7 @@ def _item(row, item, sums, clipped, events):
             _crossed(address, first, end, panel, to, stride)
         else:
             _depthwise(address, first, end, panel, to, stride)
-        _finish_later(row, first, end - first, panel, to, stride, clipped, events)
+        _epilogue_from_memory(row, first, end - first, panel, to, stride, clipped, events)
     elif kind == LARGEST:
         _largest(row, first, end, panel)
     elif kind == LOOKUP:
@@ -161,7 +168,7 @@ def _item(row, item, sums, clipped, events):
 
 
 @jit
-def _start(table, n):
+def _start(table: int, n: int) -> np.int64:
     return np.int64(carray(_pointer(table), n + 1, np.int32)[n])
 
 
@@ -169,7 +176,7 @@ def _start(table, n):
 
 
 @jit
-def _largest(row, first, end, panel):
+def _largest(row: Array, first: int, end: int, panel: int) -> None:
     """OFFSETS int32 (PER_IMAGE, TAPS): the places of each pixel's window, none of them outside the image."""
     channel = row[CHANNEL] + panel * row[WIDTH]
     for n in range(first, end):
@@ -183,7 +190,7 @@ def _largest(row, first, end, panel):
 
 
 @jit
-def _lookup(row, first, end, channel, events):
+def _lookup(row: Array, first: int, end: int, channel: int, events: Array) -> None:
     """PANELS u8 (channels, 256): what each byte becomes; OFFSETS int32: the channel that is read.
 
     A run of LENGTH pixels begins at each start, WIDTH bytes apart where they are read, STORED where they are written.
@@ -205,7 +212,7 @@ def _lookup(row, first, end, channel, events):
 
 
 @jit
-def _bytes_at(address, count):
+def _bytes_at(address: int, count: int) -> Array:
     return carray(_pointer(address), count, np.uint8)
 
 
@@ -213,8 +220,8 @@ def _bytes_at(address, count):
 
 
 @jit
-def _sums_place(row, pixel, panel, scratch):
-    """Where a tile leaves its sums, and how far apart its pixels are: kept, finished later, or (0) nowhere."""
+def _sums_place(row: Array, pixel: int, panel: int, scratch: Array) -> tuple[np.int64, np.int64]:
+    """Where a tile leaves its sums, and how far apart its pixels are: kept, left for the epilogue, or (0) nowhere."""
     if row[SUMS]:
         channel = row[CHANNEL] + panel * row[WIDTH]
         return row[SUMS] + 4 * (pixel * row[STORED] + channel), 4 * row[STORED]
@@ -224,7 +231,9 @@ def _sums_place(row, pixel, panel, scratch):
 
 
 @jit
-def _finish_later(row, pixel, count, panel, sums, stride, clipped, events):
+def _epilogue_from_memory(
+    row: Array, pixel: int, count: int, panel: int, sums: int, stride: int, clipped: Array, events: Array
+) -> None:
     """Codes from the sums that a tile has left, where it did not make them itself."""
     channel = row[CHANNEL] + panel * row[WIDTH]
     if row[ACCUMULATOR_BITS] < 32:
@@ -232,19 +241,19 @@ def _finish_later(row, pixel, count, panel, sums, stride, clipped, events):
             _confine(row, channel, _lanes_at(sums + i * stride, row[WIDTH]), events)
     if row[LATER_TABLE]:
         for v in range(0, row[WIDTH], _LANES):
-            _finish_counting(row, pixel, count, channel + v, sums + 4 * v, stride, clipped, events)
+            _counting_epilogue(row, pixel, count, channel + v, sums + 4 * v, stride, clipped, events)
     if row[EXACT_TABLE]:
         for i in range(count):
-            _finish_exactly(row, pixel + i, channel, _lanes_at(sums + i * stride, row[WIDTH]), events)
+            _exact_epilogue(row, pixel + i, channel, _lanes_at(sums + i * stride, row[WIDTH]), events)
 
 
 @jit
-def _lanes_at(address, count):
+def _lanes_at(address: int, count: int) -> Array:
     return carray(_pointer(address), count, np.int32)
 
 
 @jit
-def _code_and_residual(row, pixel, channel):
+def _code_and_residual(row: Array, pixel: int, channel: int) -> tuple[np.int64, np.int64]:
     """Addresses of a pixel's codes and of its residual (0: none), from a channel on."""
     code = row[CODES] + _start(row[CODE_STARTS], pixel) + channel
     if row[RESIDUAL] == 0:
@@ -253,16 +262,18 @@ def _code_and_residual(row, pixel, channel):
 
 
 @jit
-def _finish_counting(row, pixel, count, channel, sums, stride, clipped, events):
+def _counting_epilogue(
+    row: Array, pixel: int, count: int, channel: int, sums: int, stride: int, clipped: Array, events: Array
+) -> None:
     """One vector of channels of some pixels by the 32-bit rescale, clipped values counted."""
-    _finish(row.ctypes.data, pixel, count, channel, sums, stride, clipped.ctypes.data)
+    _epilogue(row.ctypes.data, pixel, count, channel, sums, stride, clipped.ctypes.data)
     for c in range(min(_LANES, row[CHANNELS] - channel)):
         events[BELOW] += clipped[0, c]
         events[ABOVE] += clipped[1, c]
 
 
 @jit
-def _confine(row, channel, sums, events):
+def _confine(row: Array, channel: int, sums: Array, events: Array) -> None:
     """What an accumulator of ACCUMULATOR_BITS holds of each sum (``numbers/accumulator.py``)."""
     spare = 32 - row[ACCUMULATOR_BITS]
     for c in range(sums.size):
@@ -275,7 +286,7 @@ def _confine(row, channel, sums, events):
 
 
 @jit
-def _finish_exactly(row, pixel, channel, sums, events):
+def _exact_epilogue(row: Array, pixel: int, channel: int, sums: Array, events: Array) -> None:
     """Codes of one pixel in 64 bits, for any multiplier, shift and table of addends (``kernels/requantize.py``)."""
     table = carray(_pointer(row[EXACT_TABLE]), (EXACT_HEIGHT, row[STORED]), np.int64)
     code, residual = _code_and_residual(row, pixel, channel)

@@ -20,10 +20,10 @@ Tables of starts hold one int32 a pixel: where it begins, in bytes, from the ten
     SUMS                where accumulators are kept, int32 (PIXELS, STORED); 0: they are not
 
     STORED, CHANNELS    channels of a pixel that is written, with and without those that fill it up
-    TABLE               of ``finish``, for codes straight from registers
+    TABLE               of the epilogue, for codes straight from registers
     LATER_TABLE         the same, where codes are made from sums in memory: clipped values are counted, or sums lifted
     EXACT_TABLE         int64 (7, STORED): multiplier, shift, residual shift, and the four addends
-    ACCUMULATOR_BITS    of a narrow accumulator, which the exact finish wraps, or
+    ACCUMULATOR_BITS    of a narrow accumulator, which the exact epilogue wraps, or
     SATURATES           clips to its ends
     RESIDUAL, RESIDUAL_STARTS, RESIDUAL_ZERO   the tensor that is added, and what its code 0 is stored as
     CODES, CODE_STARTS  the tensor that is written
@@ -32,6 +32,8 @@ Tables of starts hold one int32 a pixel: where it begins, in bytes, from the ten
 For CLUSTERS and CROSSED, TAPS counts chains of LENGTH places each.  For LOOKUP, runs of LENGTH pixels are read WIDTH
 bytes apart, OFFSETS says which channel, PANELS holds 256 bytes a channel, and EXACT_TABLE what each of them counts as.
 """
+
+from llvmlite import ir
 
 from ..lanes import I32, I64, load, number
 
@@ -46,17 +48,17 @@ KINDS = CONV, CLUSTERS, CROSSED, DEPTHWISE, LARGEST, LOOKUP, COPY, FILL = range(
 FIELDS = 33
 
 
-def field(builder, row, name):
+def field(builder: ir.IRBuilder, row: ir.Value, name: int) -> ir.Value:
     """One number of a step."""
     return load(builder, builder.add(row, number(8 * name)), I64, 8)
 
 
-def first_channel(builder, row, panel):
+def first_channel(builder: ir.IRBuilder, row: ir.Value, panel: ir.Value) -> ir.Value:
     """The first channel of a step's panel."""
     return builder.add(field(builder, row, CHANNEL), builder.mul(panel, field(builder, row, WIDTH)))
 
 
-def places(builder, base, starts, pixel, count):
+def places(builder: ir.IRBuilder, base: ir.Value, starts: ir.Value, pixel: ir.Value, count: int) -> list[ir.Value]:
     """Addresses of ``count`` pixels from ``pixel`` on: a base and a table of starts."""
     table = builder.add(starts, builder.mul(pixel, number(4)))
     offsets = [load(builder, builder.add(table, number(4 * i)), I32, 4) for i in range(count)]

@@ -8,7 +8,7 @@ row ends are in the table and not in the loop.
 
 Weights lie in panels: for every 4 consecutive bytes of a place, the 4 weights of each of the panel's channels.  One
 round of the loop broadcasts 4 activation bytes and feeds them, with a vector of 4-weight groups, to the dot product of
-the instruction set (``rungs``): 4 products added to each lane.  A tile of 6 pixels and 4 vectors keeps 24 vectors of
+the instruction set: 4 products added to each lane.  A tile of 6 pixels and 4 vectors keeps 24 vectors of
 sums; each round loads 4 weight vectors and 6 broadcasts for 24 dot products, which is what keeps the unit busy.
 
 A weight beyond int8 is 128 * high + low, two limbs of int8.  The panel holds all highs, then all lows, and the sums of
@@ -21,6 +21,9 @@ Everything is exact: products of u8 and s8 are summed in 32 bits, which wrap, an
 A2) keep the true sum inside.
 """
 
+from llvmlite import ir
+
+from ..instruction_sets import Target
 from ..lanes import I32, I64, LINE, Loop, broadcast, load, number, prefetch, repeated, vector
 from . import step
 from .step import field, first_channel, places
@@ -36,8 +39,10 @@ class Tile:
     The step's LENGTH is a multiple of 4.
     """
 
-    def __init__(self, builder, rung, vectors, row, first, panel):
-        self._builder, self._rung, self._vectors, self._first = builder, rung, vectors, first
+    def __init__(
+        self, builder: ir.IRBuilder, target: Target, vectors: int, row: ir.Value, first: ir.Value, panel: ir.Value
+    ) -> None:
+        self._builder, self._target, self._vectors, self._first = builder, target, vectors, first
         self._images, self._starts, self._count, self._offsets, self._length, self._limbs = (
             field(builder, row, name)
             for name in (step.IMAGES, step.STARTS, step.TAPS, step.OFFSETS, step.LENGTH, step.LIMBS)
@@ -48,7 +53,7 @@ class Tile:
         self._initial = builder.add(field(builder, row, step.INITIAL), channel_bytes)
         self._next_initial = builder.mul(field(builder, row, step.STORED), number(4))
 
-    def sums(self, pixel, pixels):
+    def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
         """``sums[pixel][vector]``: loops over limbs and places, with the sums as their running values."""
         builder, vectors = self._builder, self._vectors
         self._ahead = self._part_of_next_panel(builder.udiv(builder.sub(pixel, self._first), number(pixels)))
@@ -60,20 +65,22 @@ class Tile:
         weights, totals = self._all_places(begins, weights, totals)
         over_limbs.leave_unless(builder.icmp_signed("<", limb, self._limbs))
         initial = builder.add(initial, self._next_initial)
-        lanes = self._rung.lanes
+        lanes = self._target.lanes
         raised = [builder.shl(total, repeated(LIMB_BITS, I32, lanes)) for total in totals]
         begun = zip(raised, self._initial_values(initial) * pixels, strict=True)
         nexts = [builder.add(total, start) for total, start in begun]
         over_limbs.close([builder.add(limb, number(1)), initial, weights, *nexts])
         return [totals[i * vectors : (i + 1) * vectors] for i in range(pixels)]
 
-    def _initial_values(self, initial):
+    def _initial_values(self, initial: ir.Value) -> list[ir.Value]:
         """What the sums of one limb begin with, a vector for each of the panel's."""
-        lanes = self._rung.lanes
+        lanes = self._target.lanes
         places = [self._builder.add(initial, number(4 * lanes * v)) for v in range(self._vectors)]
         return [load(self._builder, place, vector(I32, lanes), 4) for place in places]
 
-    def _all_places(self, begins, weights, totals):
+    def _all_places(
+        self, begins: list[ir.Value], weights: ir.Value, totals: list[ir.Value]
+    ) -> tuple[ir.Value, list[ir.Value]]:
         """Every place of the window: its bytes in turns of UNROLL rounds, what is left over in single rounds."""
         builder = self._builder
         over_places = Loop(builder, [number(0), weights, *totals])
@@ -87,7 +94,7 @@ class Tile:
         over_places.close([builder.add(place, number(1)), *running[1:]])
         return weights, totals
 
-    def _turns(self, rounds, rows, running):
+    def _turns(self, rounds: int, rows: list[ir.Value], running: list[ir.Value]) -> list[ir.Value]:
         """Turns of some rounds, while there are as many bytes: running values k, weights, totals."""
         builder = self._builder
         loop = Loop(builder, running)
@@ -95,29 +102,29 @@ class Tile:
         after = builder.add(k, number(4 * rounds))
         loop.leave_unless(builder.icmp_signed("<=", after, self._length))
         here = [builder.add(row, k) for row in rows]
-        size = 4 * self._rung.lanes * self._vectors * rounds
+        size = 4 * self._target.lanes * self._vectors * rounds
         self._ask_ahead(weights, size)
         for turn in range(rounds):
             totals = self._round(turn, here, weights, totals)
         loop.close([after, builder.add(weights, number(size)), *totals])
         return loop.values
 
-    def _part_of_next_panel(self, tile):
+    def _part_of_next_panel(self, tile: ir.Value) -> ir.Value:
         """Where the part of the next panel begins that this tile asks for."""
         builder = self._builder
         part = builder.mul(tile, builder.lshr(self._panel_bytes, number(AHEAD_BITS)))
         return builder.add(builder.add(self._weights, self._panel_bytes), part)
 
-    def _ask_ahead(self, weights, size):
+    def _ask_ahead(self, weights: ir.Value, size: int) -> None:
         """Ask for as much of that part as ``size`` bytes from ``weights`` on are of this panel."""
         builder = self._builder
         done = builder.lshr(builder.sub(weights, self._weights), number(AHEAD_BITS))
         for line in range(0, size >> AHEAD_BITS, LINE):
             prefetch(builder, builder.add(builder.add(self._ahead, done), number(line)))
 
-    def _round(self, turn, rows, weights, totals):
+    def _round(self, turn: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
         """4 bytes of every pixel with 4 weights of every channel."""
-        builder, lanes, vectors = self._builder, self._rung.lanes, self._vectors
+        builder, lanes, vectors = self._builder, self._target.lanes, self._vectors
         groups = [
             load(builder, builder.add(weights, number(4 * lanes * (vectors * turn + v))), vector(I32, lanes), 4 * lanes)
             for v in range(vectors)
@@ -126,5 +133,5 @@ class Tile:
         for i, row in enumerate(rows):
             spread = broadcast(builder, load(builder, builder.add(row, number(4 * turn)), I32), lanes)
             for v, group in enumerate(groups):
-                totals[i * vectors + v] = self._rung.dot(builder, totals[i * vectors + v], spread, group, lanes)
+                totals[i * vectors + v] = self._target.dot(builder, totals[i * vectors + v], spread, group, lanes)
         return totals

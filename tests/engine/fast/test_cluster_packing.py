@@ -10,10 +10,10 @@ from kernels_rows import Row, compiled, name_of, sums_of
 from refengine.engine.fast.cluster_packing import chains_of, fits, packed_clusters
 from refengine.kernels.fast import step
 from refengine.kernels.fast.cluster_tile import CROSSED, TOP, ClusterTile, CrossedTile
-from refengine.kernels.instruction_sets import RUNGS, runnable
+from refengine.kernels.instruction_sets import TARGETS, runnable
 from refengine.ops.conv import clusters_of, integer_weights, reference
 
-BY_NAME = {rung.name: rung for rung in RUNGS}
+BY_NAME = {target.name: target for target in TARGETS}
 GEOMETRIES = [
     # outputs, inputs, kernel, cluster, stored
     (40, 32, (1, 1), 4, 32),
@@ -49,20 +49,20 @@ def constant(layer, code, scale):
 def test_panels_and_offsets_are_the_weights(geometry, name):
     """Codes times the factors of their words, put back where the offsets point, are the integer weights."""
     *shape, stored = geometry
-    layer, rung = conv(*shape), BY_NAME[name]
+    layer, target = conv(*shape), BY_NAME[name]
     outputs, inputs, (kernel_h, kernel_w), cluster = shape
     row_bytes, width = 10 * stored, 16
-    chains = chains_of(layer, stored, rung)
+    chains = chains_of(layer, stored, target)
     assert chains.crossed == (kernel_h * kernel_w == 1 and cluster == 4)
     count = -(-outputs // width)
-    panels = packed_clusters(layer, chains, rung, 0, width, count)
+    panels = packed_clusters(layer, chains, target, 0, width, count)
     factors = np.ascontiguousarray(panels[:, :, 0]).view(np.int16).transpose(0, 2, 1, 3).reshape(count * width, -1, 2)
     codes = panels[:, :, 1:].transpose(0, 3, 1, 2, 4).reshape(count * width, *chains.places.shape[:2], -1)
     offsets = chains.offsets(kernel_w, stored, row_bytes)
     order = np.array(CROSSED) if chains.crossed else np.arange(4)
     window = np.zeros((count * width, kernel_h * row_bytes), np.int64)
     for chain, place, byte in np.ndindex(*codes.shape[1:]):
-        word = byte % 4 // 2 if chains.crossed or rung.pairs else 0
+        word = byte % 4 // 2 if chains.crossed or target.pairs else 0
         products = codes[:, chain, place, byte].astype(np.int64) * factors[:, chain, word]
         window[:, offsets[chain, place] + order[byte]] += products
     found = window.reshape(-1, kernel_h, row_bytes)[..., : kernel_w * stored].reshape(-1, kernel_h, kernel_w, stored)
@@ -71,17 +71,17 @@ def test_panels_and_offsets_are_the_weights(geometry, name):
     assert np.abs(found).sum() == np.abs(wanted).sum() == np.abs(window).sum()
 
 
-@pytest.mark.parametrize("rung", [rung for rung in runnable() if rung.cluster_tiles], ids=name_of)
+@pytest.mark.parametrize("target", [target for target in runnable() if target.cluster_tiles], ids=name_of)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_tiles_over_packed_clusters_are_a_convolution(geometry, rung):
+def test_tiles_over_packed_clusters_are_a_convolution(geometry, target):
     *shape, stored = geometry
     layer, pixels = conv(*shape), 11
     outputs, inputs, (kernel_h, kernel_w), _ = shape
-    chains, width = chains_of(layer, stored, rung), rung.cluster_widths[0]
+    chains, width = chains_of(layer, stored, target), target.cluster_widths[0]
     count, across = -(-outputs // width), kernel_w + pixels - 1
     image = np.random.default_rng(outputs).choice([0, 1, 254, 255], (1, kernel_h, across + 2, stored)).astype(np.uint8)
     offsets = chains.offsets(kernel_w, stored, image[0, 0].size)
-    panels = packed_clusters(layer, chains, rung, 0, width, count)
+    panels = packed_clusters(layer, chains, target, 0, width, count)
     row = Row(
         {
             step.IMAGES: image,
@@ -95,7 +95,7 @@ def test_tiles_over_packed_clusters_are_a_convolution(geometry, rung):
             step.INITIAL: np.zeros(count * width, np.int32),
         }
     )
-    call = compiled(rung, rung.cluster_tiles, CrossedTile if chains.crossed else ClusterTile)
+    call = compiled(target, target.cluster_tiles, CrossedTile if chains.crossed else ClusterTile)
     found = np.concatenate([sums_of(call, row, 0, pixels, panel) for panel in range(count)], axis=1)
     wanted = reference(image[:, :, :across, :inputs], **layer.arguments)
     assert np.array_equal(found[:, :outputs], wanted[0, 0])
@@ -103,10 +103,10 @@ def test_tiles_over_packed_clusters_are_a_convolution(geometry, rung):
 
 
 def test_panels_begin_where_they_are_asked_to():
-    layer, rung = conv(48, 32, (1, 1), 16), BY_NAME["avx512vnni"]
-    chains = chains_of(layer, 32, rung)
-    whole = packed_clusters(layer, chains, rung, 0, 16, 3)
-    assert np.array_equal(packed_clusters(layer, chains, rung, 16, 16, 2), whole[1:])
+    layer, target = conv(48, 32, (1, 1), 16), BY_NAME["avx512vnni"]
+    chains = chains_of(layer, 32, target)
+    whole = packed_clusters(layer, chains, target, 0, 16, 3)
+    assert np.array_equal(packed_clusters(layer, chains, target, 16, 16, 2), whole[1:])
 
 
 @pytest.mark.parametrize("name", ["avx512vnni", "avxvnni", "avx2"])
@@ -114,14 +114,14 @@ def test_panels_begin_where_they_are_asked_to():
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_no_word_of_a_chain_leaves_its_bits(geometry, code, name):
     *shape, stored = geometry
-    rung = BY_NAME[name]
+    target = BY_NAME[name]
     layer = constant(conv(*shape), code, 127)
-    chains = chains_of(layer, stored, rung)
+    chains = chains_of(layer, stored, target)
     if chains is None:
-        assert not rung.pairs
+        assert not target.pairs
         return
-    codes = packed_clusters(layer, chains, rung, 0, 16, 1)[:, :, 1:].astype(int)
-    words = 2 if chains.crossed or rung.pairs else 1
+    codes = packed_clusters(layer, chains, target, 0, 16, 1)[:, :, 1:].astype(int)
+    words = 2 if chains.crossed or target.pairs else 1
     codes = codes.reshape(*codes.shape[:-1], words, 4 // words)
     assert np.abs(codes.sum(axis=(2, 5))).max() <= TOP
 

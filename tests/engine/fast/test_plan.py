@@ -26,10 +26,10 @@ from refengine.engine.fast.packing import table
 from refengine.engine.fast.plan import Plan
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
-from refengine.kernels import RUNG_OPTION
+from refengine.kernels import INSTRUCTION_SET_OPTION
 from refengine.kernels.fast.epilogue import LIFT
-from refengine.kernels.fast.plan import RUNG
-from refengine.kernels.instruction_sets import RUNGS, runnable
+from refengine.kernels.fast.plan import TARGET
+from refengine.kernels.instruction_sets import TARGETS, runnable
 from refengine.network.batches import image_batches, map_batches
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
@@ -632,31 +632,31 @@ CHOSEN = (
 )
 
 
-def run_chosen_tests(rung, **more):
+def run_chosen_tests(target, **more):
     """Tests of this file in a process that is told to use another instruction set."""
-    if rung not in {able.name for able in runnable()}:
-        pytest.skip(f"this processor has no {rung}")
-    told = f"from refengine.kernels.fast.plan import RUNG; assert RUNG.name == {rung!r}; import pytest, sys; "
+    if target not in {able.name for able in runnable()}:
+        pytest.skip(f"this processor has no {target}")
+    told = f"from refengine.kernels.fast.plan import TARGET; assert TARGET.name == {target!r}; import pytest, sys; "
     script = f"{told} sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {__file__!r}, '-k', {CHOSEN!r}]))"
-    environment = {**os.environ, RUNG_OPTION: rung, **more}
+    environment = {**os.environ, INSTRUCTION_SET_OPTION: target, **more}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("rung", [rung.name for rung in RUNGS])
-def test_every_rung_of_the_ladder(rung):
-    if rung == RUNG.name:
-        pytest.skip("all tests of this process use this rung")
-    run_chosen_tests(rung)
+@pytest.mark.parametrize("target", [target.name for target in TARGETS])
+def test_every_instruction_set_passes_these_tests(target):
+    if target == TARGET.name:
+        pytest.skip("all tests of this process use this instruction set")
+    run_chosen_tests(target)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this processor is no x86")
-@pytest.mark.parametrize("rung", ["avx2", "generic"])
-def test_a_processor_without_avx512(rung):
+@pytest.mark.parametrize("target", ["avx2", "generic"])
+def test_a_processor_without_avx512(target):
     """The compiler may use nothing that a Haswell of 2013 lacks."""
     without = "+avx2,+fma,-avx512f,-avx512vl,-avx512bw,-avx512vnni,-avxvnni"
-    run_chosen_tests(rung, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=without)
+    run_chosen_tests(target, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=without)
 
 
 # -------------------------------------------------------------------------------------------------------- real networks

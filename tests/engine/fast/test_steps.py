@@ -358,7 +358,7 @@ def test_the_last_layer_keeps_its_sums_and_makes_no_codes():
     row = Row(fields)
     assert row.sums == compiler.accumulators["002_gap"].ctypes.data
     assert not any((row.table, row.later_table, row.exact_table))
-    assert (row.taps, row.pixels, row.width, row.panel_count) == (9, 2, kernel.RUNG.lanes, 16 // kernel.RUNG.lanes)
+    assert (row.taps, row.pixels, row.width, row.panel_count) == (9, 2, kernel.TARGET.lanes, 16 // kernel.TARGET.lanes)
 
 
 @pytest.mark.parametrize("channels", [16, 37, 64, 130, 200])

@@ -11,7 +11,7 @@ from refengine.kernels.fast.block import deal
 from refengine.kernels.instruction_sets import runnable
 from refengine.kernels.lanes import number, store
 
-SHAPES = [(rung, shape) for rung in runnable() for shape in rung.tiles]
+SHAPES = [(target, shape) for target in runnable() for shape in target.tiles]
 LARGE = range(2, 9)
 PIXELS = 40
 PANELS = 2
@@ -52,9 +52,9 @@ def test_tiles_add_up_and_pixels_go_alone_only_where_they_must():
         assert alone == 0 or pixels < (large - 1) * (large - 2)
 
 
-def filled_in(shape, rung):
+def filled_in(shape, target):
     """A step of given sums, and those: int32 (PIXELS, STORED)."""
-    width = shape[1] * rung.lanes
+    width = shape[1] * target.lanes
     stored = FIRST_CHANNEL + PANELS * width + 16
     sums = np.random.default_rng(width).integers(-(2**31), 2**31, (PIXELS, stored)).astype(np.int32)
     visits = np.zeros(PIXELS, np.int32)
@@ -69,11 +69,11 @@ def filled_in(shape, rung):
 
 
 @pytest.mark.parametrize("gap", [0, 3])
-@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
-def test_every_pixel_is_computed_once(rung, shape, gap):
-    """Sums of pixels that begin anywhere, in panels of each of the rung's widths, with and without a gap between."""
-    fields, sums, visits = filled_in(shape, rung)
-    row, call = Row(fields), compiled(rung, rung.tiles, Given)
+@pytest.mark.parametrize(("target", "shape"), SHAPES, ids=name_of)
+def test_every_pixel_is_computed_once(target, shape, gap):
+    """Sums of pixels that begin anywhere, in panels of each width, with and without a gap between."""
+    fields, sums, visits = filled_in(shape, target)
+    row, call = Row(fields), compiled(target, target.tiles, Given)
     width = fields[step.WIDTH]
     for count in range(31):
         first, panel = count % 7, count % PANELS
@@ -85,10 +85,10 @@ def test_every_pixel_is_computed_once(rung, shape, gap):
 
 
 @pytest.mark.parametrize("keeps_sums", [False, True])
-@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
-def test_codes_go_where_the_step_says(rung, shape, keeps_sums):
+@pytest.mark.parametrize(("target", "shape"), SHAPES, ids=name_of)
+def test_codes_go_where_the_step_says(target, shape, keeps_sums):
     """Pixels in any order and place, one panel's channels of each; and nothing else is written."""
-    fields, sums, _ = filled_in(shape, rung)
+    fields, sums, _ = filled_in(shape, target)
     width, stored = fields[step.WIDTH], fields[step.STORED]
     codes = np.full((PIXELS, stored), UNTOUCHED, np.uint8)
     order = np.random.default_rng(1).permutation(PIXELS)
@@ -102,7 +102,7 @@ def test_codes_go_where_the_step_says(rung, shape, keeps_sums):
             step.HI: 255,
         }
     )
-    call = compiled(rung, rung.tiles, Given)
+    call = compiled(target, target.tiles, Given)
     wanted = np.clip((sums.astype(np.int64) + (1 << 22)) >> 23, 0, 255)
     for count in range(31):
         first, panel = count % 7, count % PANELS
@@ -118,9 +118,9 @@ def test_codes_go_where_the_step_says(rung, shape, keeps_sums):
         assert np.array_equal(codes, whole)
 
 
-@pytest.mark.parametrize("rung", runnable(), ids=name_of)
-def test_a_width_that_no_tile_has_is_left_alone(rung):
-    fields, _, visits = filled_in((6, 3), rung)
-    found = sums_of(compiled(rung, rung.tiles, Given), Row(fields), 0, 9, 0)
+@pytest.mark.parametrize("target", runnable(), ids=name_of)
+def test_a_width_that_no_tile_has_is_left_alone(target):
+    fields, _, visits = filled_in((6, 3), target)
+    found = sums_of(compiled(target, target.tiles, Given), Row(fields), 0, 9, 0)
     assert (found == UNTOUCHED).all()
     assert not visits.any()

@@ -1,4 +1,4 @@
-"""Cluster tiles of every rung that this processor runs: sums equal NumPy's, at the ends of what 16 bits hold too."""
+"""Cluster tiles of every instruction set here: sums equal NumPy's, at the ends of what 16 bits hold too."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ from refengine.kernels.fast import step
 from refengine.kernels.fast.cluster_tile import CROSSED, TOP, ClusterTile, CrossedTile
 from refengine.kernels.instruction_sets import runnable
 
-WITH_TILES = [rung for rung in runnable() if rung.cluster_tiles]
-WITHOUT = [rung for rung in runnable() if not rung.cluster_tiles]
+WITH_TILES = [target for target in runnable() if target.cluster_tiles]
+WITHOUT = [target for target in runnable() if not target.cluster_tiles]
 SHAPES = pytest.mark.parametrize(
-    ("rung", "shape"), [(rung, shape) for rung in WITH_TILES for shape in rung.cluster_tiles], ids=name_of
+    ("target", "shape"), [(target, shape) for target in WITH_TILES for shape in target.cluster_tiles], ids=name_of
 )
 TILES = pytest.mark.parametrize("tile", [ClusterTile, CrossedTile], ids=name_of)
 PIXELS = 36
@@ -19,7 +19,7 @@ FIRST_CHANNEL = 16
 MIDDLE = 300
 
 
-def packed(rung, tile, scales, codes):
+def packed(target, tile, scales, codes):
     """scales (panels, chains, 2 or 1, width), codes (panels, chains, places, bytes, width) -> int8 (panels, bytes)."""
     panels, chains, places, size, width = codes.shape
     if tile is CrossedTile:
@@ -28,7 +28,7 @@ def packed(rung, tile, scales, codes):
     factors[..., 0] = scales[:, :, 0]
     if tile is CrossedTile:
         factors[..., 1] = scales[:, :, 1]
-    elif rung.pairs:
+    elif target.pairs:
         factors[..., 1] = scales[:, :, 0]
     fours = codes.reshape(panels, chains, places * size // 4, 4, width).transpose(0, 1, 2, 4, 3)
     return np.concatenate([factors.view(np.int8)[:, :, None], fours], axis=2).reshape(panels, -1)
@@ -37,13 +37,13 @@ def packed(rung, tile, scales, codes):
 class Layer:
     """A step and what it should compute; scales and codes as for ``packed``, initial int32 (STORED)."""
 
-    def __init__(self, rung, tile, image, starts, offsets, scales, codes, initial=None):
-        self.rung, self.tile, self.image = rung, tile, aligned(image)
+    def __init__(self, target, tile, image, starts, offsets, scales, codes, initial=None):
+        self.target, self.tile, self.image = target, tile, aligned(image)
         self.starts, self.offsets, self.scales, self.codes = starts, offsets, scales, codes
         panels, width = len(codes), codes.shape[-1]
         stored = FIRST_CHANNEL + panels * width + 16
         self.initial = np.zeros(stored, np.int32) if initial is None else initial
-        weights = packed(rung, tile, scales, codes)
+        weights = packed(target, tile, scales, codes)
         self.fields = {
             step.IMAGES: self.image.ctypes.data + MIDDLE,
             step.STARTS: starts.astype(np.int32),
@@ -59,7 +59,7 @@ class Layer:
         }
 
     def call(self):
-        return compiled(self.rung, self.rung.cluster_tiles, self.tile)
+        return compiled(self.target, self.target.cluster_tiles, self.tile)
 
     def wanted(self, first, end, panel):
         """The formula, in 64 bits: a chain's bytes belong to one scale or, half by half, to two."""
@@ -86,12 +86,12 @@ def size_of(tile):
     return 8 if tile is CrossedTile else 4
 
 
-def random_layer(rung, shape, tile, panels=3, chains=5):
-    rng = np.random.default_rng(rung.lanes * shape[1])
-    width, size, crossed = shape[1] * rung.lanes, size_of(tile), tile is CrossedTile
+def random_layer(target, shape, tile, panels=3, chains=5):
+    rng = np.random.default_rng(target.lanes * shape[1])
+    width, size, crossed = shape[1] * target.lanes, size_of(tile), tile is CrossedTile
     places = 1 if crossed else 3
     return Layer(
-        rung,
+        target,
         tile,
         rng.choice(EXTREMES, 900).astype(np.uint8),
         rng.integers(-200, 200, PIXELS),
@@ -104,15 +104,15 @@ def random_layer(rung, shape, tile, panels=3, chains=5):
 
 @TILES
 @SHAPES
-def test_tiles_add_scaled_clusters(rung, shape, tile):
+def test_tiles_add_scaled_clusters(target, shape, tile):
     """Any number of pixels, wherever they begin, in any panel; initial values are anything, and sums wrap."""
-    assert agree(random_layer(rung, shape, tile), range(1, 31))
+    assert agree(random_layer(target, shape, tile), range(1, 31))
 
 
 @TILES
 @SHAPES
-def test_clusters_become_codes_in_the_same_block(rung, shape, tile):
-    layer = random_layer(rung, shape, tile, panels=1)
+def test_clusters_become_codes_in_the_same_block(target, shape, tile):
+    layer = random_layer(target, shape, tile, panels=1)
     layer.initial[:] = 0
     stored = layer.fields[step.STORED]
     codes = np.full((PIXELS, stored), UNTOUCHED, np.uint8)
@@ -137,34 +137,34 @@ def test_clusters_become_codes_in_the_same_block(rung, shape, tile):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("code", [1, 7])
 @SHAPES
-def test_the_longest_chains_of_the_largest_numbers(rung, shape, code, sign):
+def test_the_longest_chains_of_the_largest_numbers(target, shape, code, sign):
     """All activations 255, all codes alike, all scales 127, chains as long as TOP allows."""
-    width, chains, places = shape[1] * rung.lanes, 3, TOP // (code * (2 if rung.pairs else 4))
+    width, chains, places = shape[1] * target.lanes, 3, TOP // (code * (2 if target.pairs else 4))
     offsets = np.broadcast_to(4 * np.arange(places), (chains, places))
     scales = np.full((1, chains, 1, width), 127)
     codes = np.full((1, chains, places, 4, width), sign * code, np.int8)
     image = np.full(MIDDLE + 4 * places + 8, 255, np.uint8)
-    assert agree(Layer(rung, ClusterTile, image, np.zeros(PIXELS, int), offsets, scales, codes), [11, 30])
+    assert agree(Layer(target, ClusterTile, image, np.zeros(PIXELS, int), offsets, scales, codes), [11, 30])
 
 
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
 @pytest.mark.parametrize("code", [1, 7, TOP // 4])
 @SHAPES
-def test_neither_of_two_crossed_clusters_reaches_the_other(rung, shape, code, signs):
-    width, chains = shape[1] * rung.lanes, 2
+def test_neither_of_two_crossed_clusters_reaches_the_other(target, shape, code, signs):
+    width, chains = shape[1] * target.lanes, 2
     scales = np.stack([np.full((1, chains, width), 127), np.full((1, chains, width), 126)], axis=2)
     codes = np.full((1, chains, 1, 8, width), code, np.int8)
     codes[..., :4, :] *= signs[0]
     codes[..., 4:, :] *= signs[1]
     image, offsets = np.full(MIDDLE + 100, 255, np.uint8), np.array([[0], [8]])
-    assert agree(Layer(rung, CrossedTile, image, np.arange(PIXELS), offsets, scales, codes), [11, 30])
+    assert agree(Layer(target, CrossedTile, image, np.arange(PIXELS), offsets, scales, codes), [11, 30])
 
 
 @TILES
 @SHAPES
-def test_every_code_stands_in_its_place(rung, shape, tile):
+def test_every_code_stands_in_its_place(target, shape, tile):
     """One code at a time, powers of two as activations."""
-    width, size = shape[1] * rung.lanes, size_of(tile)
+    width, size = shape[1] * target.lanes, size_of(tile)
     image = np.zeros(MIDDLE + 8, np.uint8)
     image[MIDDLE:] = 1 << np.arange(8)
     offsets = np.arange(0, 8, size)[:, None]
@@ -172,17 +172,17 @@ def test_every_code_stands_in_its_place(rung, shape, tile):
     codes = np.zeros((1, len(offsets), 1, size, width), np.int8)
     for lane in range(width):
         codes[..., lane % size, lane] = 1
-    assert agree(Layer(rung, tile, image, np.zeros(PIXELS, int), offsets, scales, codes), [1, 11])
+    assert agree(Layer(target, tile, image, np.zeros(PIXELS, int), offsets, scales, codes), [1, 11])
 
 
 @SHAPES
-def test_many_chains_wrap_as_32_bits_do(rung, shape):
+def test_many_chains_wrap_as_32_bits_do(target, shape):
     """Beyond what 32 bits hold: the totals are the only sums that may."""
-    width, chains, places = shape[1] * rung.lanes, 600, TOP // 28
+    width, chains, places = shape[1] * target.lanes, 600, TOP // 28
     scales = np.full((1, chains, 1, width), 127)
     codes = np.full((1, chains, places, 4, width), 7, np.int8)
     layer = Layer(
-        rung,
+        target,
         ClusterTile,
         np.full(MIDDLE + 100, 255, np.uint8),
         np.zeros(PIXELS, int),
@@ -195,10 +195,10 @@ def test_many_chains_wrap_as_32_bits_do(rung, shape):
 
 
 @TILES
-@pytest.mark.parametrize("rung", WITHOUT, ids=name_of)
-def test_a_rung_without_cluster_tiles_has_a_block_that_does_nothing(rung, tile):
+@pytest.mark.parametrize("target", WITHOUT, ids=name_of)
+def test_a_target_without_cluster_tiles_has_a_block_that_does_nothing(target, tile):
     codes = np.full((PIXELS, 256), UNTOUCHED, np.uint8)
-    layer = random_layer(rung, rung.tiles[0], tile)
+    layer = random_layer(target, target.tiles[0], tile)
     starts = np.zeros(PIXELS, np.int32)
     row = Row(layer.fields | {step.TABLE: 1, step.CODES: codes.ctypes.data, step.CODE_STARTS: starts})
     assert (sums_of(layer.call(), row, 0, 20, 0) == UNTOUCHED).all()

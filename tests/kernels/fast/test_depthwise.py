@@ -1,4 +1,4 @@
-"""Depthwise tiles of every rung: NumPy's sums channel by channel, up to the last weight of 16 bits, and their codes."""
+"""Depthwise tiles of every instruction set: NumPy's sums by channel, up to the last weight of 16 bits, and codes."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ SHAPES = ((PIXELS, 1),)
 STORED = 48
 COUNT = 36
 MIDDLE = 1000
-RUNGS = pytest.mark.parametrize("rung", runnable(), ids=name_of)
+TARGETS = pytest.mark.parametrize("target", runnable(), ids=name_of)
 
 
 class Layer:
     """A step and what it should compute: image u8, weights int16 (taps, STORED)."""
 
-    def __init__(self, rung, image, starts, offsets, weights, initial):
+    def __init__(self, target, image, starts, offsets, weights, initial):
         self.image, self.starts, self.offsets = aligned(image), starts, offsets
         self.weights, self.initial = weights, initial
         self.fields = {
@@ -27,8 +27,8 @@ class Layer:
             step.TAPS: len(offsets),
             step.OFFSETS: offsets.astype(np.int32),
             step.PANELS: weights.astype(np.int16),
-            step.PANEL_COUNT: STORED // rung.lanes,
-            step.WIDTH: rung.lanes,
+            step.PANEL_COUNT: STORED // target.lanes,
+            step.WIDTH: target.lanes,
             step.INITIAL: initial,
             step.STORED: STORED,
         }
@@ -39,10 +39,10 @@ class Layer:
         return self.initial + np.einsum("ptc,tc->pc", self.image[where].astype(np.int64), self.weights)
 
 
-def random_layer(rung, taps, weights, initial=(-(2**20), 2**20)):
+def random_layer(target, taps, weights, initial=(-(2**20), 2**20)):
     rng = np.random.default_rng(taps)
     return Layer(
-        rung,
+        target,
         rng.choice(EXTREMES, 3000).astype(np.uint8),
         rng.integers(-500, 500, COUNT),
         rng.integers(-400, 400, taps),
@@ -51,45 +51,45 @@ def random_layer(rung, taps, weights, initial=(-(2**20), 2**20)):
     )
 
 
-def agree(rung, layer, counts=(PIXELS,)):
-    row, call, wanted = Row(layer.fields), compiled(rung, SHAPES, Depthwise, True), layer.wanted()
+def agree(target, layer, counts=(PIXELS,)):
+    row, call, wanted = Row(layer.fields), compiled(target, SHAPES, Depthwise, True), layer.wanted()
     assert np.abs(wanted).max() < 2**31
     for count in counts:
-        first, panel = count % 5, count % (STORED // rung.lanes)
+        first, panel = count % 5, count % (STORED // target.lanes)
         found = sums_of(call, row, first, first + count, panel, gap=count % 3)
-        channels = slice(panel * rung.lanes, (panel + 1) * rung.lanes)
+        channels = slice(panel * target.lanes, (panel + 1) * target.lanes)
         assert np.array_equal(found, wanted[first : first + count, channels]), count
     return True
 
 
-@RUNGS
+@TARGETS
 @pytest.mark.parametrize("taps", [0, 1, 9, 49])
-def test_tiles_multiply_channel_by_channel(rung, taps):
-    layer = random_layer(rung, taps, [-32768, -889, -128, -1, 0, 1, 127, 128, 889, 32767])
-    assert agree(rung, layer, range(1, 31))
+def test_tiles_multiply_channel_by_channel(target, taps):
+    layer = random_layer(target, taps, [-32768, -889, -128, -1, 0, 1, 127, 128, 889, 32767])
+    assert agree(target, layer, range(1, 31))
 
 
-@RUNGS
+@TARGETS
 @pytest.mark.parametrize("weight", [-32768, 32767])
-def test_the_largest_sums_of_32_bits(rung, weight):
+def test_the_largest_sums_of_32_bits(target, weight):
     """256 taps of 255 times the largest weight of 16 bits are as much as 32 bits hold."""
-    layer = random_layer(rung, 256, [weight], (0, 1))
+    layer = random_layer(target, 256, [weight], (0, 1))
     layer.image[:] = 255
     assert np.abs(layer.wanted()).min() > 2**31 - 2**24
-    assert agree(rung, layer)
+    assert agree(target, layer)
 
 
-@RUNGS
-def test_a_sum_over_many_taps(rung):
+@TARGETS
+def test_a_sum_over_many_taps(target):
     """An average pool over a whole image: weights of 1."""
-    assert agree(rung, random_layer(rung, 4000, [1]))
+    assert agree(target, random_layer(target, 4000, [1]))
 
 
-@RUNGS
+@TARGETS
 @pytest.mark.parametrize("lift", [0, 4])
-def test_codes_of_lifted_sums(rung, lift):
+def test_codes_of_lifted_sums(target, lift):
     """Sums of few bits, as pools have them, are raised before they are multiplied."""
-    layer = random_layer(rung, 9, [1], (0, 1))
+    layer = random_layer(target, 9, [1], (0, 1))
     table = finish_table(np.full(STORED, 29127), 18 + lift, lift=lift)
     codes = np.full((COUNT, STORED), UNTOUCHED, np.uint8)
     row = Row(
@@ -101,8 +101,8 @@ def test_codes_of_lifted_sums(rung, lift):
             step.HI: 255,
         }
     )
-    call = compiled(rung, SHAPES, Depthwise, True)
-    for panel in range(STORED // rung.lanes):
+    call = compiled(target, SHAPES, Depthwise, True)
+    for panel in range(STORED // target.lanes):
         call(row.address, 0, COUNT, panel, 0, 0)
     wanted = np.clip((layer.wanted() * 29127 + (1 << 17)) >> 18, 0, 255)
     assert len(np.unique(wanted)) > 20

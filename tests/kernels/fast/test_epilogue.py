@@ -1,4 +1,4 @@
-"""The 32-bit rescale against integers of unbounded size: in registers for all rungs, and counting, from memory."""
+"""The 32-bit rescale against integers of unbounded size: in registers and, counting, from memory."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +11,10 @@ from kernels_rows import UNTOUCHED, Given, Row, compiled, finish_table, name_of
 from numba import njit, types
 
 from refengine.kernels.fast import step
-from refengine.kernels.fast.epilogue import make_finish
+from refengine.kernels.fast.epilogue import make_epilogue
 from refengine.kernels.instruction_sets import runnable
 
-RUNGS = pytest.mark.parametrize("rung", runnable(), ids=name_of)
+TARGETS = pytest.mark.parametrize("target", runnable(), ids=name_of)
 SHAPES = tuple((3, vectors) for vectors in (1, 2, 3, 4))
 FIRST_CHANNEL = 16
 PIXELS = 4
@@ -120,7 +120,7 @@ def spread(columns, pixel, value):
     return [value(column, (pixel + place) % SPREAD) for place, column in enumerate(columns)]
 
 
-def codes_in_registers(rung, form, columns, lifted):
+def codes_in_registers(target, form, columns, lifted):
     """Codes u8 (PIXELS, width) by a block; nothing beside them is written."""
     width = len(columns)
     stored = FIRST_CHANNEL + width + 16
@@ -154,75 +154,77 @@ def codes_in_registers(rung, form, columns, lifted):
             else {step.RESIDUAL: residuals[::-1].copy(), step.RESIDUAL_STARTS: starts[::-1].copy()}
         )
     )
-    compiled(rung, SHAPES, Given, lifted)(row.address, 0, PIXELS, 0, 0, 0)
+    compiled(target, SHAPES, Given, lifted)(row.address, 0, PIXELS, 0, 0, 0)
     found = codes[:, channels].tolist()
     codes[:, channels] = UNTOUCHED
     assert (codes == UNTOUCHED).all()
     return found
 
 
-def check_in_registers(rung, vectors, form, columns, lifted):
-    columns = [columns[n % len(columns)] for n in range(vectors * rung.lanes)]
+def check_in_registers(target, vectors, form, columns, lifted):
+    columns = [columns[n % len(columns)] for n in range(vectors * target.lanes)]
     wanted = [spread(columns, pixel, lambda column, n: column.stored(form, n)) for pixel in range(PIXELS)]
-    assert codes_in_registers(rung, form, columns, lifted) == wanted
+    assert codes_in_registers(target, form, columns, lifted) == wanted
 
 
-@RUNGS
+@TARGETS
 @given(data=st.data(), vectors=st.integers(1, 4))
-def test_the_rescale_is_the_contracts(rung, data, vectors):
-    check_in_registers(rung, vectors, *data.draw(cases(lifted=False)), lifted=False)
+def test_the_rescale_is_the_contracts(target, data, vectors):
+    check_in_registers(target, vectors, *data.draw(cases(lifted=False)), lifted=False)
 
 
-@RUNGS
+@TARGETS
 @given(data=st.data(), vectors=st.integers(1, 4))
-def test_a_lift_is_a_larger_shift(rung, data, vectors):
-    check_in_registers(rung, vectors, *data.draw(cases(lifted=True)), lifted=True)
+def test_a_lift_is_a_larger_shift(target, data, vectors):
+    check_in_registers(target, vectors, *data.draw(cases(lifted=True)), lifted=True)
 
 
-@RUNGS
+@TARGETS
 @pytest.mark.parametrize("vectors", [1, 2, 3, 4])
 @pytest.mark.parametrize("form", [Format(0, None, 0, 255), Format(128, None, -128, 127), Format(128, 0, -5, 90)])
-def test_values_that_no_word_holds_are_clipped_to_the_right_end(rung, vectors, form):
+def test_values_that_no_word_holds_are_clipped_to_the_right_end(target, vectors, form):
     """The value is the total / 8, and goes far beyond what instructions that pack 16 bits take without saturation."""
     values = [sign * (2**power + more) for power in range(5, 28) for sign in (1, -1) for more in (-1, 0, 1)]
     columns = [Channel(2**14, 17, 16, 0, (8 * value,) * SPREAD, (0,) * SPREAD) for value in [*values, *BORDERS]]
     for first in range(0, len(columns), 8):
-        check_in_registers(rung, vectors, form, columns[first : first + 8], lifted=False)
+        check_in_registers(target, vectors, form, columns[first : first + 8], lifted=False)
 
 
-@RUNGS
+@TARGETS
 @pytest.mark.parametrize("total", [MOST_LIFTED, -MOST_LIFTED])
-def test_the_largest_values_of_all(rung, total):
+def test_the_largest_values_of_all(target, total):
     for form in (Format(0, None, 0, 255), Format(128, 128, -128, 127)):
         columns = [Channel(2**15 - 1, 17, 16, 0, (total,) * SPREAD, (residual,) * SPREAD) for residual in (0, 255)]
-        check_in_registers(rung, 4, form, columns, lifted=False)
+        check_in_registers(target, 4, form, columns, lifted=False)
 
 
 @cache
-def from_memory(rung):
-    finish = make_finish(rung)
+def from_memory(target):
+    epilogue = make_epilogue(target)
 
     @njit(types.void(*[types.int64] * 7))
     def call(row, first, count, channel, sums, stride, counters):
-        finish(row, first, count, channel, sums, stride, counters)
+        epilogue(row, first, count, channel, sums, stride, counters)
 
     return call
 
 
-@RUNGS
+@TARGETS
 @given(data=st.data())
-def test_the_finish_from_memory_counts_what_it_clips(rung, data):
+def test_the_epilogue_from_memory_counts_what_it_clips(target, data):
     """Codes of the pixels from 1 on, and exactly what lay below and above stands in the counters."""
     form, columns = data.draw(cases(lifted=True))
-    columns = [columns[n % len(columns)] for n in range(rung.lanes)]
+    columns = [columns[n % len(columns)] for n in range(target.lanes)]
     channel, first = 2, 1
-    stored = channel + rung.lanes + 3
+    stored = channel + target.lanes + 3
     table = np.zeros((5, stored), np.int32)
-    table[:, channel : channel + rung.lanes] = table_of(form, columns)
+    table[:, channel : channel + target.lanes] = table_of(form, columns)
     sums = np.array([spread(columns, pixel, lambda column, n: column.totals[n]) for pixel in range(PIXELS)], np.int32)
     residuals = np.zeros((PIXELS, stored), np.uint8)
     for pixel in range(PIXELS):
-        residuals[pixel, channel : channel + rung.lanes] = spread(columns, pixel, lambda column, n: column.residuals[n])
+        residuals[pixel, channel : channel + target.lanes] = spread(
+            columns, pixel, lambda column, n: column.residuals[n]
+        )
     codes = np.full((PIXELS, stored), UNTOUCHED, np.uint8)
     starts = (stored * np.arange(PIXELS)).astype(np.int32)
     added = {step.RESIDUAL: residuals, step.RESIDUAL_STARTS: starts} if form.residual_zero is not None else {}
@@ -231,12 +233,12 @@ def test_the_finish_from_memory_counts_what_it_clips(rung, data):
         | {step.LO: form.ends[0], step.HI: form.ends[1]}
         | added
     )
-    counters = np.full((2, rung.lanes), UNTOUCHED, np.int32)
+    counters = np.full((2, target.lanes), UNTOUCHED, np.int32)
     place = sums[first:].ctypes.data
-    from_memory(rung)(row.address, first, PIXELS - first, channel, place, sums.strides[0], counters.ctypes.data)
+    from_memory(target)(row.address, first, PIXELS - first, channel, place, sums.strides[0], counters.ctypes.data)
     wanted = [spread(columns, pixel, lambda column, n: column.stored(form, n)) for pixel in range(first, PIXELS)]
-    assert codes[first:, channel : channel + rung.lanes].tolist() == wanted
-    codes[first:, channel : channel + rung.lanes] = UNTOUCHED
+    assert codes[first:, channel : channel + target.lanes].tolist() == wanted
+    codes[first:, channel : channel + target.lanes] = UNTOUCHED
     assert (codes == UNTOUCHED).all()
     values = [spread(columns, pixel, lambda column, n: column.rounded(form, n)) for pixel in range(first, PIXELS)]
     below, above = (np.array(values) < form.lo).sum(axis=0), (np.array(values) > form.hi).sum(axis=0)

@@ -1,4 +1,4 @@
-"""The peak loop of every rung that this processor runs: it computes what it says, with the instruction it says."""
+"""The peak loop of every instruction set here: it computes what it says, with the instruction it says."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def simulated(sums, activations, steps, saturates):
     return sums
 
 
-def compiled(rung):
-    loop = peak.make_peak(rung)
+def compiled(target):
+    loop = peak.make_peak(target)
 
     @njit(types.void(*[types.int64] * 3))
     def call(sums, activations, steps):
@@ -31,30 +31,32 @@ def compiled(rung):
     return call
 
 
-@pytest.mark.parametrize("rung", runnable(), ids=lambda rung: rung.name)
+@pytest.mark.parametrize("target", runnable(), ids=lambda target: target.name)
 @pytest.mark.parametrize("steps", [1, 5])
-def test_sums(rung, steps):
+def test_sums(target, steps):
     rng = np.random.default_rng(steps)
-    sums = rng.integers(-(2**31), 2**31, (peak.SUMS[rung.lanes], rung.lanes)).astype(np.int32)
-    activations = rng.integers(-(2**31), 2**31, rung.lanes).astype(np.int32)
+    sums = rng.integers(-(2**31), 2**31, (peak.SUMS[target.lanes], target.lanes)).astype(np.int32)
+    activations = rng.integers(-(2**31), 2**31, target.lanes).astype(np.int32)
     found = sums.copy()
-    compiled(rung)(found.ctypes.data, activations.ctypes.data, steps)
-    assert np.array_equal(found, simulated(sums, activations, steps, rung.pairs))
+    compiled(target)(found.ctypes.data, activations.ctypes.data, steps)
+    assert np.array_equal(found, simulated(sums, activations, steps, target.pairs))
 
 
-@pytest.mark.parametrize("rung", [rung for rung in runnable() if rung.dot is not generic], ids=lambda rung: rung.name)
-def test_every_dot_product_of_the_loop_is_one_instruction(rung):
+@pytest.mark.parametrize(
+    "target", [target for target in runnable() if target.dot is not generic], ids=lambda target: target.name
+)
+def test_every_dot_product_of_the_loop_is_one_instruction(target):
     """And the loop holds little else: sums stay in registers."""
-    (text,) = compiled(rung).inspect_asm().values()
+    (text,) = compiled(target).inspect_asm().values()
     dots = [number for number, line in enumerate(text.splitlines()) if "vpdpbusd" in line]
-    count = peak.SUMS[rung.lanes] * peak.UNROLL
+    count = peak.SUMS[target.lanes] * peak.UNROLL
     assert len(dots) % count == 0
     assert min(dots[first + count - 1] - dots[first] for first in range(0, len(dots), count)) < 1.2 * count
 
 
-def test_products_and_sums_of_the_chosen_rung():
-    rung = peak.RUNG
+def test_products_and_sums_of_the_chosen_target():
+    target = peak.TARGET
     assert peak.products(3) == 3 * len(peak.spin(1)) * 4 * peak.UNROLL
-    start = np.arange(peak.SUMS[rung.lanes] * rung.lanes, dtype=np.int32).reshape(-1, rung.lanes)
-    wanted = simulated(start, np.arange(rung.lanes, dtype=np.int32), 2, rung.pairs)
+    start = np.arange(peak.SUMS[target.lanes] * target.lanes, dtype=np.int32).reshape(-1, target.lanes)
+    wanted = simulated(start, np.arange(target.lanes, dtype=np.int32), 2, target.pairs)
     assert np.array_equal(peak.spin(2), wanted.ravel())

@@ -23,7 +23,7 @@ class Pair:
 
     def __init__(self, pixels, block, panels=2, seed=0):
         rng = np.random.default_rng(seed)
-        self.width = plan.RUNG.widths[-1]
+        self.width = plan.TARGET.widths[-1]
         stored = panels * self.width
         self.image = rng.integers(0, 256, (pixels, CHANNELS)).astype(np.uint8)
         self.values = rng.integers(0, 256, (CHANNELS, 256)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Tiles of every rung that this processor runs: sums are NumPy's products in 64 bits, at the ends of all ranges."""
+"""Tiles of every instruction set here: sums are NumPy's products in 64 bits, at the ends of all ranges."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from refengine.kernels.fast import step
 from refengine.kernels.fast.tile import UNROLL, Tile
 from refengine.kernels.instruction_sets import runnable
 
-SHAPES = [(rung, shape) for rung in runnable() for shape in rung.tiles]
+SHAPES = [(target, shape) for target in runnable() for shape in target.tiles]
 LENGTHS = [4, 12, 4 * UNROLL, 4 * UNROLL + 4, 12 * UNROLL + 8]
 WEIGHTS = {
     1: [-128, -127, -1, 0, 1, 127],
@@ -86,11 +86,11 @@ def random_layer(width, limbs, length, places=3):
 
 @pytest.mark.parametrize("limbs", [1, 2])
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
-def test_tiles_are_a_matrix_product(rung, shape, length, limbs):
+@pytest.mark.parametrize(("target", "shape"), SHAPES, ids=name_of)
+def test_tiles_are_a_matrix_product(target, shape, length, limbs):
     """Any number of pixels, wherever they begin; initial values are anything, and sums wrap as 32 bits do."""
-    layer = random_layer(shape[1] * rung.lanes, limbs, length)
-    call = compiled(rung, rung.tiles, Tile)
+    layer = random_layer(shape[1] * target.lanes, limbs, length)
+    call = compiled(target, target.tiles, Tile)
     for count in range(1, 31):
         first, panel = count % 6, count % PANELS
         found = sums_of(call, layer.row, first, first + count, panel, gap=count % 3)
@@ -99,23 +99,23 @@ def test_tiles_are_a_matrix_product(rung, shape, length, limbs):
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("limbs", "top", "places"), [(1, 127, 259), (2, 889, 37)])
-@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
-def test_the_largest_sums_of_32_bits(rung, shape, limbs, top, places, sign):
+@pytest.mark.parametrize(("target", "shape"), SHAPES, ids=name_of)
+def test_the_largest_sums_of_32_bits(target, shape, limbs, top, places, sign):
     """All activations 255 and all weights alike, as many as 32 bits hold of them."""
-    width, length = shape[1] * rung.lanes, 256
+    width, length = shape[1] * target.lanes, 256
     weights = np.full((places * length, 1, width), sign * top)
     initial = np.zeros((limbs, FIRST_CHANNEL + width), np.int32)
     layer = Layer(np.full(1000, 255, np.uint8), np.arange(9), np.zeros(places, int), length, weights, initial)
     wanted = layer.wanted(0, 9, 0)
     assert 2**31 - 2**24 < np.abs(wanted).max() < 2**31
-    assert np.array_equal(sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 9, 0), wanted)
+    assert np.array_equal(sums_of(compiled(target, target.tiles, Tile), layer.row, 0, 9, 0), wanted)
 
 
 @pytest.mark.parametrize("bias", [2**31 + 5, 3 * 2**31, -(2**31) - 1])
 @pytest.mark.parametrize("limbs", [1, 2])
-@pytest.mark.parametrize(("rung", "shape"), SHAPES, ids=name_of)
-def test_a_bias_beyond_32_bits_ends_right_where_the_sum_does(rung, shape, limbs, bias):
-    width, length, top = shape[1] * rung.lanes, 64, WEIGHTS[limbs][-1]
+@pytest.mark.parametrize(("target", "shape"), SHAPES, ids=name_of)
+def test_a_bias_beyond_32_bits_ends_right_where_the_sum_does(target, shape, limbs, bias):
+    width, length, top = shape[1] * target.lanes, 64, WEIGHTS[limbs][-1]
     weights = np.full((length, 1, width), -top if bias > 0 else top)
     places = abs(bias) // (255 * top * length)
     weights = np.tile(weights, (places, 1, 1))
@@ -124,13 +124,13 @@ def test_a_bias_beyond_32_bits_ends_right_where_the_sum_does(rung, shape, limbs,
     layer = Layer(np.full(1000, 255, np.uint8), np.arange(9), np.zeros(places, int), length, weights, initial)
     wanted = bias - int(initial[-1, 0]) + layer.wanted(0, 9, 0)
     assert np.abs(wanted).max() < 2**31
-    assert np.array_equal(sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 9, 0), wanted)
+    assert np.array_equal(sums_of(compiled(target, target.tiles, Tile), layer.row, 0, 9, 0), wanted)
 
 
-@pytest.mark.parametrize("rung", runnable(), ids=name_of)
-def test_a_window_without_places_is_what_it_begins_with(rung):
-    layer = random_layer(rung.widths[0], 1, 8, places=1)
+@pytest.mark.parametrize("target", runnable(), ids=name_of)
+def test_a_window_without_places_is_what_it_begins_with(target):
+    layer = random_layer(target.widths[0], 1, 8, places=1)
     layer.row.numbers[step.TAPS] = 0
-    found = sums_of(compiled(rung, rung.tiles, Tile), layer.row, 0, 7, 1)
-    channel = FIRST_CHANNEL + rung.widths[0]
-    assert np.array_equal(found, np.tile(layer.initial[0, channel : channel + rung.widths[0]], (7, 1)))
+    found = sums_of(compiled(target, target.tiles, Tile), layer.row, 0, 7, 1)
+    channel = FIRST_CHANNEL + target.widths[0]
+    assert np.array_equal(found, np.tile(layer.initial[0, channel : channel + target.widths[0]], (7, 1)))
