@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import refengine
 from refengine.ops import OPS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +38,7 @@ ROOMS = (
     "golden.diagnose",
     "golden.compare",
     "golden",
+    "api",
     "cli",
 )
 FLOORS = {room: floor for floor, room in enumerate(ROOMS)}
@@ -119,7 +121,20 @@ def test_every_folder_is_a_room_and_is_installed():
     assert all((folder / "__init__.py").exists() for folder in folders)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=by_name)
+def test_the_package_itself_imports_its_public_names_for_type_checkers_alone():
+    """Whoever imports a room imports the package first, which must therefore load nothing."""
+    tree = tree_of(PACKAGE / "__init__.py")
+    guarded = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    named = {alias.name for node in ast.walk(guarded[0]) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    outside = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {ast.unparse(node).split()[1] for node in outside} == {"importlib", "typing"}
+    homes = {name: f"refengine.{home}" for name, home in refengine._HOMES.items()}
+    assert named == set(homes)
+    assert {name: module for module, name in own_imports_of(PACKAGE / "__init__.py")} == homes
+    assert set(homes) | ROOT_CONSTANTS == set(refengine.__all__)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path != PACKAGE / "__init__.py"], ids=by_name)
 def test_imports_point_down(path):
     """A file may import its own room, lower floors, the errors and the two constants of the package."""
     here = room_of(module_of(path))
@@ -165,7 +180,7 @@ def reachable_from(start):
         path = waiting.pop()
         if by_name(path) not in found:
             found.add(by_name(path))
-            waiting += [MODULES[module] for module, _ in own_imports_of(path) if module in MODULES]
+            waiting += [MODULES[module] for module, _ in own_imports_of(path) if module in MODULES and "." in module]
     return found
 
 

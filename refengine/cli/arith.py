@@ -8,7 +8,7 @@ import numpy as np
 
 from ..analysis.divergence import COMMON, Divergence, divergence
 from ..errors import RangeError
-from ..network.images import open_images
+from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from ..numbers.arith import ARITHMETICS
 from . import console, options
@@ -61,7 +61,7 @@ def command(
         raise RangeError("--against names no arithmetic; --list has them all")
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         pixels = file.read(numbers.start, numbers.stop)
         labels = None if file.labels is None else file.labels[numbers.start : numbers.stop]
     with console.progress("arith") as show:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -81,48 +80,33 @@ def command(
     differs is a culprit.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
     something is missing or was not judged.  Exit code 0: EQUAL; 1: the other two; 2: wrong arguments or files.
     """
-    from ..analysis.coverage import figures as coverage_figures
-    from ..golden.compare.compare import compare
-    from ..golden.compare.exercised import exercised, exercised_sentence
-    from ..golden.compare.json_report import figures as of
-    from ..golden.compare.json_report import self_test_figures
-    from ..golden.compare.junit_report import junit
-    from ..golden.compare.pairs import Rules
-    from ..golden.compare.self_test import self_test
-    from ..golden.compare.text_report import report_lines, self_test_sentences
-    from ..golden.diagnose.cause import diagnose
-    from ..golden.dumps.axes import reordered
-    from ..golden.dumps.dump import open_dump
-    from ..network.int_file import read_int_network
+    from ..api.compare import compare
+    from ..golden.compare.text_report import self_test_sentences
 
     inputs = [path for path in (golden, dut, model) if path is not None]
     console.check_outputs(inputs, json_path, junit_path)
-    rules = Rules(_names(names), exclude, _stages(stages), any_integer_type, layers)
-    with ExitStack() as stack:
-        one = stack.enter_context(open_dump(golden))
-        other = stack.enter_context(open_dump(dut, ignore, as_written=False))
-        other = other if order is None else reordered(other, order)
-        model = model or next((str(dump.model) for dump in (one, other) if dump.model is not None), None)
-        network = None if model is None else read_int_network(model)
-        with console.progress("compare") as show:
-            found = compare(one, other, rules, network, diagnose, show)
-        figures = of(found, one.address_of, other.address_of)
-        tested = None
-        if with_self_test:
-            with console.progress("self-test") as show:
-                tested = self_test(one, other, rules, network, show)
-            figures["self_test"] = self_test_figures(tested)
-        lines = [*report_lines(found, one, other)]
-        if found.equal and network is not None and not found.other_model:
-            reached = exercised(network, one, [layer.layer for layer in found.compared])
-            figures["exercised"] = [coverage_figures(layer) for layer in reached]
-            lines += [line for line in (exercised_sentence(reached, one),) if line is not None]
+    with console.progress("compare") as show:
+        found = compare(
+            golden,
+            dut,
+            model,
+            names=_names(names),
+            layers=layers,
+            exclude=exclude,
+            ignore=ignore,
+            stages=_stages(stages),
+            order=order,
+            any_integer_type=any_integer_type,
+            self_test=with_self_test,
+            progress=show,
+        )
     if junit_path is not None:
-        console.write_file(junit_path, junit(found), inputs)
-    if not console.write_json(json_path, "compare", figures, inputs):
+        console.write_file(junit_path, found.junit(), inputs)
+    tested = found.self_test
+    if not console.write_json(json_path, "compare", dict(found.figures), inputs):
         if tested is not None:
-            _print_self_test(figures["self_test"], self_test_sentences(tested))
-        print_comparison(found, lines)
+            _print_self_test(found.figures["self_test"], self_test_sentences(tested))
+        print_comparison(found.comparison, found.lines)
     if not found.equal or (tested is not None and not tested.passed):
         raise SystemExit(1)
 

@@ -2,7 +2,7 @@
 
 import click
 
-from ..network.images import open_images
+from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from ..runs.trace import choose_layers
 from . import console, options
@@ -41,7 +41,7 @@ def command(
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file, console.progress("coverage") as show:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         found = coverage(
             network,
             file,

@@ -8,7 +8,7 @@ import click
 
 from ..interop.onnx.engines import ENGINES
 from ..interop.tosa.engine import TOSA, VARIABLE
-from ..network.images import open_images
+from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from . import console, options
 from .compare import print_comparison
@@ -79,7 +79,7 @@ def command(
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         pixels = file.read(numbers.start, numbers.stop)
     with console.progress("crosscheck") as show:
         found = crosscheck(

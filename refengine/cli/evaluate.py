@@ -7,9 +7,9 @@ import click
 
 from ..accuracy.dask_cluster import connected
 from ..accuracy.dask_jobs import counting
-from ..accuracy.evaluate import Counting, Evaluation, evaluate, wilson
+from ..accuracy.evaluate import Counting, Evaluation, wilson
+from ..api.evaluate import evaluate
 from ..network.float_file import read_float_network
-from ..network.images import open_images
 from ..network.int_file import read_int_network
 from . import console, options
 
@@ -52,10 +52,10 @@ def command(
     options.say_backend(network, backend)
     float_network = None if float_path is None else read_float_network(float_path)
     elsewhere = _elsewhere(dask, model, float_path, backend)
-    with open_images(images) as file, elsewhere as counted, console.progress("evaluate") as show:
+    with elsewhere as counted, console.progress("evaluate") as show:
         outcome = evaluate(
             network,
-            file,
+            images,
             float_network=float_network,
             backend=backend,
             batch=batch,

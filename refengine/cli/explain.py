@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..network.images import open_images
-from ..network.int_file import read_int_network
 from ..runs.predict import BACKENDS
 from . import console, options
 from .layers import times
@@ -71,16 +69,13 @@ def command(
 
     It is computed again in plain integers from the codes that the layer reads, and held against what the run gave.
     """
-    from ..analysis.explain import explain, figures
+    from ..analysis.explain import figures
     from ..analysis.explain_html import page
+    from ..api.explain import explain
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path, html_path)
-    network = read_int_network(model)
-    with open_images(images, labels_required=False) as file:
-        number = options.chosen_images(file.count, image, 1, images).start
-        pixels = file.read(number, number + 1)[0]
-    explanation = explain(network, pixels, layer, at, image, backend)
+    explanation = explain(model, images, layer, at, image=image, backend=backend)
     if html_path is not None:
         console.write_file(html_path, page(explanation).encode(), inputs)
     if console.write_json(json_path, "explain", figures(explanation), inputs):

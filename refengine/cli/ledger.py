@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import FileError
-from ..network.images import open_images
+from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
 from ..runs.trace import choose_layers
@@ -87,7 +87,7 @@ def command(
     if folder is not None:
         check_folder(folder, network)
     with open_images(images, labels_required=False) as file, console.progress("ledger") as show:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         entries = ledger(
             network,
             file,

@@ -1,22 +1,16 @@
 """Options that more than one verb has."""
 
-import os
 from typing import Any
 
 import click
 
-from ..errors import RangeError
+from ..network.batches import cores
 from ..network.int_network import IntNetwork
 from ..runs.predict import BACKENDS, backend_for
 from . import console
 
 POSITIVE = click.IntRange(min=1)
 NATURAL = click.IntRange(min=0)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 backend = click.option(
@@ -67,10 +61,3 @@ def say_backend(network: IntNetwork, asked: str) -> None:
     used = backend_for(network, asked)
     if used != asked:
         console.complain(f"dynamic exponents: the backend is {used}, {asked} knows static ones alone")
-
-
-def chosen_images(count: int, first: int, wanted: int | None, file: str) -> range:
-    """Numbers of the images ``first``, ``first + 1``, ...: ``wanted`` of them, or as many as the file has."""
-    if first >= count:
-        raise RangeError(f"{file}: has images 0..{count - 1}, asked for {first}")
-    return range(first, count if wanted is None else min(count, first + wanted))

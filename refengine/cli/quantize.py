@@ -4,19 +4,15 @@ import time
 from typing import Any
 
 import click
-import numpy as np
 
+from ..api.quantize import quantize
 from ..errors import SchemeError
 from ..network.float_file import read_float_network
-from ..network.images import open_images
 from ..network.int_file import write_int_network
 from ..network.int_network import IntNetwork
 from ..numbers.accumulator import POLICIES
-from ..numbers.arith import arithmetic_named
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
-from ..quantization.calibration_set import calibration_set
-from ..quantization.quantize import quantize
 from ..quantization.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
 from . import console, options
 from .layers import int_layers
@@ -78,11 +74,9 @@ def command(
     network: str,
     calibration: str,
     output: str,
-    calibration_images: int | None,
     threads: int,
     json_path: str | None,
     layers: Any,
-    arith: str | None,
     **fields: Any,
 ) -> None:
     """Turn a float network into one of integers, calibrated on images.
@@ -93,24 +87,22 @@ def command(
     The result is a pure function of the two files and the options.  Its hash names it in every trace and report.
     """
     inputs = [network, calibration]
-    if arith is not None:
-        fields |= _fields_of(arith, fields)
-    scheme = Scheme(layers=tuple(_pair(text) for text in layers), **fields)
+    chosen = tuple(_pair(text) for text in layers)
     console.check_outputs(inputs, json_path, output)
     float_network = read_float_network(network)
-    with open_images(calibration, labels_required=False) as file:
-        images = file.take(calibration_set(float_network, file.shape[:2], file.count, calibration_images))
-    if (dull := _dull(images)) is not None:
-        console.complain(f"{dull}: exponents and weights will fit that, and nothing else")
+    fields |= {name: None for name in ("rounding", "multiplier_bits") if not _is_given(name)}  # --arith may say them
     start = time.perf_counter()
     with console.progress("quantize") as show:
-        made = quantize(float_network, images, scheme, lambda layer, done, total: show(done, total, layer), threads)
+        made = quantize(
+            float_network, calibration, **fields, layers=chosen, threads=threads, progress=show, warn=console.complain
+        )
     seconds = time.perf_counter() - start
     write_int_network(made, output, inputs)
+    images = int(made.made_with["calibration_images"])
     figures = {
         "output": output,
         "model_hash": made.hash,
-        "calibration_images": len(images),
+        "calibration_images": images,
         "seconds": seconds,
         "made_with": dict(made.made_with),
         "layers": int_layers(made),
@@ -119,19 +111,8 @@ def command(
         if made.input_shape != float_network.input_shape:
             sizes = (f"{height}x{width}" for height, width, _ in (made.input_shape, float_network.input_shape))
             console.say("made for the calibration images' {}; the float network's own size is {}".format(*sizes))
-        console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {len(images)} calibration images")
+        console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {images} calibration images")
         console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
-
-
-def _dull(images: np.ndarray) -> str | None:
-    """What is wrong with calibration images, uint8 (N, H, W, C), that show next to nothing; None if they do not."""
-    if len(images) == 1:
-        return "there is one calibration image"
-    if (images == images[0]).all():
-        return f"all {len(images)} calibration images are the same"
-    if (images == images[:, :1, :1]).all():
-        return "every calibration image is of one colour"
-    return None
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -139,21 +120,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not pattern:
         raise SchemeError(f"--layer is {text!r}, needed PATTERN=FORMAT, as 'layer2.*=int4'")
     return pattern, fmt
-
-
-def _fields_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """What a scheme has of another design's arithmetic; SchemeError where none can, or another option contradicts."""
-    arithmetic = arithmetic_named(name)
-    if arithmetic.obstacle is not None:
-        raise SchemeError(f"--arith {name}: {arithmetic.obstacle}; 'refengine arith' counts what it would change")
-    if _is_given("rounding") and fields["rounding"] != arithmetic.rounding:
-        raise SchemeError(f"--arith {name} rounds {arithmetic.rounding}, --rounding says {fields['rounding']}")
-    widest, bits = arithmetic.multiplier_bits, fields["multiplier_bits"]
-    if widest is not None and bits > widest:
-        if _is_given("multiplier_bits"):
-            raise SchemeError(f"--arith {name} has multiplier_bits up to {widest}, --multiplier-bits says {bits}")
-        bits = widest
-    return {"rounding": arithmetic.rounding, "multiplier_bits": bits}
 
 
 def _is_given(option: str) -> bool:

@@ -1,19 +1,19 @@
 """``refengine run``: images through an integer network, logits out."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 import numpy as np
 from rich.table import Table
 
+from ..api.image_file import image_file
+from ..api.run import run
 from ..errors import FileError
-from ..network.batches import batch_size, map_batches
-from ..network.images import open_images
+from ..network.images import chosen_images
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
 from ..network.write_hdf5 import put_array, put_attributes, write_atomically
-from ..runs.predict import images_a_batch, predictor
 from . import console, options
 
 FORMAT, VERSION = "refengine-logits", 1
@@ -48,18 +48,12 @@ def command(
         raise FileError(f"{output}: logits are written as .npy or .h5")
     network = read_int_network(model)
     options.say_backend(network, backend)
-    with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
-        labels = None if file.labels is None else file.labels[numbers.start : numbers.stop].tolist()
-        names = file.class_names if len(file.class_names or ()) == network.classes else None
-        size = images_a_batch(len(numbers), threads, batch_size(network))
-        predict = predictor(network, backend, size, threads=threads if len(numbers) == 1 else 1)
-
-        def work(part: range) -> np.ndarray:
-            return predict(file.read(part.start, part.stop), part.start, None).logits
-
-        parts = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-        logits = np.concatenate([*_shown(map_batches(work, parts, threads), len(numbers))])
+    file = image_file(images)
+    numbers = chosen_images(file.count, first, count, images)
+    labels = None if file.labels is None else file.labels[numbers.start : numbers.stop].tolist()
+    names = file.class_names if len(file.class_names or ()) == network.classes else None
+    with console.progress("run") as show:
+        logits = run(network, file, first=first, count=count, backend=backend, threads=threads, progress=show)
     if output is not None:
         _write_logits(output, logits, numbers, network, inputs)
     classes = logits.argmax(axis=1).tolist()
@@ -74,16 +68,6 @@ def command(
     if not console.write_json(json_path, "run", figures, inputs):
         console.say(f"model {network.hash}, contract {network.contract}")
         console.show_table(_table(numbers, logits, classes, labels, names))
-
-
-def _shown(parts: Iterable[np.ndarray], total: int) -> Iterator[np.ndarray]:
-    """The same parts, counted on the progress display."""
-    done = 0
-    with console.progress("run") as show:
-        for part in parts:
-            done += len(part)
-            show(done, total, "")
-            yield part
 
 
 def _write_logits(path: str, logits: np.ndarray, numbers: range, network: IntNetwork, inputs: list[str]) -> None:

@@ -14,6 +14,7 @@ from ..accuracy.jobs import Files, Job, Record, jobs_for, run_files
 from ..accuracy.processes import answers
 from ..accuracy.results import FLOAT, Sweep, columns
 from ..accuracy.sweep import CSV, HDF5, Share, run_sweep
+from ..network.batches import cores
 from ..optional import installed
 from . import console, options
 from .report import EXTRA, write_report
@@ -104,7 +105,7 @@ def _share(files: Files, processes: int, dask: str | None) -> Iterator[Share]:
 
 
 def _work(files: Files, processes: int) -> Callable[[Job], Record]:
-    return partial(run_files, files=files, threads=max(1, options.cores() // processes))
+    return partial(run_files, files=files, threads=max(1, cores() // processes))
 
 
 def _print(made: Sweep) -> None:

@@ -2,10 +2,12 @@
 
 import click
 
-from ..network.images import open_images
+from ..api.image_file import image_file
+from ..api.trace import trace
+from ..network.images import chosen_images
 from ..network.int_file import read_int_network
 from ..runs.digest import digests
-from ..runs.trace import choose_layers, write_trace
+from ..runs.trace import choose_layers
 from . import console, options
 
 
@@ -51,27 +53,27 @@ def command(
     network = read_int_network(model)
     options.say_backend(network, backend)
     layers = choose_layers(network, patterns or None)
-    with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
-        pixels = file.read(numbers.start, numbers.stop)
-    figures: dict = {"model_hash": network.hash, "first": first, "count": len(pixels), "output": output}
+    file = image_file(images)
+    numbers = chosen_images(file.count, first, count, images)
+    figures: dict = {"model_hash": network.hash, "first": first, "count": len(numbers), "output": output}
     if with_digests:
+        pixels = file[numbers.start : numbers.stop]
         with console.progress("digests") as show:
             found = digests(network, pixels, backend, threads=threads, progress=show, first_image=first)
         figures["digests"] = {layer.name: found[layer.name] for layer in layers}
     if output is not None:
         with console.progress("trace") as show:
-            write_trace(
+            trace(
                 network,
-                pixels,
+                file,
                 output,
-                layers=[layer.name for layer in layers],
+                layers=patterns or None,
                 partial_sums_of=partial_sums_of,
+                first=first,
+                count=count,
                 backend=backend,
-                progress=show,
-                inputs=inputs,
-                first_image=first,
                 threads=threads,
+                progress=show,
             )
     if not console.write_json(json_path, "trace", figures, inputs):
         _print(figures, network.contract, len(layers))

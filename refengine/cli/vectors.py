@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import RangeError
-from ..network.images import open_images
+from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from . import console, options
 
@@ -127,7 +127,7 @@ def command(
     layout = _layout(**{name: how.pop(name) for name in _PACKING})
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         if len(numbers) < count:
             raise RangeError(
                 f"{images}: has {file.count} images, needed {count} from {first} on: at most {len(numbers)}"

@@ -3,6 +3,7 @@
 A thread takes whole batches.  No number depends on the batch size or on the number of threads (contract P).
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,11 @@ Images = LabelledImages | np.ndarray
 
 _MEMORY = 256 * 2**20
 _LARGEST = 64
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def batch_size(network: IntNetwork) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..ops.window import output_hw
+from ..text import PathLike
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 MAX_SIDE = 1 << 16  # of images, kernels, strides and pads
@@ -271,6 +272,12 @@ class FloatNetwork:
         _normalise_fields(self)
         _check_graph(self.layers)
         shapes(self)
+
+    def save(self, path: PathLike) -> None:
+        """Write the network to an HDF5 file, which ``refengine.load`` reads; FileError where that cannot be done."""
+        from .float_file import write_float_network  # here, because that file reads this one
+
+        write_float_network(self, path)
 
 
 def _normalise_fields(network: FloatNetwork) -> None:

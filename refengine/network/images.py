@@ -94,6 +94,15 @@ def evenly_spaced(count: int, wanted: int) -> Array:
     return np.arange(chosen, dtype=np.int64) * count // chosen
 
 
+def chosen_images(count: int, first: int, wanted: int | None, file: str) -> range:
+    """Numbers of the images ``first``, ``first + 1``, ...: ``wanted`` of them, or as many as the file has."""
+    if not 0 <= first < count:
+        raise RangeError(f"{file}: has images 0..{count - 1}, asked for {first}")
+    if wanted is not None and wanted < 1:
+        raise RangeError(f"{file}: {wanted} images are asked for, needed at least 1")
+    return range(first, count if wanted is None else min(count, first + wanted))
+
+
 def write_images(
     path: PathLike,
     images: Array,

@@ -29,6 +29,7 @@ from ..numbers.formats import (
 from ..numbers.requantize import MAX_TOTAL, Requantize
 from ..ops import OPS
 from ..ops.interface import bound_of
+from ..text import PathLike
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 MAX_EXPONENT = 4096
@@ -224,6 +225,12 @@ class IntNetwork:
         for layer in self.layers:
             _digest_layer(digest, layer)
         return digest.hexdigest()
+
+    def save(self, path: PathLike) -> None:
+        """Write the network to an HDF5 file, which ``refengine.load`` reads; FileError where that cannot be done."""
+        from .int_file import write_int_network  # here, because that file reads this one
+
+        write_int_network(self, path)
 
     def layer(self, name: str) -> IntLayer:
         """The layer of that name, or the only one whose name without its number, or whose number that is.

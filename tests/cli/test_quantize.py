@@ -185,13 +185,13 @@ def test_another_design_s_arithmetic_is_a_rounding_and_a_width(files, options, f
         (["--arith", "tpu"], "arithmetic 'tpu' is unknown; available: tosa, "),
         (
             ["--arith", "ap-fixed-default"],
-            "--arith ap-fixed-default: its overflow is 'wrap', and a layer can only satur",
+            "arith ap-fixed-default: its overflow is 'wrap', and a layer can only satur",
         ),
         (["--arith", "tflite"], "it rounds twice, by its multiplier's width"),
         (["--arith", "onnxruntime"], "its product is float32"),
         (["--arith", "tflite"], "'refengine arith' counts what it would change"),
-        (["--arith", "tosa", "--rounding", "floor"], "--arith tosa rounds half_up, --rounding says floor"),
-        (["--arith", "gemmini", "--multiplier-bits", "8"], "has multiplier_bits up to 1, --multiplier-bits says 8"),
+        (["--arith", "tosa", "--rounding", "floor"], "arith tosa rounds half_up, rounding is floor"),
+        (["--arith", "gemmini", "--multiplier-bits", "8"], "has multiplier_bits up to 1, multiplier_bits is 8"),
     ],
 )
 def test_an_arithmetic_that_no_layer_has_is_refused(files, options, needle):

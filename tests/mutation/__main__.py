@@ -51,7 +51,7 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
     from mutation.fault_table import fault_table
     from mutation.faults import FAULTS
     from refengine.golden.diagnose.cause import diagnose
-    from refengine.network.images import open_images
+    from refengine.network.images import chosen_images, open_images
     from refengine.network.int_file import read_int_network
     from refengine.runs.trace import choose_layers
 
@@ -63,7 +63,7 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
     network = read_int_network(model)
     names = [layer.name for layer in choose_layers(network, patterns or None)]
     with open_images(images, labels_required=False) as file:
-        numbers = options.chosen_images(file.count, first, count, images)
+        numbers = chosen_images(file.count, first, count, images)
         pixels = file.read(numbers.start, numbers.stop)
     with console.progress("faults") as show:
         table = fault_table(

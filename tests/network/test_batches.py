@@ -1,5 +1,6 @@
 """Batches over threads: in order, few at a time, and errors come out."""
 
+import os
 import threading
 
 import networks
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from refengine.errors import FileError, RangeError
-from refengine.network.batches import batch_size, image_batches, image_count, map_batches
+from refengine.network.batches import batch_size, cores, image_batches, image_count, map_batches
 from refengine.network.images import open_images, write_images
 
 
@@ -117,3 +118,13 @@ def test_no_images_and_no_size(images):
             list(image_batches(source, 4, limit))
     with pytest.raises(RangeError, match="0 images are to be run"):
         list(image_batches(np.zeros((0, 2, 2, 1), np.uint8), 4))
+
+
+def test_cores():
+    assert 1 <= cores() <= os.cpu_count()
+
+
+def test_cores_where_the_system_does_not_tell_which(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import FileError, RangeError, RefengineError
-from refengine.network.images import evenly_spaced, open_images, write_images
+from refengine.network.images import chosen_images, evenly_spaced, open_images, write_images
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (37, 9, 5, 3), np.uint8)  # large enough for chunks of 16 images
 LABELS = np.arange(37) % 3
@@ -159,3 +159,20 @@ def test_writer_refuses_what_no_reader_takes(tmp_path):
 def test_same_images_same_bytes(path, tmp_path):
     write_images(tmp_path / "again.h5", IMAGES, LABELS.tolist(), NAMES, "here", "none")
     assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("first", "wanted", "numbers"),
+    [(0, None, range(0, 5)), (0, 2, range(0, 2)), (3, None, range(3, 5)), (3, 9, range(3, 5)), (4, 1, range(4, 5))],
+)
+def test_chosen_images(first, wanted, numbers):
+    assert chosen_images(5, first, wanted, "x.h5") == numbers
+
+
+def test_an_image_that_is_not_there():
+    with pytest.raises(RangeError, match=r"x\.h5: has images 0\.\.4, asked for 5"):
+        chosen_images(5, 5, 1, "x.h5")
+    with pytest.raises(RangeError, match=r"x\.h5: has images 0\.\.4, asked for -1"):
+        chosen_images(5, -1, 1, "x.h5")
+    with pytest.raises(RangeError, match=r"x\.h5: 0 images are asked for"):
+        chosen_images(5, 0, 0, "x.h5")
