@@ -10,6 +10,7 @@ the truth of a comparison of symbols, ``outcomes`` runs it once for every answer
 """
 
 import types
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -153,7 +154,9 @@ class Word:
         return self._made(other, lambda a, b: b - a)
 
     def __mul__(self, other):
-        return self._made(other, lambda a, b: a * b)
+        return self._made(other, self.multiply)
+
+    multiply = staticmethod(lambda a, b: a * b)
 
     def __and__(self, other):
         return self._made(other, lambda a, b: a & b)
@@ -247,6 +250,27 @@ def chosen(flag, yes, no):
     yes, no = (value if isinstance(value, Word) else number(value) for value in (yes, no))
     width = max(yes.width, no.width)
     return Word(z3.If(flag.term, yes.widened(width).term, no.widened(width).term), yes.signed)
+
+
+@contextmanager
+def any_product(bits):
+    """Within it, a product of two symbols is any number of that many bits, the same for the same two.
+
+    What is proved so holds for products, where they have no more bits; a counterexample would prove nothing.
+    """
+    exact, products = Word.multiply, {}
+
+    def multiply(a, b):
+        if z3.is_bv_value(a) or z3.is_bv_value(b):
+            return exact(a, b)
+        fresh = z3.ZeroExt(a.size() - bits, z3.BitVec(f"product{len(products)}", bits))
+        return products.setdefault((a.get_id(), b.get_id()), (fresh, a, b))[0]
+
+    Word.multiply = staticmethod(multiply)
+    try:
+        yield
+    finally:
+        Word.multiply = staticmethod(exact)
 
 
 class Cells:

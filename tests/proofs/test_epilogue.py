@@ -20,6 +20,7 @@ from symbolic import (
     Flag,
     SymbolicNumpy,
     Word,
+    any_product,
     chosen,
     counterexample,
     in_symbols,
@@ -261,15 +262,15 @@ class NumpyWithRows(SymbolicNumpy):
         return Rows()
 
 
-def tables(zero, residual, **instead):
-    """Every way through the product's function that ends in a table: its condition, and the table."""
+def tables(zero, residual, *assumptions, **instead):
+    """Every way through the package's function that ends in a table: its condition, and the table."""
     build = in_symbols(packing, np=NumpyWithRows(), **instead).table
     shift = None if residual is None else R
     step = SimpleNamespace(multiplier=M, shift=S, residual_shift=shift, rounding="half_up")
     names = {"layer": None, "residual": residual}
     network = SimpleNamespace(shapes={"layer": (1,)}, bounds={"layer": (LOW, HIGH)}, formats=names)
     of_layer = SimpleNamespace(name="layer", residual=None if residual is None else "residual", accumulator_bits=32)
-    ways = outcomes(lambda: build(network, of_layer, step, zero), *LAYER)
+    ways = outcomes(lambda: build(network, of_layer, step, zero), *LAYER, *assumptions)
     return [(way, rows.words) for way, rows in ways if rows is not None]
 
 
@@ -292,22 +293,41 @@ def as_the_layer(rows, zero, residual):
 
 @FORMS
 def test_the_table_holds_the_numbers_of_the_layer(zero, residual):
-    """Any multiplier, shift, residual shift and bounds: either there is no table, or it is the layer's."""
-    found = tables(zero, residual)
-    assert found
-    for way, rows in found:
-        proved(as_the_layer(rows, zero, residual), *LAYER, way)
+    """Any multiplier, shift, residual shift and bounds: either there is no table, or it is the layer's.
+
+    Products of a bound and a multiplier have 62 bits at most, and nothing else is asked of them.
+    """
+    with any_product(62):
+        found = tables(zero, residual)
+        assert found
+        for way, rows in found:
+            proved(as_the_layer(rows, zero, residual), *LAYER, way)
 
 
-@pytest.mark.parametrize(
-    "loose",
-    [{"_SHIFTS": range(16, 48)}, {"_MULTIPLIER_BITS": 16}, {"_fits": lambda rows, peak: True}],
-    ids=lambda loose: next(iter(loose)),
-)
-def test_a_range_one_wider_makes_a_wrong_table(loose):
+LOOSENED = {
+    "shifts": ({"_SHIFTS": range(16, 48)}, 0, [M == 2**14, LOW == -1000, HIGH == 1000]),
+    "bits": ({"_MULTIPLIER_BITS": 16}, 0, [M == 200, LOW == -1000, HIGH == 1000]),
+    "check": ({"_fits": lambda rows, peak: True}, 128, [M == 1, LOW == 0, HIGH == 2**30]),
+}
+
+
+@pytest.mark.parametrize(("loose", "zero", "layer"), LOOSENED.values(), ids=LOOSENED)
+def test_a_range_one_wider_makes_a_wrong_table(loose, zero, layer):
     """So does a table without its check.  The end of ``_SHIFTS`` is not needed: a half of 2**31 fails the check."""
-    found = tables(0, None, **loose)
-    assert any(counterexample(as_the_layer(rows, 0, None), *LAYER, way) is not None for way, rows in found)
+    found = tables(zero, None, *layer, **loose)
+    claims = [(as_the_layer(rows, zero, None), way) for way, rows in found]
+    assert any(counterexample(claim, *LAYER, *layer, way) is not None for claim, way in claims)
+    as_it_is = tables(zero, None, *layer)
+    assert as_it_is
+    for way, rows in as_it_is:
+        proved(as_the_layer(rows, zero, None), *LAYER, *layer, way)
+
+
+def test_products_of_the_table_have_62_bits():
+    """Of a bound and a multiplier; a lifted bound fits 32 bits (its headroom is counted), and its multiplier has 15."""
+    peak, multiplier = z3.Ints("peak multiplier")
+    ranges = [peak >= 0, peak <= TOP, multiplier >= 0, multiplier < TOP]
+    proved(z3.And(peak * multiplier >= 0, peak * multiplier < 2**62), *ranges)
 
 
 # ------------------------------------------------------------------------------- 4: and codes do not depend on the rest
