@@ -123,7 +123,11 @@ def _sealed(content: Mapping[str, Any]) -> bytes:
 
 
 def _seal(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_text(content).encode()).hexdigest()
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, sort_keys=True)
 
 
 def _place(folder: Path, job: Job) -> Path:
@@ -195,7 +199,7 @@ def read_record(folder: Path, job: Job) -> Record | None:
     if not place.exists():
         return None
     content = _unsealed(place)
-    if content.get("definition") != job.definition:
+    if _text(content.get("definition")) != _text(job.definition):
         raise FileError(f"{printable(place)}: is the result of another job")
     told = content.get("record")
     if not isinstance(told, dict) or not isinstance(told.get("layers"), list):
@@ -246,28 +250,34 @@ def _job(definition: object, place: Path) -> Job:
     try:
         if isinstance(scheme, dict):
             layers = tuple((str(pattern), str(fmt)) for pattern, fmt in scheme.get("layers", ()))
-            told["scheme"] = Scheme(**{**scheme, "layers": layers})
+            rest = {name: value for name, value in scheme.items() if name != "layers"}
+            _check_types(Scheme, rest, {"layers"}, place)
+            told["scheme"] = Scheme(**{**rest, "layers": layers})
         job = _typed(Job, {name: told.get(name) for name in (field.name for field in fields(Job))}, place)
     except (RefengineError, TypeError, ValueError) as error:
         raise FileError(f"{printable(place)}: has a job that cannot be done ({printable(error)[:200]})") from error
-    if job.definition != definition:
+    if _text(job.definition) != _text(definition):  # as texts: 1 is not true, though Python calls them equal
         raise FileError(f"{printable(place)}: its jobs are of another version of refengine than {__version__}")
     return job
 
 
 def _typed(kind: Any, values: object, place: Path) -> Any:
     """A dataclass of plain values, each of its annotated type; FileError otherwise."""
-    hints = get_type_hints(kind)
+    made = values
+    if isinstance(values, dict):
+        made = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**_check_types(kind, made, set(), place))
+
+
+def _check_types(kind: Any, values: object, apart: set[str], place: Path) -> dict[str, Any]:
+    """The values of a dataclass's fields but those ``apart``; FileError unless each has its annotated type."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in apart}
     if not isinstance(values, dict) or set(values) != set(hints):
         raise FileError(f"{printable(place)}: has not the fields of a {kind.__name__}")
-    made = {}
     for name, value in values.items():
-        if isinstance(value, list):
-            value = tuple(value)
         if not _is_a(value, hints[name]):
             raise FileError(f"{printable(place)}: {kind.__name__} has {name} of type {type(value).__name__}")
-        made[name] = value
-    return kind(**made)
+    return values
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -276,8 +286,10 @@ def _is_a(value: object, hint: Any) -> bool:
     if type(None) in choices:
         return value is None or any(_is_a(value, choice) for choice in choices if choice is not type(None))
     if not choices:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole or (isinstance(value, float) and math.isfinite(value)) if hint is float else type(value) is hint
+        whole = type(value) is int and -(2**63) <= value < 2**63
+        if hint is float:
+            return whole or (isinstance(value, float) and math.isfinite(value))
+        return whole if hint is int else type(value) is hint
     if isinstance(value, tuple):
         return all(isinstance(item, choices[0]) for item in value)
     return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)

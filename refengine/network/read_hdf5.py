@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +30,17 @@ import numpy as np
 from ..errors import FileError, RefengineError
 from ..text import PathLike, printable, reason_of, shown
 from .heap_check import heaps_are_sound
+from .text_lengths import attribute_text_length, dataset_text_lengths
 
 MAX_CHILDREN = 1 << 16  # members of one group
+MAX_ATTRIBUTES = 1 << 10  # of one object, where all of them are read
 MAX_NUMBERS = 1 << 16  # numbers in one attribute
 MAX_TEXT = 1 << 20  # bytes of one text attribute or one string of a dataset
 MAX_ARRAY_BYTES = 1 << 31  # one array, or one slice of a streamed dataset
-MAX_CHUNK_BYTES = 1 << 29  # one chunk, which HDF5 unpacks as a whole
+MAX_CHUNK_BYTES = 1 << 28  # one chunk, which HDF5 unpacks as a whole
 MAX_FILE_BYTES = 1 << 33  # all arrays read from one opened file together
+MAX_FILE_TEXT = 1 << 24  # bytes of all texts read from one opened file together
+FREE_BYTES, RATIO = 1 << 28, 16  # arrays may have this many bytes, and so many times the file's bytes on top
 DEFLATE_RATIO = 1040  # deflate cannot pack better than 1032 to 1, and it needs a few bytes for a header
 
 _FILTERS = {
@@ -64,11 +69,17 @@ def hdf5_guard(place: str, verb: str = "read") -> Iterator[None]:
 
 @dataclass
 class _Source:
-    """An opened file: how messages call it, how many bytes it has, and how many more may be read as arrays."""
+    """An opened file: its name in messages, its bytes, and how many more may be read as arrays and as texts.
+
+    ``data``: the file's bytes, mapped; ``base``: where HDF5's own begin.
+    """
 
     name: str
     size: int
-    left: int = MAX_FILE_BYTES
+    data: Any
+    base: int
+    left: int
+    texts_left: int
 
 
 @contextmanager
@@ -76,15 +87,32 @@ def open_checked(path: PathLike, formats: Mapping[str, AbstractSet[int]] | None)
     """Open a file of one of ``formats`` (name -> versions; None: any), yield its root; FileError for anything else."""
     name = printable(os.fspath(path))
     size = _regular_file_size(path, name)
-    file = _open(path, name)
-    try:
-        root = CheckedGroup(_Source(name, size), file, "/")
+    with ExitStack() as stack:
+        file = _open(path, name)
+        stack.callback(_close, file)
+        with hdf5_guard(name, "opened"):
+            data = stack.enter_context(_mapped(path))
+            base = file.id.get_create_plist().get_userblock()
+        root = CheckedGroup(_Source(name, size, data, base, most_bytes(size), MAX_FILE_TEXT), file, "/")
         if formats is not None:
             _check_format(root, formats)
         yield root
-    finally:
-        with suppress(*HDF5_ERRORS):
-            file.close()
+
+
+def most_bytes(size: int) -> int:
+    """How many bytes of arrays a file of ``size`` bytes may unpack to, so that no small file takes much memory."""
+    return min(MAX_FILE_BYTES, FREE_BYTES + RATIO * size)
+
+
+def _close(file: h5py.File) -> None:
+    with suppress(*HDF5_ERRORS):
+        file.close()
+
+
+@contextmanager
+def _mapped(path: PathLike) -> Iterator[mmap.mmap]:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def _regular_file_size(path: PathLike, name: str) -> int:
@@ -203,8 +231,8 @@ class CheckedGroup:
         """Names of all attributes in sorted order."""
         with hdf5_guard(self._place()):
             count = h5py.h5a.get_num_attrs(self._node.id)
-            if count > MAX_CHILDREN:
-                raise self.error(f"has {count} attributes, at most {MAX_CHILDREN} are read")
+            if count > MAX_ATTRIBUTES:
+                raise self.error(f"has {count} attributes, at most {MAX_ATTRIBUTES} are read")
             names = sorted(str(name) for name in self._node.attrs)
         for name in names:
             if not name.isprintable():
@@ -222,9 +250,28 @@ class CheckedGroup:
                 raise self.error(f"attribute {shown(name)} is empty")
             if space.get_simple_extent_npoints() > MAX_NUMBERS or attribute.get_storage_size() > MAX_TEXT:
                 raise self.error(f"attribute {shown(name)} is larger than any that is needed")
-            if attribute.get_type().get_class() not in _ATTRIBUTE_CLASSES:
+            kind = attribute.get_type()
+            if kind.get_class() not in _ATTRIBUTE_CLASSES:
                 raise self.error(f"attribute {shown(name)} is neither text nor numbers")
+            if kind.get_class() == h5py.h5t.STRING:
+                self._check_text(name, kind, space.get_simple_extent_npoints())
             return self._node.attrs[name]
+
+    def _check_text(self, name: str, kind: Any, count: int) -> None:
+        """FileError, before anything is read, unless a text attribute is one text of a length that may be read."""
+        if count != 1:
+            raise self.error(f"attribute {shown(name)} is {count} texts, needed one")
+        length: int | None = kind.get_size()
+        if kind.is_variable_str():
+            header = h5py.h5o.get_info(self._node.id).addr
+            length = attribute_text_length(self._source.data, self._source.base, header, name)
+        if length is None:
+            raise self.error(f"attribute {shown(name)} is stored in a way that does not tell its length beforehand")
+        if length > MAX_TEXT:
+            raise self.error(f"attribute {shown(name)} has {length} bytes, at most {MAX_TEXT} are read")
+        self._source.texts_left -= length
+        if self._source.texts_left < 0:
+            raise self.error(f"attribute {shown(name)} makes the file's texts larger than {MAX_FILE_TEXT} bytes")
 
     def _wrong(self, name: str, value: object, needed: str) -> FileError:
         return self.error(f"attribute {shown(name)} is {shown(value)}, needed {needed}")
@@ -311,7 +358,8 @@ class CheckedGroup:
         if checked.nbytes > MAX_ARRAY_BYTES:
             raise self.error(f"claims {checked.nbytes} bytes, at most {MAX_ARRAY_BYTES} are read", name)
         if checked.nbytes > self._source.left:
-            raise self.error(f"makes the file's arrays larger than {MAX_FILE_BYTES} bytes together", name)
+            most = most_bytes(self._source.size)
+            raise self.error(f"makes the arrays larger than the {most} bytes that a file of this size may have", name)
         self._source.left -= checked.nbytes
         return checked.whole()
 
@@ -332,7 +380,7 @@ class CheckedGroup:
             raise self.error(f"holds {stored}, needed {wanted}", name)
         if shape is not None and not _fits(found, shape):
             raise self.error(f"has shape {found}, needed {_wildcards(shape)}", name)
-        return CheckedDataset(node, place, found, wanted, finite)
+        return CheckedDataset(node, place, found, wanted, finite, most_bytes(self._source.size))
 
     def texts(self, name: str, length: int | None = None) -> tuple[str, ...]:
         """A dataset of UTF-8 strings, read one by one because many entries may point at one large string."""
@@ -344,17 +392,29 @@ class CheckedGroup:
             wanted = f"at most {MAX_CHILDREN}" if length is None else str(length)
             raise self.error(f"has shape {node.shape} of {node.dtype}, needed {wanted} strings", name)
         found: list[str] = []
-        total = 0
+        with hdf5_guard(place):
+            self._check_texts(node, name, count)
         for index in range(count):
             with hdf5_guard(place):
                 value = node[index]
             if not isinstance(value, str | bytes):
                 raise self.error(f"holds {shown(value)}, needed a string", name)
             found.append(self._decoded(value, f"{shown(name)}[{index}]"))
-            total += len(value)
-            if total > 16 * MAX_TEXT:
-                raise self.error(f"has more than {16 * MAX_TEXT} bytes of text", name)
         return tuple(found)
+
+    def _check_texts(self, node: h5py.Dataset, name: str, count: int) -> None:
+        """FileError, before anything is read, where texts of a dataset are too long, each or together."""
+        kind = node.id.get_type()
+        lengths: list[int] | None = [kind.get_size()] * count
+        if kind.is_variable_str():
+            lengths = dataset_text_lengths(node, self._source.data, self._source.base, MAX_CHILDREN)
+        if lengths is None:
+            raise self.error("holds texts in a way that does not tell their lengths beforehand", name)
+        if max(lengths, default=0) > MAX_TEXT:
+            raise self.error(f"has a text of {max(lengths)} bytes, at most {MAX_TEXT} are read", name)
+        self._source.texts_left -= sum(lengths)
+        if self._source.texts_left < 0:
+            raise self.error(f"makes the file's texts larger than {MAX_FILE_TEXT} bytes", name)
 
     def _dataset(self, name: str) -> h5py.Dataset:
         """A dataset whose storage is checked: inside this file, known filters, all written, no more than is there."""
@@ -374,11 +434,18 @@ class CheckedDataset:
     """A dataset whose header has been checked and whose data are read and checked slice by slice."""
 
     def __init__(
-        self, node: h5py.Dataset, place: str, shape: tuple[int, ...], dtype: np.dtype[Any], finite: bool
+        self,
+        node: h5py.Dataset,
+        place: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        finite: bool,
+        most: int = MAX_ARRAY_BYTES,
     ) -> None:
         self._node = node
         self._place = place
         self._finite = finite
+        self._most = min(most, MAX_ARRAY_BYTES)
         self.shape = shape
         self.dtype = dtype
         self.item_bytes = max(node.id.get_type().get_size(), dtype.itemsize)
@@ -400,9 +467,9 @@ class CheckedDataset:
         if not 0 <= start <= stop <= len(self):
             raise FileError(f"{self._place}: has rows 0..{len(self) - 1}, asked for {start}..{stop - 1}")
         claimed = (stop - start) * math.prod(self.shape[1:]) * self.item_bytes
-        if claimed > MAX_ARRAY_BYTES:
+        if claimed > self._most:
             rows = f"{stop - start} rows are {claimed} bytes"
-            raise FileError(f"{self._place}: {rows}, at most {MAX_ARRAY_BYTES} are read at once")
+            raise FileError(f"{self._place}: {rows}, at most {self._most} are read at once")
         return self._checked(slice(start, stop), start)
 
     def whole(self) -> np.ndarray[Any, Any]:

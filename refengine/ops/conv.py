@@ -99,8 +99,11 @@ def bound(
 
     int64 (O,) twice (contract A2): the sum of all negative contributions and the sum of all positive ones.
     """
-    products = integer_weights(weight, scale, cluster).reshape(len(weight), -1).astype(np.int64)
-    up, down = np.maximum(products, 0).sum(axis=1), np.minimum(products, 0).sum(axis=1)
+    up, down = np.empty(len(weight), np.int64), np.empty(len(weight), np.int64)
+    for o in range(len(weight)):  # one channel at a time: all products at once take 20 bytes a weight
+        products = integer_weights(weight[o : o + 1], scale[o : o + 1], cluster)
+        up[o] = np.maximum(products, 0).sum(dtype=np.int64)
+        down[o] = np.minimum(products, 0).sum(dtype=np.int64)
     lo, hi = codes
     return up * lo + down * hi + np.minimum(bias, 0), up * hi + down * lo + np.maximum(bias, 0)
 

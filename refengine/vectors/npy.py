@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tokenize
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,11 +17,30 @@ from ..text import PathLike, printable
 
 Array = np.ndarray[Any, Any]
 
-# TokenError: NumPy parses a header that is no Python once more, as one of Python 2
-_BAD_FILE = (
-    *(OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError),
-    tokenize.TokenError,
+MAX_AXES = 32  # of any array that is read; NumPy itself ends at 64
+
+# what reading a damaged file raises; TokenError: NumPy parses a header that is no Python once more, as one of Python 2
+BAD_FILE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, ArithmeticError, MemoryError),
+    *(AttributeError, RecursionError, tokenize.TokenError),
 )
+
+
+def header(file: Any) -> tuple[tuple[int, int], tuple[int, ...], bool, np.dtype[Any]]:
+    """Version, shape, whether in Fortran order, and type of the array that ``file`` begins with.
+
+    ValueError for a version but 1.0 and 2.0 and for a shape of more than ``MAX_AXES`` axes; ``BAD_FILE`` for damage.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f".npy of version {version[0]}.{version[1]}, needed 1.0 or 2.0")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Python, about escapes in a damaged header
+        shape, fortran, dtype = read(file)
+    if len(shape) > MAX_AXES:
+        raise ValueError(f"its shape has {len(shape)} axes, needed at most {MAX_AXES}")
+    return version, tuple(shape), fortran, dtype
 
 
 def write(out: Any, dtype: str, shape: tuple[int, ...], chunks: Iterable[Array]) -> None:
@@ -41,10 +61,9 @@ def read(path: PathLike, dtype: str, shape: tuple[int, ...], start: int, stop: i
         raise FileError(f"{name}: {stop - start} rows are more than the {MAX_ARRAY_BYTES} bytes that are read at once")
     try:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
+            version, found, fortran, kind = header(file)
             if version != (1, 0):
                 raise FileError(f"{name}: is .npy of version {version[0]}.{version[1]}, needed 1.0")
-            found, fortran, kind = np.lib.format.read_array_header_1_0(file)
             if (found, fortran, kind) != (shape, False, stored):
                 order = " in Fortran order" if fortran else ""
                 raise FileError(f"{name}: holds {kind} {found}{order}, needed {stored} {shape}")
@@ -56,5 +75,5 @@ def read(path: PathLike, dtype: str, shape: tuple[int, ...], start: int, stop: i
         return values.reshape(stop - start, *shape[1:]).astype(np.dtype(dtype))
     except FileError:
         raise
-    except _BAD_FILE as error:
+    except BAD_FILE as error:
         raise FileError(f"{name}: cannot be read ({printable(error)[:200]})") from error

@@ -416,8 +416,9 @@ def test_texts(path, monkeypatch):
         assert "strings" in refusal(path, lambda root, name=name: root.texts(name))
     assert "needed 3 strings" in refusal(path, lambda root: root.texts("free", 3))
     monkeypatch.setattr(read_hdf5, "MAX_TEXT", 20)
+    monkeypatch.setattr(read_hdf5, "MAX_FILE_TEXT", 320)
     make(path, lambda f: f.create_dataset("x", data=["a" * 20] * 17, dtype=h5py.string_dtype()))
-    assert "more than 320 bytes of text" in refusal(path, lambda root: root.texts("x"))
+    assert "larger than 320 bytes" in refusal(path, lambda root: root.texts("x"))
 
 
 def test_no_flipped_byte_gets_through_as_another_error(path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,12 +22,8 @@ import numpy as np
 from ...errors import FileError, RefengineError
 from ...network.read_hdf5 import MAX_ARRAY_BYTES
 from ...text import printable
+from ...vectors.npy import BAD_FILE, header
 
-# TokenError: NumPy parses a header that is no Python once more, as one of Python 2
-_BAD_ARRAY = (
-    *(OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, OverflowError, MemoryError),
-    tokenize.TokenError,
-)
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error)
 
 Array = np.ndarray[Any, Any]
@@ -71,15 +66,7 @@ def npy_array(file: Any, place: str, size: int) -> NpyArray:
     if size == 0:
         raise FileError(f"{place}: is empty")
     with guarded(place):
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise FileError(
-                f"{place}: is .npy of version {version[0]}.{version[1]}, arrays of integers have 1.0 or 2.0"
-            )
+        _, shape, fortran, dtype = header(file)
         offset = file.tell()
     if dtype.kind not in "iu":
         raise FileError(f"{place}: holds {printable(dtype)}, needed integers")
@@ -101,7 +88,7 @@ def guarded(place: str) -> Iterator[None]:
         yield
     except RefengineError:
         raise
-    except (*_BAD_ARRAY, *_BAD_ZIP) as error:
+    except (*BAD_FILE, *_BAD_ZIP) as error:
         lines = str(error).splitlines()
         reason = printable(lines[0])[:200] if lines else type(error).__name__
         raise FileError(f"{place}: cannot be read ({reason})") from error

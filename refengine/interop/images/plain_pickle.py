@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
@@ -28,6 +29,9 @@ from ...text import printable, shown
 
 MAX_OBJECTS = 1 << 22  # codes executed; the largest of these data sets needs half a million
 MAX_BYTES = 1 << 28  # of one text
+MAX_TOTAL = 1 << 30  # of all texts and what is made of them together
+MAX_WIDE = 1 << 20  # of one text of characters beyond Latin-1, each of which takes up to 4 bytes
+MAX_KEYS = 1 << 12  # of all dicts together: integers whose hashes collide make a larger dict take hours
 MAX_LINE = 1 << 12
 
 _BAD = (IndexError, KeyError, TypeError, ValueError, struct.error, OverflowError)
@@ -42,6 +46,7 @@ _NAMES = {
 }
 _NAMES_OF_CODES = {code.code: code.name for code in pickletools.opcodes}
 _MARK = object()
+_BEYOND_LATIN = re.compile(rb"[\xc4-\xff]")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class _Machine:
         self.file, self.place = file, place
         self.stack: list[Any] = []
         self.memory: dict[int, Any] = {}
+        self._bytes_left, self._keys_left = MAX_TOTAL, MAX_KEYS
 
     def run(self) -> Any:
         for _ in range(MAX_OBJECTS):
@@ -91,10 +97,17 @@ class _Machine:
     def _bytes(self, count: int) -> bytes:
         if not 0 <= count <= MAX_BYTES:
             raise FileError(f"{self.place}: has a text of {count} bytes, at most {MAX_BYTES} are read")
+        self._charge(count)
         data = self.file.read(count)
         if len(data) != count:
             raise FileError(f"{self.place}: is truncated, {count} bytes were to follow and {len(data)} do")
         return data
+
+    def _charge(self, count: int) -> None:
+        """Count bytes that a value takes; FileError where all together are more than any data set has."""
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise FileError(f"{self.place}: makes more than {MAX_TOTAL} bytes of texts")
 
     def _number(self, layout: str) -> int:
         return struct.unpack(layout, self._bytes(struct.calcsize(layout)))[0]
@@ -112,6 +125,14 @@ class _Machine:
 
     def text(self, layout: str) -> bytes:
         return self._bytes(self._number(layout))
+
+    def wide_text(self, layout: str) -> str:
+        """A text of Python 3, from UTF-8."""
+        data = self.text(layout)
+        self._charge(len(data))
+        if len(data) > MAX_WIDE and _BEYOND_LATIN.search(data):
+            raise FileError(f"{self.place}: has a text of {len(data)} bytes with characters beyond Latin-1")
+        return data.decode("utf-8", "surrogatepass")
 
     def quoted(self) -> bytes:
         """A text of protocol 0 between quotes."""
@@ -144,22 +165,27 @@ class _Machine:
         self._top(list).extend(values)
 
     def update(self, values: list[Any]) -> None:
-        self._top(dict).update(self.pairs(values))
+        target = self._top(dict)
+        target.update(self.pairs(values))
 
     def _top(self, kind: type) -> Any:
         if type(self.stack[-1]) is not kind:
             raise TypeError
         return self.stack[-1]
 
-    @staticmethod
-    def pairs(values: list[Any]) -> dict[Any, Any]:
+    def pairs(self, values: list[Any]) -> dict[Any, Any]:
         """Keys and values in turn; a key is a text or an integer, because to hash a deep tuple may crash."""
         keys = values[::2]
         if any(type(key) not in (bytes, str, int) for key in keys):
             raise TypeError
+        self._keys_left -= len(keys)
+        if self._keys_left < 0:
+            raise FileError(f"{self.place}: has more than {MAX_KEYS} keys")
         return dict(zip(keys, values[1::2], strict=True))
 
     def remember(self, place: int) -> None:
+        if not 0 <= place < MAX_OBJECTS:
+            raise FileError(f"{self.place}: remembers a value under {shown(place)}, needed 0..{MAX_OBJECTS - 1}")
         self.memory[place] = self.stack[-1]
 
     def name(self, module: Any, name: Any) -> None:
@@ -181,6 +207,7 @@ class _Machine:
             case _Word("dtype"), (b"u1" | "u1", *_):
                 self.push(_Word("u1"))
             case _Word("encode"), (str() as text, b"latin1" | "latin1"):
+                self._charge(len(text))
                 self.push(text.encode("latin-1"))
             case _:
                 raise FileError(f"{self.place}: calls something that is no array of bytes; nothing was executed")
@@ -231,7 +258,7 @@ _CODES: dict[bytes, Any] = {
     b"B": lambda m: m.push(m.text("<I")),
     b"C": lambda m: m.push(m.text("B")),
     b"V": lambda m: m.push(m._line().decode("raw-unicode-escape")),
-    b"X": lambda m: m.push(m.text("<I").decode("utf-8", "surrogatepass")),
+    b"X": lambda m: m.push(m.wide_text("<I")),
     b"a": lambda m: m.extend(m.pop(1)),
     b"e": lambda m: m.extend(m.pop_mark()),
     b"s": lambda m: m.update(m.pop(2)),
@@ -248,8 +275,8 @@ _CODES: dict[bytes, Any] = {
     # protocols 4 and 5
     b"\x95": lambda m: m._number("<Q"),  # how much follows, for who reads ahead
     b"\x94": lambda m: m.remember(len(m.memory)),
-    b"\x8c": lambda m: m.push(m.text("B").decode("utf-8", "surrogatepass")),
-    b"\x8d": lambda m: m.push(m.text("<Q").decode("utf-8", "surrogatepass")),
+    b"\x8c": lambda m: m.push(m.wide_text("B")),
+    b"\x8d": lambda m: m.push(m.wide_text("<Q")),
     b"\x8e": lambda m: m.push(m.text("<Q")),
     b"\x96": lambda m: m.push(m.text("<Q")),
     b"\x93": lambda m: m.name(*m.pop(2)),

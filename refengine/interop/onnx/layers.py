@@ -16,7 +16,10 @@ from .graph import Array, Node
 
 CHW, HWC = "CHW", "HWC"
 NO_PADS = (0, 0, 0, 0)
-MAX_CONSTANT_BYTES = 1 << 31  # of all layers and of what is computed for them, arrays that several share counted again
+# how many bytes may be made of constants, and how many times the bytes of the graph's own arrays on top of that
+MAX_FOLDED_BYTES = 1 << 28  # of what is computed from constants alone
+MAX_CONSTANT_BYTES = 1 << 29  # of all layers and of what is computed for them, arrays that several share counted again
+RATIO = 4
 _LONGEST_STEM = 100
 _PASSES_SIGNS = ("maxpool", "avgpool", "global_avgpool", "pad_channels", "flatten", "concat", "add")
 
@@ -56,7 +59,8 @@ class Layers:
         self.affine: set[str] = set()
         self._readers, self._not_negative = readers, set[str]()
         self._made_by: dict[str, str] = {}  # tensor -> the layer of which it is all that is read
-        self._constant_bytes = 0
+        own = RATIO * sum(array.nbytes for array in constants.values())
+        self._constants_left, self._folding_left = MAX_CONSTANT_BYTES + own, MAX_FOLDED_BYTES + own
 
     # ---- growing
 
@@ -102,9 +106,16 @@ class Layers:
 
     def charge(self, node: Node, size: int) -> None:
         """Count the bytes of constants; NetworkError where a graph asks for more than any network has."""
-        self._constant_bytes += size
-        if self._constant_bytes > MAX_CONSTANT_BYTES:
-            raise node.error(f"more than {MAX_CONSTANT_BYTES} bytes of constants would be computed")
+        self._constants_left -= size
+        if self._constants_left < 0:
+            raise node.error("the layers' constants would have many times as many bytes as the graph's arrays")
+
+    def charge_folding(self, node: Node, size: int) -> None:
+        """Count the bytes of what constants make; NetworkError where a graph makes much more than it has."""
+        self._folding_left -= size
+        if self._folding_left < 0:
+            raise node.error("what is computed of constants would have many times as many bytes as the graph's arrays")
+        self.charge(node, size)
 
     def readers(self, tensor: str) -> Sequence[Node | None]:
         """The nodes that read a tensor, and None where it is the network's output."""

@@ -44,7 +44,7 @@ def convert_node(layers: Layers, node: Node) -> None:
     before = len(layers.layers)
     known = [operand for operand in operands if not isinstance(operand, View)]
     if len(known) == len(operands):
-        layers.give(node, fold(node, known, layers.charge), made=False)
+        layers.give(node, fold(node, known, layers.charge_folding), made=False)
         return
     layers.give(node, _converted(layers, node, operands), made=len(layers.layers) > before)
 

@@ -21,6 +21,7 @@ MAX_TEXT = 1 << 12  # bytes of one name
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 _KINDS = {VARINT: "an integer", EIGHT: "8 bytes", BYTES: "bytes", FOUR: "4 bytes"}
 _LONGEST_VARINT = 10
+_MOST_FIELD = 2**29 - 1  # as protocol buffers have it
 
 Field = tuple[int, int, Any]
 Array = np.ndarray[Any, Any]
@@ -52,11 +53,11 @@ class Wire:
                 raise self.error(f"has more than {MAX_FIELDS} fields, no network has")
             tag, at = self._varint(data, at)
             number, kind = tag >> 3, tag & 7
-            if kind == VARINT:
+            if kind == VARINT and 0 < number <= _MOST_FIELD:
                 value, at = self._varint(data, at)
                 yield number, kind, value
                 continue
-            if kind not in _KINDS or number == 0:
+            if kind not in _KINDS or not 0 < number <= _MOST_FIELD:
                 raise self.error("is not an ONNX file, or damaged (a field of unknown kind)")
             size = {EIGHT: 8, FOUR: 4}.get(kind, 0)
             if kind == BYTES:
