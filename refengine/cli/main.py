@@ -1,16 +1,18 @@
 """``refengine VERB``: finds the verb's file, and turns what goes wrong into one line and an exit code.
 
-0 done or the same, 1 different or below a threshold, 2 bad input, 130 interrupted, 143 terminated.  A verb's file is
-imported when the verb is called, so ``refengine --help`` loads neither NumPy nor Numba nor HDF5.
+0 done or the same, 1 different or below a threshold, 2 bad input or output that cannot be written, 130 interrupted, 143
+terminated; 141, without a line, where the reader of a pipe has seen enough, as of programs that SIGPIPE ends.  A verb's
+file is imported when the verb is called, so ``refengine --help`` loads neither NumPy nor Numba nor HDF5.
 """
 
+import atexit
 import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -47,6 +49,9 @@ VERBS = {
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 
 
+ENOUGH = 141  # 128 and SIGPIPE
+
+
 class Failure(click.ClickException):
     """Bad input: one line on stderr."""
 
@@ -55,7 +60,8 @@ class Failure(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         line = " ".join(self.format_message().splitlines())
         line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-        click.echo(f"refengine: error: {line}", file=file, err=True)
+        with suppress(OSError):  # a stderr that is full: the exit code says it too
+            click.echo(f"refengine: error: {line}", file=file, err=True)
 
 
 class Interrupted(Failure):
@@ -79,6 +85,11 @@ def failures_in_one_line() -> Iterator[None]:
         raise Failure(f"there is not enough memory ({str(error) or 'no details'})") from error
     except KeyboardInterrupt:
         raise Interrupted("interrupted") from None
+    except BrokenPipeError:
+        raise click.exceptions.Exit(ENOUGH) from None
+    except OSError as error:  # of files every reader and writer says so itself: this is stdout, or a disk that failed
+        what = f"{error.filename}: " if error.filename else "output "
+        raise Failure(f"{what}cannot be written ({error.strerror or error})") from error
 
 
 class Verbs(click.Group):
@@ -112,11 +123,67 @@ def verbs() -> None:
     """Convolutional networks in nothing but integers, the same bits everywhere."""
 
 
-def main() -> None:
-    """The entry point of the installed command."""
+def main() -> NoReturn:
+    """Run the command line of this process and end it."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # between two lines that would have caught it
+        code = signals.exit_code()
+        Interrupted("interrupted").show()
+    signals.settle()
+    code = _written(code)
+    if signals.received():  # Python would end itself by SIGINT where a KeyboardInterrupt crossed an exec
+        atexit._run_exitfuncs()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the verb that the arguments name."""
+    if sys.stdout is None:
+        Failure("stdout is closed").show()
+        return Failure.exit_code
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     os.environ.update(ONE_THREAD)
     signals.listen()
-    verbs.main(prog_name="refengine")
+    stdout = sys.stdout
+    try:
+        verbs.main(prog_name="refengine")
+    except SystemExit as end:
+        if sys.stdout is not stdout:  # click met the closed pipe outside a verb, and put another stream there
+            sys.stdout = stdout
+            return ENOUGH
+        return end.code if isinstance(end.code, int) else 0
+    except OSError as error:  # outside a verb: --help
+        Failure(f"stdout cannot be written ({error.strerror or error})").show()
+        return Failure.exit_code
+    return 0
+
+
+def _written(code: int) -> int:
+    """The exit code once everything is written; 2, with a line, where stdout does not take it."""
+    if code == ENOUGH:
+        _forget_stdout()
+        return code
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = ENOUGH
+        _forget_stdout()
+    except (OSError, ValueError) as error:
+        _forget_stdout()
+        if code == 0:
+            code = Failure.exit_code
+            Failure(f"stdout cannot be written ({getattr(error, 'strerror', None) or error})").show()
+    return code
+
+
+def _forget_stdout() -> None:
+    """What is still to be written goes nowhere, so that the interpreter does not complain about it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,9 +1,22 @@
-"""Files that appear whole or not at all: written under a temporary name beside their own, renamed at the end."""
+"""Files that appear whole or not at all: written under a temporary name beside their own, renamed at the end.
+
+A temporary name says who writes, so that what a killed process left is known for what it is:
+
+    .NAME.<where: 8 hex digits><process: 8 hex digits><8 random hex digits>.part
+
+Whoever writes into a folder for the first time removes the leftovers there whose process is gone, and those from
+elsewhere (another machine, container or version) that nobody has touched for a week.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import shutil
+import stat
+import time
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +24,53 @@ from pathlib import Path
 from ..errors import FileError, RefengineError
 from ..text import PathLike, printable, reason_of
 
+UNTOUCHED = 7 * 24 * 3600  # seconds after which a leftover of an unknown process is one
+_LEFTOVER = re.compile(r"\..{1,80}\.(?:([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}|[0-9a-f]{16})\.part", re.DOTALL)
+_swept: set[Path] = set()
+
 
 def beside(target: Path) -> Path:
-    """A temporary name in the same folder, hidden, that nothing else has."""
-    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.part")
+    """A temporary name in the same folder, hidden, that nothing else has; leftovers in the folder are removed."""
+    if target.parent not in _swept:
+        _swept.add(target.parent)
+        remove_leftovers(target.parent)
+    return target.with_name(f".{target.name[:80]}.{_where()}{os.getpid():08x}{secrets.token_hex(4)}.part")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of files and folders that they wrote here; what cannot be removed stays."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if (match := _LEFTOVER.fullmatch(entry.name)) and _is_left(match, entry):
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+
+
+def _is_left(match: re.Match[str], entry: os.DirEntry[str]) -> bool:
+    """Whether nobody is writing under this name any more."""
+    status = entry.stat(follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        return False
+    if match[1] != _where():
+        return time.time() - status.st_mtime > UNTOUCHED
+    try:
+        os.kill(int(match[2], 16), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's process
+        return False
+    return False
+
+
+def _where() -> str:
+    """This machine and the space of its process numbers, of which a container has its own: 8 hexadecimal digits."""
+    here = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    with suppress(OSError):
+        here += f" {os.stat('/proc/self/ns/pid').st_ino}"
+    return f"{zlib.crc32(here.encode()):08x}"
 
 
 def write_whole(path: Path, content: bytes, name: str) -> None:

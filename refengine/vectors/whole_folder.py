@@ -73,7 +73,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     if not target.exists():
         os.rename(temporary, target)
         return
-    old = beside(target)
+    old = beside(target).with_suffix(".old")  # which nobody takes for a leftover: it is the user's
     os.rename(target, old)
     try:
         os.rename(temporary, target)

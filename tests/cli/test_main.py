@@ -175,3 +175,32 @@ def test_a_pipe_that_closes_is_no_traceback(files):
     )
     assert "model.h5" in outcome.stdout
     assert "Traceback" not in outcome.stderr
+    assert "Exception" not in outcome.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full, as Linux has it")
+@pytest.mark.parametrize("arguments", ["--help", "inspect model.h5", "inspect model.h5 --json -"])
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+def test_a_stdout_that_is_full_or_closed_is_one_line_and_2(files, arguments, redirection):
+    command = f'"{sys.executable}" -m refengine {arguments} {redirection}'
+    outcome = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=files, capture_output=True, text=True)
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("refengine: error: ")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", ["--help", "inspect model.h5"])
+def test_a_reader_that_has_enough_ends_it_quietly(files, arguments):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "refengine", *arguments.split()]
+    outcome = subprocess.run(command, env=ENVIRONMENT, cwd=files, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (outcome.returncode, outcome.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_without_stderr_the_exit_code_still_tells(files, redirection):
+    command = f'"{sys.executable}" -m refengine inspect missing.h5 {redirection}'
+    outcome = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=files, capture_output=True, text=True)
+    assert (outcome.returncode, outcome.stdout) == (2, "")

@@ -58,3 +58,27 @@ def wait_for_part(folder):
             return
         time.sleep(0.1)
     pytest.fail("the trace was never begun")
+
+
+@pytest.mark.parametrize("moment", ["import click", "import refengine.cli.main", "verb", "exec", "end"])
+def test_a_signal_at_any_moment_after_the_first_line_gives_143(tmp_path, moment):
+    """While modules are imported, in a verb, where a KeyboardInterrupt crosses an exec, and when all is done."""
+    hit = "os.kill(os.getpid(), signal.SIGTERM)"
+    code = {
+        "import click": "import builtins\nreal = builtins.__import__\n"
+        f"def imported(name, *a, **k):\n    if name == 'click': {hit}\n    return real(name, *a, **k)\n"
+        "builtins.__import__ = imported\n",
+        "import refengine.cli.main": "import builtins\nreal = builtins.__import__\n"
+        f"def imported(name, *a, **k):\n    if name == 'cli.main': {hit}\n    return real(name, *a, **k)\n"
+        "builtins.__import__ = imported\n",
+        "verb": f"import refengine.cli.inspect as verb\nverb.open_checked = lambda *_: {hit}\n",
+        "exec": f"import refengine.cli.inspect as verb\nverb.open_checked = lambda *_: exec({hit!r})\n",
+        "end": f"import refengine.cli.main as cli\nreal = cli._written\ncli._written = lambda c: ({hit}, real(c))[1]\n",
+    }[moment]
+    program = f"import os, signal, sys\n{code}from refengine.__main__ import main\nmain()\n"
+    command = [sys.executable, "-c", program, "inspect", "missing.h5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    expected = (2, "missing.h5") if moment == "end" else (143, "interrupted")
+    assert done.returncode == expected[0], done.stderr
+    assert expected[1] in done.stderr
+    assert done.stderr.count("\n") == 1
