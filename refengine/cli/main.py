@@ -161,7 +161,6 @@ def _run() -> int:
     except OSError as error:  # outside a verb: --help
         Failure(f"stdout cannot be written ({error.strerror or error})").show()
         return Failure.exit_code
-    return 0
 
 
 def _written(code: int) -> int:

@@ -146,7 +146,7 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing(files):
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it otherwise
         "import refengine.cli.quantize as verb\n"
         "from refengine.cli.main import main\n"
-        "def quantize(*_):\n"
+        "def quantize(*_, **__):\n"
         "    print('working', flush=True)\n"
         "    time.sleep(60)\n"
         "verb.quantize = quantize\n"
