@@ -339,13 +339,22 @@ def half_up(total, shift):
 
 
 def test_a_common_power_of_two_changes_no_code():
-    """Total and shift raised alike; what is added before the last shift is then a half even where the shift was 0."""
-    total, shift, more = word("total", 128), word("shift", 128), word("more", 128)
-    ranges = [within(total, -(2**62), 2**62), within(shift, 0, 62), within(more, 0, 47), shift + more >= 1]
-    half = number(1, 128) << (shift + more - 1)
-    proved(((total << more) + half) >> (shift + more) == half_up(total, shift), *ranges)
-    less = ((total << more) + (half - 1)) >> (shift + more)
-    assert counterexample(less == half_up(total, shift), *ranges) is not None
+    """Raised alike, total with half and unit have the same floored quotient: for any unit, and any power from 1 on.
+
+    ``total + half = quotient * unit + remainder`` says which quotient that is.  Where the shift is 0 there is no half;
+    what is added before the last shift is then less than the power, and changes nothing either.
+    """
+    quotient, remainder, unit, power = z3.Ints("quotient remainder unit power")
+    raised, over = (quotient * unit + remainder) * power, unit * power
+    claim = z3.And(quotient * over <= raised, raised < quotient * over + over)
+    ranges = [remainder >= 0, unit >= 1, power >= 1]
+    proved(claim, *ranges, remainder < unit)
+    assert counterexample(claim, *ranges, remainder <= unit, unit <= 4, power <= 4, quotient == 1) is not None
+    claim = z3.And(
+        quotient * power <= quotient * power + remainder, quotient * power + remainder < (quotient + 1) * power
+    )
+    proved(claim, *ranges, remainder < power)
+    assert counterexample(claim, *ranges, remainder <= power, power <= 4, quotient == 1) is not None
 
 
 def test_a_product_below_a_half_changes_no_code():
