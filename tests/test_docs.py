@@ -12,7 +12,7 @@ from refengine.ops import OPS
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
 CONTRACT = ROOT / "docs" / "contract.md"
-NO_OPERATORS = ("__init__", "window")
+NO_OPERATORS = ("__init__", "interface", "window")
 FENCE = re.compile(r"^```(\w*)$")
 
 

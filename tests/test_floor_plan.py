@@ -9,6 +9,7 @@ import pytest
 
 import refengine
 from refengine.ops import OPS
+from refengine.ops.interface import Operator
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "refengine"
@@ -266,12 +267,120 @@ def test_only_the_numbers_round(path):
     assert not found
 
 
+def functions_that_shift_right(tree):
+    """Names of the functions, or '-' outside, that shift right: by the operator, by NumPy's name or in LLVM IR."""
+    yield from _in_functions(tree, "-", lambda node: _shifts_right(node))
+
+
+def functions_named_for_rounding(tree):
+    """Names of functions that say that they round."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and {*node.name.strip("_").split("_")} & ROUNDING_NAMES:
+            yield node.name
+
+
+def _in_functions(node, function, wanted):
+    for child in ast.iter_child_nodes(node):
+        here = child.name if isinstance(child, ast.FunctionDef) else function
+        if wanted(child):
+            yield here
+        yield from _in_functions(child, here, wanted)
+
+
+def _shifts_right(node):
+    if isinstance(node, ast.BinOp | ast.AugAssign):
+        return isinstance(node.op, ast.RShift)
+    return isinstance(node, ast.Attribute) and node.attr in ("ashr", "lshr", "right_shift")
+
+
+HANDED = "adds the addend that numbers/ has made for it"
+FLOORED = "looks at the floored quotient, by which numbers/ has the addend chosen"
+FIELD = "takes a field of bits out of a word"
+EXTENDED = "sign extension: what was shifted left comes back"
+EXACT = "an exact division: the bits that go are 0"
+COUNT = "a count or an index, not a code"
+FAULT = "a fault that somebody else's machine may have"
+RIGHT_SHIFTS = {
+    "analysis/explain.py": {"choice_of": FLOORED, "rounded": "the formula in plain integers, addend from numbers/"},
+    "analysis/lint.py": {"_overweight_operand": COUNT},
+    "engine/fast/packing.py": {"_fits": "a bound of the epilogue's sums", "_split": EXACT},
+    "golden/diagnose/structure.py": {"_bits": FIELD},
+    "golden/diagnose/suspect_codes.py": dict.fromkeys(
+        ("offset_twice", "offset_halved", "clipped_first", "change"), FAULT
+    ),
+    "golden/diagnose/suspect_layout.py": {"halves_swapped": FAULT},
+    "golden/diagnose/suspect_numbers.py": {"_first_where": COUNT},
+    "golden/diagnose/suspect_sums.py": {"reversed_bits": FAULT},
+    "golden/diagnose/suspects.py": {"_bias": FAULT, "_scale": FAULT},
+    "golden/dumps/difference.py": {"bit_lengths": FIELD},
+    "interop/images/idx.py": {"_header": COUNT},
+    "interop/onnx/wire.py": {"_fields": FIELD, "_put_varint": FIELD},
+    "interop/torch/export_int.py": {"requantized": HANDED},
+    "kernels/fast/epilogue.py": {
+        "rescaled": HANDED,
+        "_add_product_of_upper_halves": FIELD,
+        "_upper_half_of_product": "a floor of a floor is the floor: the module's docstring has the proof",
+    },
+    "kernels/fast/plan.py": {"_exact_epilogue": HANDED, "_confine": EXTENDED, "_lookup": FIELD},
+    "kernels/fast/tile.py": {"_ask_ahead": COUNT, "_part_of_next_panel": COUNT},
+    "kernels/instruction_sets.py": {"packed": COUNT},
+    "kernels/moments.py": {"add_moments": FIELD},
+    "kernels/requantize.py": {"rescale": HANDED, "occupied": FLOORED},
+    "vectors/c_header.py": {"_as_numbers": EXTENDED},
+    "vectors/memory.py": {"hex_digits": FIELD},
+    "vectors/words.py": {"_values_of": EXTENDED},
+}
+ROUNDING_NAMES = {"round", "rounded", "rounds", "rounding", "rint", "floor", "ceil", "truncated", "nearest"}
+NAMED_FOR_ROUNDING = {
+    "analysis/explain.py": {"rounded": "one rounding in words", "_nearest": "asks what a mode is"},
+    "analysis/intervals.py": {"_rounded": "calls round_shift at both ends"},
+    "bench/bench.py": {"rounds": "turns of a measurement"},
+    "golden/diagnose/machine.py": {"plain_rounding": "calls round_shift"},
+    "golden/diagnose/suspect_codes.py": dict.fromkeys(
+        ("rounding", "product_rounded_first", "residual_rounded_first"), FAULT
+    ),
+    "golden/diagnose/suspects.py": {"_rounding": "the list of faults of rounding"},
+    "golden/dumps/layer_names.py": {"nearest": "names that look alike"},
+    "kernels/fast/tile.py": {"_round": "a turn of a loop"},
+    "network/int_network.py": {"nearest_first": "names that look alike"},
+    "quantization/descent.py": {"nearest": "floats of the quantizer: the nearest code"},
+}
+
+
+def test_whoever_shifts_right_has_a_reason():
+    """A floor is a rounding: outside numbers/ every right shift stands in this list, and none is listed in vain."""
+    assert _found(functions_that_shift_right) == {name: {*reasons} for name, reasons in RIGHT_SHIFTS.items()}
+
+
+def test_a_function_named_for_rounding_has_a_reason():
+    assert _found(functions_named_for_rounding) == {name: {*reasons} for name, reasons in NAMED_FOR_ROUNDING.items()}
+
+
+def _found(look):
+    outside = [path for path in SOURCES if path.parent.name != "numbers"]
+    found = {by_name(path): {*look(tree_of(path))} for path in outside}
+    return {name: functions for name, functions in found.items() if functions}
+
+
+@pytest.mark.parametrize(
+    "line", ["y = x >> 1", "x >>= s", "np.right_shift(x, 1)", "builder.ashr(x, y)", "builder.lshr(x, y)"]
+)
+def test_the_check_for_shifts_sees_them(line):
+    assert [*functions_that_shift_right(ast.parse(f"def f(x):\n    {line}"))] == ["f"]
+
+
+@pytest.mark.parametrize("name", ["rounded", "_rounded", "round_half_up", "nearest", "my_floor"])
+def test_the_check_for_names_sees_them(name):
+    assert [*functions_named_for_rounding(ast.parse(f"def {name}(x): pass"))] == [name]
+    assert not [*functions_named_for_rounding(ast.parse("def print_ground(x): pass"))]
+
+
 # ------------------------------------------------------------------------------------------------------- completeness
 
 
 def test_every_operator_has_its_file():
     """A name is a path."""
-    files = {path.stem for path in (PACKAGE / "ops").glob("*.py")} - {"__init__", "window"}
+    files = {path.stem for path in (PACKAGE / "ops").glob("*.py")} - {"__init__", "interface", "window"}
     assert files == set(OPS)
     assert {module.__name__ for module in OPS.values()} == {f"refengine.ops.{name}" for name in OPS}
 
@@ -279,8 +388,12 @@ def test_every_operator_has_its_file():
 @pytest.mark.parametrize("name", OPS)
 def test_every_operator_is_complete(name):
     """Its module has what ops/__init__.py says, a test and a section of the contract."""
-    assert all(hasattr(OPS[name], part) for part in ("ACCUMULATES", "output_shape", "reference", "kernels"))
-    assert hasattr(OPS[name], "bound") or not OPS[name].ACCUMULATES
+    operator = OPS[name]
+    declared = {part for part in vars(Operator) if not part.startswith("_")}
+    assert {"ACCUMULATES", "MOVES", "INPUTS", "CONSTANTS", "ATTRIBUTES", "output_shape", "reference"} < declared
+    assert declared <= {*vars(operator)}
+    assert hasattr(operator, "bound") == operator.ACCUMULATES
+    assert not (operator.MOVES and operator.ACCUMULATES)
     assert (TESTS / "ops" / f"test_{name}.py").exists()
     headings = re.findall(r"^## (\w+)", (ROOT / "docs" / "contract.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert name.capitalize() in headings
