@@ -8,7 +8,7 @@ is a DUT's layer.  Unchanged it gives the bits of the contract, which the tests 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,10 @@ class Datapath:
         self.clip: Callable[[Array], Array] = lambda codes: np.minimum(np.maximum(codes, self.lo), self.hi)
         self.finish: Callable[[Array, Array], Array] = lambda acc, total: self.clip(self.divide(total, self.shift))
         self.combine: Callable[[Array], Array] = self._combine
+        self.sums: Callable[[], Array] = self._sums
         self.hold: Callable[[Array], Array] = self._hold
+        self.read: Callable[[Array], Array] = lambda acc: acc
+        self.tap: Callable[[Array, tuple[int, int], Array, Array], Array] = lambda codes, place, rows, columns: codes
         self.add_cluster: Callable[[Array, Array, Array], Array] = lambda acc, sums, by: acc + sums * by
         self.write: Callable[[Array], Array] = lambda result: result
         self.maximum: Callable[[Array, Array], Array] = _maximum
@@ -96,11 +99,11 @@ class Datapath:
         passing["pad_channels"] = self._pad_channels
         if self.op in passing:
             return {"code": self.write(passing[self.op]()).astype(self.dtype)}
-        acc = self.hold(self._sums()).reshape(len(self.x[0]), *self.shape)
+        acc = self.hold(self.sums()).reshape(len(self.x[0]), *self.shape)
         if self.layer.requantize is None:
             return {"accumulator": self.write(acc).astype(np.int32)}
-        total = self.combine(acc)
-        code = self.write(self.finish(acc, total))
+        total = self.combine(self.read(acc))
+        code = self.write(self.finish(self.read(acc), total))
         return {"accumulator": acc.astype(np.int32), "total": total, "code": code.astype(self.dtype)}
 
     def _combine(self, acc: Array) -> Array:
@@ -153,6 +156,19 @@ class Datapath:
             acc = self.add_cluster(acc, sums, self.scale[:, number])
         return acc
 
+    def products(self, channels_first: bool = False) -> Iterator[tuple[Array, Array]]:
+        """One product after the other, code times weight (N, OH, OW, O), with the scale (O) that it meets.
+
+        Tap by tap, all input channels of a tap together; ``channels_first``: all taps of a channel together.
+        """
+        outputs, inputs, height, width = self.weight.shape
+        taps, _ = self._taps((height, width))
+        first = np.arange(outputs) // (outputs // self.group) * inputs
+        places = [(tap, i) for tap in range(height * width) for i in range(inputs)]
+        for tap, i in sorted(places, key=lambda place: place[1]) if channels_first else places:
+            weight = self.weight.reshape(outputs, inputs, -1)[:, i, tap]
+            yield taps[tap][..., first + i] * weight, self.scale[:, self.clusters[i]]
+
     def _taps(self, kernel: tuple[int, int]) -> tuple[Array, Array]:
         """Every tap of every window: values (KH * KW, N, OH, OW, C), which lie on the image (KH * KW, 1, OH, OW, 1)."""
         x = self.x[0]
@@ -167,7 +183,7 @@ class Datapath:
                 tap = x[:, y.clip(0, height - 1)][:, :, z.clip(0, width - 1)]
                 if self.pad != "edge":
                     tap = np.where(inside[:, :, None], tap, self.pad)
-                values.append(tap)
+                values.append(self.tap(tap, (ky, kx), y, z))
                 valid.append(inside[None, :, :, None])
         return np.stack(values), np.stack(valid)
 

@@ -9,31 +9,14 @@ diagnose, so that a mistake in those cannot hide itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from mutation.datapath import Datapath, Stages, held, rounded
+from mutation.fault import Break, Fault
+from mutation.reported import REPORTED
 from refengine.golden.diagnose.machine import Case
 from refengine.golden.dumps.difference import Array
-
-Break = Callable[[Datapath], bool]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """name, what is wrong in words, how it is done, and the causes that name it truly."""
-
-    name: str
-    sentence: str
-    break_it: Break
-    names: tuple[str, ...] = ()
-
-    def stages(self, case: Case) -> Stages | None:
-        """What the faulty layer gives; None where the fault cannot happen to it."""
-        datapath = Datapath(case)
-        return datapath.stages() if self.break_it(datapath) else None
-
 
 # ----------------------------------------------------------------------------------------- rounding, clip, multipliers
 
@@ -745,7 +728,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
     ("write_bit", "one bit of one value is wrong", _written(_one_bit), ()),
 )
 
-FAULTS: dict[str, Fault] = {fault[0]: Fault(*fault) for fault in _FAULTS}
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*(Fault(*row) for row in _FAULTS), *REPORTED)}
 
 
 def faulty(case: Case) -> Iterator[tuple[Fault, Stages]]:

@@ -1,16 +1,21 @@
 """The faults: every one can happen somewhere and does what it says, and causes that it names exist."""
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_cases import conv_case
 from networks import STEPS, random_images, seeded, small, with_layer
 
 import mutation.datapath
+import mutation.fault
 import mutation.faults
+import mutation.reported
 from mutation.fault_table import golden_run
 from mutation.faults import FAULTS
+from mutation.reported import REPORTED
 from refengine.golden.diagnose.structure import STRUCTURES
 from refengine.golden.diagnose.suspects import FAMILIES, SUSPECTS
 
@@ -24,6 +29,8 @@ def runs():
         made.append(golden_run(network, random_images(network, 3, seed)))
     pools = seeded(5, ["conv", "maxpool", "avgpool", "add", "maxpool", "concat"], ("half_up",))
     made.append(golden_run(pools, random_images(pools, 3, 5)))
+    wide = conv_case(3, 1, size=(12, 12), inputs=16, outputs=16, cluster=4, residual=True).network
+    made.append(golden_run(wide, random_images(wide, 3, 1)))
     bias = {**small().layers[1].constants, "bias": np.array([70000, -70001], np.int32)}
     wide = with_layer(small(), "001_conv", constants=bias)
     made.append(golden_run(wide, random_images(wide, 3)))
@@ -44,8 +51,11 @@ def effects(runs, name):
                     yield layer, golden, stages
 
 
-def test_there_are_at_least_forty_kinds():
-    assert len(FAULTS) >= 40
+def test_there_are_at_least_150_kinds_and_50_of_them_are_public_reports():
+    assert len(FAULTS) >= 150
+    assert len({*FAULTS}) == len({fault.sentence for fault in FAULTS.values()})
+    assert len({fault.report for fault in REPORTED} - {""}) >= 50
+    assert all(re.fullmatch(r"|[\w.-]+/[\w.-]+#[1-9]\d*", fault.report) for fault in REPORTED)
     assert sum(not fault.names for fault in FAULTS.values()) >= 7
 
 
@@ -75,11 +85,16 @@ def test_faults_of_codes_leave_the_sums_alone(runs, name):
 
 def test_no_line_is_shared_with_what_diagnoses():
     """Datapath and faults import nothing that computes a layer or a suspect of one."""
-    for module in (mutation.datapath, mutation.faults):
-        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    for module in (mutation.datapath, mutation.fault, mutation.faults, mutation.reported):
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         imports = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         own = {name for name in imports if name.split(".")[0] in ("refengine", "mutation")}
         allowed = {"errors", "numbers.rounding", "golden.dumps.difference", "golden.diagnose.machine"}
-        assert own <= {"mutation.datapath", *(f"refengine.{name}" for name in allowed)}
+        assert own <= {
+            "mutation.datapath",
+            "mutation.fault",
+            "mutation.reported",
+            *(f"refengine.{name}" for name in allowed),
+        }
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
         assert not names & {"round_shift", "recompute", "machine_of", "SUSPECTS"}
