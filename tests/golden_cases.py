@@ -1,10 +1,10 @@
-"""Layers with the codes they read, for the tests of suspects and causes: any network's, and convolutions to order."""
+"""Layers with the codes they read, for the tests of hypotheses and causes: any network's, and convolutions to order."""
 
 import numpy as np
 from networks import random_images
 
 from refengine.engine.run import run
-from refengine.golden.diagnose.suspects import Case
+from refengine.golden.diagnose.hypotheses import Case
 from refengine.network.int_network import IntLayer, IntNetwork
 from refengine.numbers.formats import INT8, UINT8, WEIGHT_FORMATS
 from refengine.numbers.requantize import Requantize

@@ -77,7 +77,7 @@ def command(
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'
-    differs is a culprit.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
+    differs is faulty.  The last lines begin with EQUAL, DIFFERENT, or INCOMPLETE: what was compared agrees, but
     something is missing or was not judged.  Exit code 0: EQUAL; 1: the other two; 2: wrong arguments or files.
     """
     from ..api.compare import compare

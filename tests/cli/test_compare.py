@@ -47,7 +47,7 @@ def test_different(dut):
     lines = outcome.out.splitlines()
     assert "xor 0x01 = 0000_0001" in lines[-2]
     assert lines[-3] == f"first difference: layer {dut}, stage code"
-    assert lines[-5].startswith(f"culprit: {dut} goes wrong by itself")
+    assert lines[-5].startswith(f"faulty layer: {dut} goes wrong by itself")
     assert re.match(r"DIFFERENT: \d+ of [\d,]+ values differ, in 1 of \d+ layers; 2 images from 0$", lines[-6])
     assert lines[-1].startswith(f"cause: {dut}: ")
     assert lines[0].split() == ["layer", "stages", "values", "entire", "by", "single", "verdict"]
@@ -62,7 +62,7 @@ def test_json_says_what_the_tables_say(dut):
     outcome = refengine(*CALL, "--model", "model.h5", "--json", "-")
     figures = outcome.json
     assert outcome.code == 1
-    assert (figures["report"], figures["equal"], figures["culprits"]) == ("compare", False, [dut])
+    assert (figures["report"], figures["equal"], figures["faulty_layers"]) == ("compare", False, [dut])
     assert (figures["first"]["layer"], figures["first"]["stage"]) == (dut, "code")
     assert figures["model_hash"] == read_int_network("model.h5").hash
     refengine(*CALL, "--model", "model.h5", "--json", "out.json")

@@ -67,7 +67,7 @@ def test_a_difference_is_named(files, planted):
     assert outcome.code == 1
     lines = outcome.out.splitlines()
     assert "onnxruntime:" in lines
-    assert any(re.search(r"^ *001_conv .* culprit$", line) for line in lines)
+    assert any(re.search(r"^ *001_conv .* faulty$", line) for line in lines)
     assert "first difference: layer 001_conv, stage accumulator" in lines
     assert "of image 3: golden " in outcome.out
     assert lines[-1].startswith("cause: 001_conv: ")
@@ -78,7 +78,7 @@ def test_a_difference_in_json(files, planted):
     outcome = refengine(*CALL, "--with", "onnxruntime", "--json", "-")
     (one,) = outcome.json["engines"]
     assert (outcome.code, outcome.json["equal"], one["equal"]) == (1, False, False)
-    assert one["comparison"]["culprits"] == ["001_conv"]
+    assert one["comparison"]["faulty_layers"] == ["001_conv"]
     assert one["comparison"]["first"]["stage"] == "accumulator"
     assert one["values_different"] > 0
 

@@ -87,7 +87,7 @@ def test_a_simulator_that_wrote_into_a_copy_of_the_pack(place):
     outcome = refengine("compare", "pack", "dut")
     assert outcome.code == 1, outcome
     assert f"note: dut: {place}/code.memh: changed since it was written, judged as it is" in outcome.out
-    assert f"culprit: {place} goes wrong by itself" in outcome.out
+    assert f"faulty layer: {place} goes wrong by itself" in outcome.out
     assert f"first difference: layer {place}, stage code" in outcome.out
     assert "is another form of what was judged, and holds other integers" in outcome.out
 
@@ -271,7 +271,7 @@ def test_one_layer_that_is_asked_for(made, place):
         assert last_line(outcome).startswith("EQUAL: 1 layer, ")
     outcome = refengine("compare", "pack", one_layer("wrong", layer, 1), "--layer", layer, "--stage", "code")
     assert outcome.code == 1
-    assert f"culprit: {layer} goes wrong by itself" in outcome.out
+    assert f"faulty layer: {layer} goes wrong by itself" in outcome.out
     outcome = refengine("compare", "pack", "wrong", "--layer", layer, "--stage", "total")
     assert outcome.code == 1
     assert f"INCOMPLETE: nothing compared; missing: {layer}.total" in outcome.out
@@ -282,7 +282,7 @@ def test_the_inputs_of_a_layer_that_is_asked_for_are_the_goldens(made, place):
     layer = layer_between(made[2])
     figures = refengine("compare", "pack", one_layer("one", layer, 1), "--layer", layer, "--json", "-").json
     (judged,) = [one for one in figures["layers"] if one["stages"]]
-    assert (judged["name"], judged["verdict"], judged["through"]) == (layer, "culprit", [])
+    assert (judged["name"], judged["verdict"], judged["through"]) == (layer, "faulty", [])
     whole = refengine("compare", "pack", "one", "--json", "-").json
     assert next(one for one in whole["layers"] if one["name"] == layer)["through"]
 
@@ -320,7 +320,7 @@ def test_a_pack_of_one_layer_asks_for_that_layer_alone(made, place):
     assert last_line(outcome).startswith("EQUAL: 1 layer, ")
     outcome = refengine("compare", "part", one_layer("wrong", layer, 1))
     assert outcome.code == 1
-    assert f"culprit: {layer} goes wrong by itself" in outcome.out
+    assert f"faulty layer: {layer} goes wrong by itself" in outcome.out
     assert last_line(refengine("compare", "part", one_layer("other", place))).startswith("INCOMPLETE: ")
     outcome = refengine("compare", "part", "dots", "--ignore", "*.accumulator.npy", "--ignore", "*.total.npy")
     assert outcome.code == 1  # layers that the pack does not hold

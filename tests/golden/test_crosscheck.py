@@ -106,7 +106,7 @@ def test_a_planted_bug_is_named(constant, change, layer, stage, sentence):
     one = found_in(network, spoiled(network, constant, changed), random_images(network, 40))
     assert not one.equal
     first, report = one.comparison.first
-    assert (first.layer, report.stage, [culprit.layer for culprit in one.comparison.culprits]) == (
+    assert (first.layer, report.stage, [layer.layer for layer in one.comparison.faulty_layers]) == (
         layer, stage, [layer],
     )  # fmt: skip
     lines = "\n".join(report_lines(one.comparison, *one.dumps))
@@ -124,7 +124,7 @@ def test_wrong_logits_are_a_difference_though_every_layer_is_right():
     one = found_in(network, model, random_images(network, 4))
     (problem,) = one.comparison.problems
     assert problem.startswith(f"{one.different} of 8 logits differ, first (n 0, k 0): golden ")
-    assert not one.comparison.culprits
+    assert not one.comparison.faulty_layers
 
 
 def test_an_image_is_known_by_its_number_and_later_batches_are_left_out():
@@ -249,7 +249,7 @@ def test_a_layer_that_goes_wrong_alone_blames_no_other(stand_in):
     stand_in.setattr(_StandIn, "spoiled", "002_conv")
     one = by_tosa(network)
     (failing,) = [report for report in one.comparison.layers if report.fails]
-    assert (failing.layer, failing.verdict) == ("002_conv", "culprit")
+    assert (failing.layer, failing.verdict) == ("002_conv", "faulty")
     assert failing.cause is not None
     size = 3 * prod(network.shapes["002_conv"])
     assert one.different == size
@@ -270,25 +270,25 @@ def test_unknown_engines_are_refused_before_anything_is_made(stand_in):
 
 @needs_tosa
 @pytest.mark.parametrize(
-    ("attribute", "wrong", "culprits"),
+    ("attribute", "wrong", "faulty"),
     [
         ("PIXEL_SHIFT", 7, ["000_input"]),
         ("integer_weights", lambda weight, scale, cluster: weight.astype(np.int32), ["001_conv"]),
         ("_ROUNDING_MODES", {"half_up": "INEXACT_ROUND"}, ["001_conv"]),
     ],
 )
-def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, culprits):
+def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, faulty):
     """The fc has scales of 1, and the input's sums are whole pixels."""
     monkeypatch.setattr(export_layer, attribute, wrong)
     one = by_tosa(small(), 20)
-    assert [report.layer for report in one.comparison.culprits] == culprits
+    assert [report.layer for report in one.comparison.faulty_layers] == faulty
 
 
 @needs_tosa
 def test_a_wrong_zero_point_is_found(monkeypatch):
-    """Every layer that reads unsigned codes and computes with them is a culprit, and no other."""
+    """Every layer that reads unsigned codes and computes with them is faulty, and no other."""
     monkeypatch.setattr(export_layer._Building, "zero", lambda self, name: 0)
     network = small()
     one = by_tosa(network, 20)
-    assert [report.layer for report in one.comparison.culprits] == ["000_input", "001_conv"]
+    assert [report.layer for report in one.comparison.faulty_layers] == ["000_input", "001_conv"]
     assert not one.equal

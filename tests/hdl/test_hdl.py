@@ -24,7 +24,7 @@ from verbs import refengine
 from refengine.golden.compare.compare import compare
 from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.diagnose.suspects import is_suspect, named
+from refengine.golden.diagnose.hypotheses import is_hypothesis, named
 from refengine.golden.dumps.dump import open_dump
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
@@ -80,8 +80,8 @@ CAUSES = {
     # of two images the one before is the first
     "STALE_ROW": ["input_row_of_image_before=27", "input_row_of_first_image=27"],
 }
-# the layer and the element are right, and no suspect is this one: nothing is called certain, if the sums are dumped
-NO_SUSPECT = {
+# the layer and the element are right, and no hypothesis is this one: nothing is called certain, if the sums are dumped
+NO_HYPOTHESIS = {
     "LAST_CLUSTER": "the last cluster of every sum is left out",
 }
 # what may be named alone: whether the sums tell it from the others is up to the last bits of the network's weights
@@ -191,8 +191,8 @@ def assert_agrees(golden, dut, layer=LAYER):
 
 
 def test_every_bug_is_in_a_table():
-    assert sorted(BUGS) == sorted(["NONE", *CAUSES, *NO_SUSPECT])
-    assert all(is_suspect(name) for names in CAUSES.values() for name in names)
+    assert sorted(BUGS) == sorted(["NONE", *CAUSES, *NO_HYPOTHESIS])
+    assert all(is_hypothesis(name) for names in CAUSES.values() for name in names)
     hardware = SOURCES[1].read_text()
     assert all(re.search(rf"\b{bug}\b", hardware) for bug in BUGS[1:])
 
@@ -221,19 +221,19 @@ def first_difference(golden, dut, stages):
 
 
 @VERILATOR
-@pytest.mark.parametrize("bug", [*CAUSES, *NO_SUSPECT])
+@pytest.mark.parametrize("bug", [*CAUSES, *NO_HYPOTHESIS])
 def test_a_planted_bug_is_found_and_named(layer, verilated, network, bug):
     dut = simulated(verilated, layer, bug=bug)
     stages = [stage for stage in STAGES if bug not in WITHOUT_TOTAL or stage != "total"]
     with open_dump(layer / "pack") as golden, open_dump(dut) as dump:
         found = compare(golden, dump, Rules(stages=tuple(stages)), network, diagnose)
     assert not found.equal
-    assert [culprit.layer for culprit in found.culprits] == [LAYER]
+    assert [layer.layer for layer in found.faulty_layers] == [LAYER]
     report, stage = found.first
     element = stage.entire.first
     assert report.layer == LAYER
     assert (stage.stage, element.index, element.wanted, element.got) == first_difference(layer, dut, stages)
-    cause = found.culprits[0].cause
+    cause = found.faulty_layers[0].cause
     if bug in CAUSES:
         assert sorted(cause.names) in (sorted(CAUSES[bug]), ALONE.get(bug)), cause
         assert cause.certain == (len(cause.names) == 1), cause
@@ -370,7 +370,7 @@ def test_the_page_has_every_bug():
     for bug, names in CAUSES.items():
         assert re.findall("`(.*?)`", rows[bug]) == names
         assert rows[bug].endswith("certain") == (len(names) == 1)
-    assert all(NO_SUSPECT[bug] in rows[bug] for bug in NO_SUSPECT)
+    assert all(NO_HYPOTHESIS[bug] in rows[bug] for bug in NO_HYPOTHESIS)
     assert f"Bug {BUGS.index('SCALE_NEXT_CLUSTER')} reads the scale of the next cluster." in PAGE
 
 

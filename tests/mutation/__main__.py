@@ -45,7 +45,7 @@ def command(model, images, first, count, patterns, chosen, layers, json_path) ->
     """Put faults of hardware into layers of a network, one at a time, and see 'refengine compare' find and name them.
 
     A fault's result runs on through the rest of the network.  Found: the comparison fails; its first layer and first
-    element are the true ones; that layer alone is the culprit.  Named: its cause is a true name of the fault, or one of
+    element are the true ones; that layer alone is faulty.  Named: its cause is a true name of the fault, or one of
     several that these images cannot tell apart.  Exit code 1 if a fault is missed or a wrong cause is called certain.
     """
     from mutation.fault_table import fault_table
@@ -129,7 +129,7 @@ def _print(figures: dict) -> None:
         ("detected", "detected"),
         ("layer_right", "first layer exact"),
         ("element_right", "first element exact"),
-        ("alone", "that layer alone the culprit"),
+        ("alone", "that layer alone faulty"),
     ):
         console.say(f"{what}: {_share(figures[key], trials)}")
     known = f"{_counted(nameable, 'trial')} of kinds that have a name"

@@ -1,8 +1,8 @@
 """A layer as somebody else would build it: plain int64 arrays, one attribute for each wire, one method for each step.
 
-It is written from the contract alone and shares no arithmetic with ``ops``, ``numbers`` or the suspects of a diagnosis,
-because it exists to go wrong: ``tests/mutation/faults.py`` changes an attribute or replaces a step, and what comes out
-is a DUT's layer.  Unchanged it gives the bits of the contract, which the tests hold against the package.
+It is written from the contract alone and shares no arithmetic with ``ops``, ``numbers`` or the hypotheses of a
+diagnosis, because it exists to go wrong: ``tests/mutation/faults.py`` changes an attribute or replaces a step, and what
+comes out is a DUT's layer.  Unchanged it gives the bits of the contract, which the tests hold against the package.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from mutation.faults import FAULTS, Fault
 from refengine.engine.run import Result, check_images, run_layer
 from refengine.errors import RangeError
 from refengine.golden.compare.compare import Comparison, Diagnose, compare
+from refengine.golden.diagnose.hypotheses import kind
 from refengine.golden.diagnose.machine import STAGES, Case
-from refengine.golden.diagnose.suspects import kind
 from refengine.golden.dumps.difference import Array
 from refengine.golden.dumps.dump import Dump, Held, in_memory
 from refengine.network.int_network import IntLayer, IntNetwork
@@ -37,7 +37,7 @@ class Trial:
     """One fault in one layer, and what the comparison made of it.
 
     detected: it was not passed.  layer_right, element_right: the first difference is the one that is there.
-    alone: this layer is the one culprit.  named: ``right`` if the cause, or one of several that nothing tells apart, is
+    alone: this layer alone is faulty.  named: ``right`` if the cause, or one of several that nothing tells apart, is
     a true name of the fault; ``none`` if no cause was given; ``wrong`` otherwise.  certain: the diagnosis said so.
     """
 
@@ -217,13 +217,13 @@ def try_fault(golden: GoldenRun, fault: Fault, layer: str, stages: Stages, diagn
         not found.equal,
         layer_right,
         element_right,
-        [culprit.layer for culprit in found.culprits] == [layer],
+        [layer.layer for layer in found.faulty_layers] == [layer],
         *_named(found, layer, fault),
     )
 
 
 def _named(found: Comparison, layer: str, fault: Fault) -> tuple[str, bool, str | None, str]:
-    cause = next((culprit.cause for culprit in found.culprits if culprit.layer == layer), None)
+    cause = next((faulty.cause for faulty in found.faulty_layers if faulty.layer == layer), None)
     if cause is None or cause.cause is None:
         return NONE, False, None, "" if cause is None else cause.sentence
     right = not {kind(name) for name in (*cause.names, cause.cause)}.isdisjoint(fault.names)

@@ -16,8 +16,8 @@ import mutation.reported
 from mutation.fault_table import golden_run
 from mutation.faults import FAULTS
 from mutation.reported import REPORTED
+from refengine.golden.diagnose.hypotheses import FAMILIES, HYPOTHESES
 from refengine.golden.diagnose.structure import STRUCTURES
-from refengine.golden.diagnose.suspects import FAMILIES, SUSPECTS
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_fault_does_something_somewhere(runs, name):
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_names_of_causes_exist(name):
-    assert {*FAULTS[name].names} <= {*SUSPECTS, *FAMILIES, *STRUCTURES}
+    assert {*FAULTS[name].names} <= {*HYPOTHESES, *FAMILIES, *STRUCTURES}
 
 
 @pytest.mark.parametrize("name", ["bias_missing", "weights_negated", "acc_16_wrap", "pad_128", "scale_missing"])
@@ -84,7 +84,7 @@ def test_faults_of_codes_leave_the_sums_alone(runs, name):
 
 
 def test_no_line_is_shared_with_what_diagnoses():
-    """Datapath and faults import nothing that computes a layer or a suspect of one."""
+    """Datapath and faults import nothing that computes a layer or a hypothesis of one."""
     for module in (mutation.datapath, mutation.fault, mutation.faults, mutation.reported):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         imports = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -97,4 +97,4 @@ def test_no_line_is_shared_with_what_diagnoses():
             *(f"refengine.{name}" for name in allowed),
         }
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-        assert not names & {"round_shift", "recompute", "machine_of", "SUSPECTS"}
+        assert not names & {"round_shift", "recompute", "machine_of", "HYPOTHESES"}

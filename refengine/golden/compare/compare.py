@@ -1,9 +1,9 @@
-"""Compare two dumps integer by integer, and tell an error from its echo.
+"""Compare two dumps integer by integer, and tell the faulty layer from propagated errors.
 
 ``entire``: what the DUT (the device under test) dumped, against what the golden dumped.  ``single``, where the network
 is known: each layer recomputed alone from the DUT's *own* dumped inputs, against the DUT's outputs.  A layer whose
-``entire`` differs and whose ``single`` agrees only passes on what it was given; a layer whose ``single`` differs is a
-culprit.  Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn.  A layer that
+``entire`` differs and whose ``single`` agrees only passes on what it was given; a layer whose ``single`` differs is
+faulty.  Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn.  A layer that
 equals the golden and yet does not follow from the DUT's inputs is a contradiction: those were not what it read.
 
 Nothing is broadcast, cut or left out in silence: what cannot be compared is a failure, unless it was excluded by name.
@@ -29,12 +29,12 @@ from .whole_dump import Explanation, explained
 
 CAUSE_IMAGES = 16
 CAUSE_BYTES = 1 << 26
-DIAGNOSED = 8  # culprits; where more go wrong by themselves, it is not one mistake in each
+DIAGNOSED = 8  # faulty layers; where more go wrong by themselves, it is not one mistake in each
 
 ALL_EQUAL, SOME_DIFFERENT, INCOMPLETE = "EQUAL", "DIFFERENT", "INCOMPLETE"  # of a whole comparison
 NOTHING_TESTED = "0 layers compared: nothing was tested"
-EQUAL, DIFFERENT, CULPRIT, ECHO, CONTRADICTION = "equal", "different", "culprit", "echo", "contradiction"
-FAILING = (DIFFERENT, CULPRIT, ECHO, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
+EQUAL, DIFFERENT, FAULTY, PROPAGATED, CONTRADICTION = "equal", "different", "faulty", "propagated", "contradiction"
+FAILING = (DIFFERENT, FAULTY, PROPAGATED, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
 
 Progress = Callable[[int, int, str], None]
 Diagnose = Callable[[Case, None, dict[str, Array]], Any]
@@ -57,8 +57,8 @@ class StageReport:
 
 @dataclass(frozen=True)
 class Cause:
-    """What ``golden.diagnose.cause`` says of a culprit; ``names``: all causes that explain every value, or the best
-    one."""
+    """What ``golden.diagnose.cause`` says of a faulty layer; ``names``: all causes that explain every value, or the
+    best one."""
 
     stage: str
     cause: str | None
@@ -69,7 +69,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a culprit the cause.
+    """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a faulty layer the cause.
 
     through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.  hint: what may be meant
     where the layer is unknown.  blamed: of a contradiction, the inputs that differ from the golden.
@@ -173,9 +173,9 @@ class Comparison:
         return next(((layer, stage) for layer, stage in found if stage is not None), None)
 
     @property
-    def culprits(self) -> tuple[LayerReport, ...]:
+    def faulty_layers(self) -> tuple[LayerReport, ...]:
         """Layers that go wrong by themselves."""
-        return tuple(layer for layer in self.layers if layer.verdict == CULPRIT)
+        return tuple(layer for layer in self.layers if layer.verdict == FAULTY)
 
 
 def compare(
@@ -188,9 +188,9 @@ def compare(
 ) -> Comparison:
     """Everything that two dumps have, against each other; the DUT's layers alone too, where ``network`` is given.
 
-    ``diagnose`` is ``golden.diagnose.cause.diagnose``, asked of the first ``DIAGNOSED`` culprits unless the whole dump
-    lies otherwise; None: no causes.  ``progress(done, total, layer)`` counts megabytes.  RangeError for rules that mean
-    nothing.
+    ``diagnose`` is ``golden.diagnose.cause.diagnose``, asked of the first ``DIAGNOSED`` faulty layers unless the whole
+    dump has a different memory layout; None: no causes.  ``progress(done, total, layer)`` counts megabytes.  RangeError
+    for rules that mean nothing.
     """
     plan = Plan(golden, dut, rules or Rules(), network)
     problems = list(plan.problems)
@@ -212,7 +212,7 @@ def compare(
     if alone is not None:
         reports = [_with_blame(report, alone, reports) for report in reports]
     if diagnose is not None and alone is not None and explanation is None:
-        first = {report.layer for report in [report for report in reports if report.verdict == CULPRIT][:DIAGNOSED]}
+        first = {report.layer for report in [report for report in reports if report.verdict == FAULTY][:DIAGNOSED]}
         reports = [
             _with_cause(report, plan, alone, diagnose) if report.layer in first else report for report in reports
         ]
@@ -309,10 +309,10 @@ def _known(tally: Tally) -> Difference | None:
 def _verdict(stages: Sequence[StageReport]) -> str:
     different = any(stage.entire is not None and stage.entire.different for stage in stages)
     if any(stage.single is not None and stage.single.different for stage in stages):
-        return CULPRIT if different else CONTRADICTION
+        return FAULTY if different else CONTRADICTION
     if different:
         known = all(stage.single is not None for stage in stages if stage.entire is not None)
-        return ECHO if known else DIFFERENT
+        return PROPAGATED if known else DIFFERENT
     return next((stage.problem.verdict for stage in stages if stage.problem is not None), EQUAL)
 
 
@@ -338,9 +338,9 @@ def _with_blame(report: LayerReport, alone: Alone, reports: Sequence[LayerReport
 
 
 def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnose) -> LayerReport:
-    """A culprit's report with what ``diagnose`` makes of some of its images, all stages that differ or not."""
+    """A faulty layer's report with what ``diagnose`` makes of some of its images, all stages that differ or not."""
     stage = report.first("single")
-    if report.verdict != CULPRIT or stage is None or stage.single is None or stage.single.first is None:
+    if report.verdict != FAULTY or stage is None or stage.single is None or stage.single.first is None:
         return report
     read = {stage.stage for stage in report.stages if stage.entire is not None} & {*STAGES}
     known = {name: pair[1] for name, pair in plan.pair(report.layer).stages.items() if name in read}

@@ -1,4 +1,4 @@
-"""Each layer alone: recomputed from the DUT's own dumped inputs, so that an error is told from its echo.
+"""Each layer alone: recomputed from the DUT's own dumped inputs, so that an error is told from propagated errors.
 
 Where the DUT dumped no codes of an input, that layer is recomputed from its own inputs in turn, back to what was dumped
 or to the images.

@@ -36,7 +36,7 @@ def figures(comparison: Comparison, golden: AddressOf | None = None, dut: Addres
         "not_judged": {side.lower(): [*stages] for side, stages in comparison.unjudged.items()},
         "explanation": None if comparison.explanation is None else vars(comparison.explanation),
         "first": None if first is None else _first(*first, golden, dut),
-        "culprits": [layer.layer for layer in comparison.culprits],
+        "faulty_layers": [layer.layer for layer in comparison.faulty_layers],
         "layers": [_layer(layer) for layer in comparison.layers],
     }
 

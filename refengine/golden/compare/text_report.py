@@ -8,7 +8,7 @@ from ...text import printable
 from ..dumps.difference import Difference, Element, as_binary, as_hex, class_name
 from ..dumps.dump import Dump, by_order
 from ..dumps.layer_names import MOST, some
-from .compare import ALL_EQUAL, CONTRADICTION, CULPRIT, ECHO, INCOMPLETE, Comparison, LayerReport
+from .compare import ALL_EQUAL, CONTRADICTION, FAULTY, INCOMPLETE, PROPAGATED, Comparison, LayerReport
 from .pairs import SKIPPED
 from .seeds import SEEDS
 from .self_test import Missed, SelfTest
@@ -21,14 +21,14 @@ _REASONS = 8
 
 
 def report_lines(comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[str]:
-    """Everything but the table: what was left out, what is wrong around the culprit, and last the culprit itself."""
+    """Everything but the table: what was left out, what is wrong elsewhere, and last the faulty layer itself."""
     yield from (f"note: {note}" for note in comparison.notes)
     yield from _not_judged(comparison)
     yield from _passed_over(comparison)
     yield from (f"problem: {problem}" for problem in comparison.problems)
     yield from _not_compared(comparison)
     main = _main(comparison)
-    others = [layer for layer in comparison.layers if layer is not main and layer.verdict in (CULPRIT, CONTRADICTION)]
+    others = [layer for layer in comparison.layers if layer is not main and layer.verdict in (FAULTY, CONTRADICTION)]
     said = 0 if comparison.explanation is not None else _REASONS
     for layer in others[:said]:
         yield next(layer_sentences(layer, comparison))
@@ -36,20 +36,20 @@ def report_lines(comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[st
             yield f"  cause: {printable(layer.cause.sentence)}"
     if others[said:]:
         yield f"{_layers([layer.layer for layer in others[said:]])}: not what the inputs give that the DUT dumped"
-    echoes = [layer.layer for layer in comparison.layers if layer.verdict == ECHO and layer is not main]
-    if echoes:
-        yield f"{_layers(echoes)}: passing an earlier error on, right for the inputs that the DUT dumped"
+    propagated = [layer.layer for layer in comparison.layers if layer.verdict == PROPAGATED and layer is not main]
+    if propagated:
+        yield f"{_layers(propagated)}: passing an earlier error on, right for the inputs that the DUT dumped"
     yield count_sentence(comparison)
     if main is not None:
-        yield from _culprit(main, comparison, golden, dut)
+        yield from _faulty_layer(main, comparison, golden, dut)
     if comparison.explanation is not None:
         yield f"best explanation: {explanation_sentence(comparison)}"
 
 
 def _main(comparison: Comparison) -> LayerReport | None:
     """The layer to look at: the first that goes wrong by itself, otherwise the first that differs."""
-    if comparison.culprits:
-        return comparison.culprits[0]
+    if comparison.faulty_layers:
+        return comparison.faulty_layers[0]
     return None if comparison.first is None else comparison.first[0]
 
 
@@ -146,11 +146,11 @@ def explanation_sentence(comparison: Comparison) -> str:
     )
 
 
-def _culprit(layer: LayerReport, comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[str]:
+def _faulty_layer(layer: LayerReport, comparison: Comparison, golden: Dump, dut: Dump) -> Iterator[str]:
     """The layer, its first element, where that lies, and the cause."""
     stage = layer.first()
-    if layer.verdict == CULPRIT:
-        yield f"culprit: {next(layer_sentences(layer, comparison))}"
+    if layer.verdict == FAULTY:
+        yield f"faulty layer: {next(layer_sentences(layer, comparison))}"
     if stage is None or stage.entire is None or stage.entire.first is None:
         return
     element = stage.entire.first
@@ -175,14 +175,14 @@ def _culprit(layer: LayerReport, comparison: Comparison, golden: Dump, dut: Dump
 def layer_sentences(layer: LayerReport, comparison: Comparison) -> Iterator[str]:
     """What is wrong with one layer, the most important first."""
     name = printable(layer.layer)
-    if layer.verdict == CULPRIT:
+    if layer.verdict == FAULTY:
         stage = layer.first("single")
         if stage is not None and stage.single is not None:
             of = f"{stage.single.different:,} of {stage.single.values:,}"
             yield f"{name} goes wrong by itself: its {stage.stage} differs in {of} from what its own inputs give"
         if layer.cause is not None:
             yield f"{name}: {printable(layer.cause.sentence)}"
-    elif layer.verdict == ECHO:
+    elif layer.verdict == PROPAGATED:
         yield f"{name} only passes on an earlier error: from its own inputs it computes the right numbers"
     elif layer.verdict == CONTRADICTION:
         yield f"{name} equals the golden, {_contradicted(layer)}"

@@ -1,6 +1,6 @@
-"""Why a layer differs: the layer is recomputed from its own inputs under every suspect, and the dump is compared.
+"""Why a layer differs: the layer is recomputed from its own inputs under every hypothesis, and the dump is compared.
 
-A few hundred values, half of them wrong ones, sort the suspects out; those that reproduce them all are recomputed
+A few hundred values, half of them wrong ones, sort the hypotheses out; those that reproduce them all are recomputed
 whole.  A cause is *certain* only if it alone reproduces every value, right ones too, if there are enough wrong ones,
 and if these come from enough different sums to mean something.  Of several that reproduce everything none is certain:
 all are named, and what would tell them apart.  Otherwise the best explanation is given with its share of the wrong
@@ -14,13 +14,15 @@ from itertools import islice, product
 import numpy as np
 
 from .evidence import Evidence, Match, Sample, Score, everything, sample_of, screened, with_faults
+from .hypotheses import candidates, is_hypothesis, named
 from .machine import Case, machine_of, recompute, requantized, stages_of_case, taps
 from .structure import Finding, affected, findings, places_in_words, remarks
-from .suspects import candidates, is_suspect, named
 
 __all__ = ["ENOUGH", "Diagnosis", "Match", "diagnose"]
 
-ENOUGH = 8  # wrong values, and different sums behind them, that a suspect must reproduce before its name means anything
+ENOUGH = (
+    8  # wrong values, and different sums behind them, that a hypothesis must reproduce before its name means anything
+)
 _SAMPLE = 256
 _LARGE_SAMPLE = 4096
 _WHOLE_CHECKS = 6
@@ -106,7 +108,7 @@ def _found(evidence: Evidence, stage: str, channels: np.ndarray) -> tuple[Findin
 
 
 def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) -> list[Match]:
-    """Matches over the whole dump; with ``places``, of suspects that are at work in a part of it."""
+    """Matches over the whole dump; with ``places``, of hypotheses that are at work in a part of it."""
     if not scores:
         return []
     large = sample_of(evidence, _LARGE_SAMPLE)
@@ -127,7 +129,7 @@ def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) ->
 
 
 def _place(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
-    """Channels, images, rows or columns that hold all differences, and in which a suspect reproduces everything."""
+    """Channels, images, rows or columns that hold all differences, and in which a hypothesis reproduces everything."""
     names = {1: "channel"} if evidence.anywhere.ndim == 2 else {3: "channel", 1: "row", 2: "column"}
     for axis, name in {**names, 0: "image"}.items():
         places = affected(evidence.anywhere, axis)
@@ -138,22 +140,22 @@ def _place(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
 
 
 def _pairs(evidence: Evidence, sample: Sample, scores: Sequence[Score]) -> list[Score]:
-    """Two suspects that together reproduce the sample: the most promising ones, each with all others."""
+    """Two hypotheses that together reproduce the sample: the most promising ones, each with all others."""
     few = sample.few(2 * _PAIR_SAMPLE)
     by_rank = [score.match.name for score in scores[:_PAIR_LEADERS]]
     nearest = sorted(scores, key=lambda score: score.closer, reverse=True)[:_PAIR_LEADERS]
     leaders = [*dict.fromkeys([*by_rank, *(score.match.name for score in nearest)])]
     alive = [score.match.name for score in scores]
-    suspects = {suspect.name: suspect for suspect in candidates(sample)}
+    hypotheses = {hypothesis.name: hypothesis for hypothesis in candidates(sample)}
     budget = max(1, _PAIR_BUDGET // (len(few.where) * taps(sample.machine)))
-    position = {name: place for place, name in enumerate(suspects)}
+    position = {name: place for place, name in enumerate(hypotheses)}
     pairs = dict.fromkeys(
         tuple(sorted(pair, key=position.__getitem__)) for pair in product(leaders, alive) if pair[0] != pair[1]
     )
     found = []
     for one, other in islice(pairs, budget):
-        if any(score.perfect for score in screened(few, [suspects[other]], [one])):
-            found += [score for score in screened(sample, [suspects[other]], [one]) if score.perfect]
+        if any(score.perfect for score in screened(few, [hypotheses[other]], [one])):
+            found += [score for score in screened(sample, [hypotheses[other]], [one]) if score.perfect]
     return sorted(found, key=lambda score: [position[name] for name in score.match.name.split(" + ")])
 
 
@@ -212,7 +214,7 @@ def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
 def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...]) -> Diagnosis:
     best = ranked[0] if ranked else None
     if best is None or 10 * (best.equal - best.spoiled) < best.total:
-        return Diagnosis(None, False, f"no suspect explains the {evidence.total} wrong values", ranked, said)
+        return Diagnosis(None, False, f"no hypothesis explains the {evidence.total} wrong values", ranked, said)
     values = everything(evidence.case, best.name.split(" + "), evidence.stages, evidence.differing)
     same = {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
     best = evidence.match(best.name, same)
@@ -229,7 +231,7 @@ def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...
 
 
 def _complete_channels(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
-    """The channels with differences in which a suspect reproduces everything, where there are some but not all."""
+    """The channels with differences in which a hypothesis reproduces everything, where there are some but not all."""
     others = tuple(range(evidence.anywhere.ndim - 1))
     right = np.logical_and.reduce([same[stage].all(axis=others) for stage in evidence.stages])
     places = np.flatnonzero(evidence.anywhere.any(axis=others) & right)
@@ -248,7 +250,7 @@ def _percent(part: int, whole: int) -> str:
 
 def _words(evidence: Evidence, match: Match) -> str:
     """What a match says, and where."""
-    if is_suspect(match.name.split(" + ")[0]):
+    if is_hypothesis(match.name.split(" + ")[0]):
         sentence = ", and ".join(named(name).sentence for name in match.name.split(" + "))
     else:
         channels = np.arange(evidence.anywhere.shape[-1])
@@ -260,8 +262,8 @@ def _words(evidence: Evidence, match: Match) -> str:
 
 
 def _telling(evidence: Evidence, exact: Sequence[Match]) -> str:
-    """What would tell suspects apart that this dump does not: a stage that it lacks, or other images."""
-    names = [match.name for match in exact if is_suspect(match.name)]
+    """What would tell hypotheses apart that this dump does not: a stage that it lacks, or other images."""
+    names = [match.name for match in exact if is_hypothesis(match.name)]
     case, stages = evidence.case, stages_of_case(evidence.case)
     told = [stage for stage in stages if stage not in evidence.stages and _differing(case, names, [stage])]
     if told:
@@ -277,7 +279,7 @@ def _telling(evidence: Evidence, exact: Sequence[Match]) -> str:
 
 
 def _differing(case: Case, names: Sequence[str], stages: Sequence[str]) -> int | None:
-    """At how many of some places a case's values under the first of the suspects are not those under another one.
+    """At how many of some places a case's values under the first of the hypotheses are not those under another one.
 
     None where there are no two of them that can happen to it.
     """

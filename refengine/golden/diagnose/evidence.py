@@ -1,7 +1,7 @@
-"""A dump of a layer beside what the contract says, and samples of both on which suspects are tried.
+"""A dump of a layer beside what the contract says, and samples of both on which hypotheses are tried.
 
 ``Evidence`` holds whole stages; ``sample_of`` picks wrong and right values of a few images, because an element or two
-hundred can be recomputed under two hundred suspects in the time that one whole layer takes.
+hundred can be recomputed under two hundred hypotheses in the time that one whole layer takes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,20 +11,20 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import RangeError
+from .hypotheses import Hypothesis, named
+from .hypotheses_numbers import Clues
 from .machine import STAGES, Case, Machine, accumulators, machine_of, recompute, stages_of_case
 from .structure import affected
-from .suspect_numbers import Clues
-from .suspects import Suspect, named
 
 _SCREENED_ELEMENTS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Match:
-    """How far a suspect goes: ``equal`` of ``total`` wrong values reproduced, ``spoiled`` right ones changed.
+    """How far a hypothesis goes: ``equal`` of ``total`` wrong values reproduced, ``spoiled`` right ones changed.
 
-    Both are counted over the whole dump if ``whole``, else over the sample.  ``name``: of a suspect, of a structural
-    fault, or of two suspects, joined by " + ".  ``place``: where alone it is at work, None for everywhere.
+    Both are counted over the whole dump if ``whole``, else over the sample.  ``name``: of a hypothesis, of a structural
+    fault, or of two hypotheses, joined by " + ".  ``place``: where alone it is at work, None for everywhere.
     """
 
     name: str
@@ -118,7 +118,7 @@ def with_faults(machine: Machine | None, names: Sequence[str]) -> Machine | None
 
 @dataclass(frozen=True, eq=False)
 class Sample(Clues):
-    """Wrong values and right ones of a few images; ``closer`` counts where a suspect comes nearer than the contract."""
+    """Wrong values and right ones of a few images; ``closer`` counts where a hypothesis comes nearer."""
 
     differing: tuple[str, ...]
 
@@ -166,7 +166,7 @@ class Score:
 def sample_of(evidence: Evidence, most: int) -> Sample:
     """At most ``most`` wrong and ``most`` right values, from the first images that have wrong ones and the one before.
 
-    The image before may have left something in the hardware, which only a suspect that sees it can name.
+    The image before may have left something in the hardware, which only a hypothesis that sees it can name.
     """
     case = evidence.case
     first = max(0, int(affected(evidence.anywhere, 0)[0]) - 1)
@@ -188,10 +188,10 @@ def sample_of(evidence: Evidence, most: int) -> Sample:
     )
 
 
-def screened(sample: Sample, suspects: Sequence[Suspect], before: Sequence[str] = ()) -> Iterator[Score]:
-    """The score of every suspect that can happen, after the faults ``before`` it."""
+def screened(sample: Sample, hypotheses: Sequence[Hypothesis], before: Sequence[str] = ()) -> Iterator[Score]:
+    """The score of every hypothesis that can happen, after the faults ``before`` it."""
     base = with_faults(sample.machine, before)
-    for suspect in suspects:
-        machine = None if base is None or suspect.name in before else suspect(base)
+    for hypothesis in hypotheses:
+        machine = None if base is None or hypothesis.name in before else hypothesis(base)
         if machine is not None:
-            yield sample.score(" + ".join([*before, suspect.name]), machine)
+            yield sample.score(" + ".join([*before, hypothesis.name]), machine)

@@ -2,9 +2,9 @@
 
 ``Case`` is a layer with the codes that it reads.  ``Machine`` is a computation of it: its codes, constants and windows
 as plain arrays, and the few steps of arithmetic as functions.  ``machine_of(case)`` is the layer as the contract has
-it; a suspect turns one machine into another, and ``recompute`` says what it would have written, everywhere or at single
-elements.  A fault that only changes an array or a number is one ``replace``; one that changes the arithmetic replaces
-one of the functions ``add``, ``pool``, ``total`` and ``codes``.
+it; a hypothesis turns one machine into another, and ``recompute`` says what it would have written, everywhere or at
+single elements.  A fault that only changes an array or a number is one ``replace``; one that changes the arithmetic
+replaces one of the functions ``add``, ``pool``, ``total`` and ``codes``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ class Case:
     """A layer and the codes it read: ``operands`` (N, ...) in the order of its inputs, ``residual`` like its result.
 
     ``first_image`` is the first one's number in the run, for stochastic rounding.  ``others`` may hold codes of other
-    layers, which a suspect may try as a residual.  ``skipped``: images of the dump before the first one.
+    layers, which a hypothesis may try as a residual.  ``skipped``: images of the dump before the first one.
     """
 
     network: IntNetwork

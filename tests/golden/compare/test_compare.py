@@ -1,4 +1,4 @@
-"""The comparison against plain Python, in every form of a dump, and errors told from their echoes."""
+"""The comparison against plain Python, in every form of a dump, and faulty layers told from propagated errors."""
 
 from dataclasses import replace
 
@@ -154,7 +154,7 @@ def test_exchanging_golden_and_dut_exchanges_the_values(forms, wrong):
     assert there.histogram == tuple(sorted((-size, count) for size, count in back.histogram))
 
 
-# ------------------------------------------------------------------------------------------- errors and their echoes
+# ------------------------------------------------------------------------------- faulty layers and propagated errors
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +181,14 @@ def verdicts(found):
     return {report.layer: report.verdict for report in found.layers if report.verdict != "equal"}
 
 
-def test_one_culprit_and_its_echoes(run_in_memory):
+def test_one_faulty_layer_and_propagated_errors(run_in_memory):
     run = run_in_memory
     layer = names(run, "conv")[0]
     found = compare(run.dump, with_faults(run, (layer, "bias_twice")), network=run.network, diagnose=diagnose)
-    assert [culprit.layer for culprit in found.culprits] == [layer]
+    assert [layer.layer for layer in found.faulty_layers] == [layer]
     assert found.first[0].layer == layer
-    assert {*verdicts(found).values()} == {"culprit", "echo"}
-    cause = found.culprits[0].cause
+    assert {*verdicts(found).values()} == {"faulty", "propagated"}
+    cause = found.faulty_layers[0].cause
     assert (cause.cause, cause.stage) == ("bias_doubled", "accumulator")
     assert "twice" in cause.sentence
 
@@ -202,8 +202,8 @@ def test_two_independent_bugs_are_both_listed(run_in_memory):
     arrays[second]["code"] = arrays[second]["code"][..., ::-1].copy()
     dut = in_memory(arrays, images=run.dump.images, model_hash=run.network.hash)
     found = compare(run.dump, dut, network=run.network)
-    assert {first, second} <= {culprit.layer for culprit in found.culprits}
-    assert found.culprits[0].layer == first
+    assert {first, second} <= {layer.layer for layer in found.faulty_layers}
+    assert found.faulty_layers[0].layer == first
 
 
 def test_without_images_the_input_layer_is_not_recomputed(run_in_memory):
@@ -226,7 +226,7 @@ def test_inputs_that_were_not_dumped_are_recomputed(run_in_memory):
     known = {"images": run.dump.images}
     found = compare(in_memory(few), in_memory(wrong, **known), rules, run.network)
     last = next(report for report in found.layers if report.layer == ends[1])
-    assert last.verdict == "culprit"
+    assert last.verdict == "faulty"
     assert {*last.through} <= {layer.name for layer in run.network.layers[1:-1]}
     assert last.through
     assert compare(in_memory(few), in_memory(few, **known), rules, run.network).equal
@@ -238,7 +238,7 @@ def test_a_dump_that_contradicts_itself(run_in_memory):
     layer = names(run, "conv")[0]
     arrays = {**run.stages, layer: {**run.stages[layer], "code": run.stages[layer]["code"] ^ 1}}
     found = compare(run.dump, in_memory(arrays, images=run.dump.images), network=run.network)
-    assert verdicts(found)[layer] == "culprit"
+    assert verdicts(found)[layer] == "faulty"
     readers = {reader.name for reader in run.network.layers if layer in (*reader.inputs, reader.residual)}
     contradictions = {name for name, verdict in verdicts(found).items() if verdict == "contradiction"}
     assert contradictions
@@ -359,7 +359,7 @@ def test_partial_sums_are_a_stage(tmp_path):
     with open_dump(tmp_path / "a.h5") as one:
         found = compare(one, in_memory(stages, images=one.images), network=network)
     assert found.first[1].stage == "partial_sums"
-    assert found.culprits[0].layer == layer
+    assert found.faulty_layers[0].layer == layer
     assert len(pixels) == 3
 
 
@@ -416,8 +416,8 @@ def test_codes_alone_are_enough(run_in_memory):
     broken = with_faults(run, (layer, "bias_twice"))
     wrong = {name: {"result": [*held.values()][-1].array} for name, held in broken.arrays.items()}
     found = compare(run.dump, in_memory(wrong, images=run.dump.images), network=run.network, diagnose=diagnose)
-    assert [culprit.layer for culprit in found.culprits] == [layer]
-    assert found.culprits[0].cause.cause == "bias_doubled"
+    assert [layer.layer for layer in found.faulty_layers] == [layer]
+    assert found.faulty_layers[0].cause.cause == "bias_doubled"
 
 
 def test_a_dump_that_lies_otherwise_is_explained_and_not_diagnosed(run_in_memory):
@@ -452,14 +452,14 @@ def test_the_residual_of_another_layer_is_found(run_in_memory):
         found = compare(run.dump, dut, network=run.network, diagnose=diagnose)
         if not found.equal:
             seen += 1
-            assert any("residual_of_other_layer" in one for one in found.culprits[0].cause.names), name
+            assert any("residual_of_other_layer" in one for one in found.faulty_layers[0].cause.names), name
     assert seen > 1
 
 
-def test_many_culprits_are_not_all_diagnosed(run_in_memory, monkeypatch):
+def test_many_faulty_layers_are_not_all_diagnosed(run_in_memory, monkeypatch):
     run = run_in_memory
     monkeypatch.setattr(module, "DIAGNOSED", 2)
     dut = {name: {stage: a ^ 1 for stage, a in held.items()} for name, held in run.stages.items()}
     found = compare(run.dump, in_memory(dut, images=run.dump.images), network=run.network, diagnose=diagnose)
-    assert len(found.culprits) > 2
-    assert sum(culprit.cause is not None for culprit in found.culprits) <= 2
+    assert len(found.faulty_layers) > 2
+    assert sum(faulty.cause is not None for faulty in found.faulty_layers) <= 2

@@ -1,4 +1,4 @@
-"""What is said about a comparison: the first element in every notation, once, and the culprit last."""
+"""What is said about a comparison: the first element in every notation, once, and the faulty layer last."""
 
 import networks
 import numpy as np

@@ -82,7 +82,7 @@ def test_what_is_equal_needs_no_explanation():
 
 
 def test_one_wrong_layer_is_not_explained():
-    """That is a matter of the suspects."""
+    """That is a matter of the hypotheses."""
     assert found({**GOLDEN, "b": {"code": GOLDEN["b"]["code"][..., ::-1]}}) is None
 
 

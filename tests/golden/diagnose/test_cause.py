@@ -12,8 +12,8 @@ from networks import every_op, int_networks
 
 from refengine.errors import RangeError
 from refengine.golden.diagnose.cause import ENOUGH, diagnose
+from refengine.golden.diagnose.hypotheses import HYPOTHESES, faulty
 from refengine.golden.diagnose.machine import machine_of, recompute, stages_of_case
-from refengine.golden.diagnose.suspects import SUSPECTS, faulty
 
 LARGE = conv_case(3, count=3, size=(8, 8), inputs=6, outputs=8, residual=True, shift=14)
 READ_OFF = {"constant_offset", "channel_offsets", "not_written"}
@@ -47,17 +47,17 @@ def diagnosed(name, stage):
 
 
 @pytest.mark.parametrize("stage", ["code", "accumulator"])
-def test_every_suspect_is_found_in_a_large_layer(stage):
+def test_every_hypothesis_is_found_in_a_large_layer(stage):
     """By its codes, and every third one, to save time, by its accumulators; certain wherever it has no twin."""
-    for name in [*SUSPECTS][:: 1 if stage == "code" else 3]:
+    for name in [*HYPOTHESES][:: 1 if stage == "code" else 3]:
         found, wrong = diagnosed(name, stage)
         if wrong:
             assert found.certain == (wrong >= ENOUGH and exact(found) - READ_OFF == {name}), name
 
 
-def test_most_suspects_are_certain():
+def test_most_hypotheses_are_certain():
     """Twins are the exception."""
-    found = [diagnosis for diagnosis, wrong in (diagnosed(name, "code") for name in SUSPECTS) if wrong >= ENOUGH]
+    found = [diagnosis for diagnosis, wrong in (diagnosed(name, "code") for name in HYPOTHESES) if wrong >= ENOUGH]
     assert len(found) > 100
     assert sum(diagnosis.certain for diagnosis in found) >= 0.85 * len(found)
 
@@ -69,7 +69,7 @@ def test_faults_of_any_network(network, seed):
     for case, _ in cases_of(network, 2):
         stage = stages_of_case(case)[-1]
         golden = recompute(machine_of(case), [stage])[stage]
-        for name in rng.choice([*SUSPECTS], 12, replace=False):
+        for name in rng.choice([*HYPOTHESES], 12, replace=False):
             if faulty(case, name) is not None:
                 got = planted(case, name, stages=[stage])[stage]
                 if not np.array_equal(got, golden):
@@ -100,11 +100,11 @@ def test_one_flipped_value_is_never_certain():
 
 
 def test_a_few_values_are_never_enough():
-    """A suspect that alone reproduces three wrong values may be an accident."""
+    """A hypothesis that alone reproduces three wrong values may be an accident."""
     case = conv_case(4, count=1, size=(1, 1), inputs=8, outputs=5)
     golden = planted(case)["code"]
     said = []
-    for name in [*SUSPECTS][::5]:
+    for name in [*HYPOTHESES][::5]:
         if faulty(case, name) is not None and not np.array_equal(planted(case, name)["code"], golden):
             found = diagnose(case, "code", planted(case, name)["code"])
             assert not found.certain
@@ -129,14 +129,14 @@ def test_two_faults_at_once(pair):
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.sampled_from([*SUSPECTS]), min_size=2, max_size=2, unique=True))
+@given(st.lists(st.sampled_from([*HYPOTHESES]), min_size=2, max_size=2, unique=True))
 def test_two_faults_never_give_a_certain_wrong_one(names):
-    """A single suspect may be certain only if the other fault changed nothing that it does not explain."""
+    """A single hypothesis may be certain only if the other fault changed nothing that it does not explain."""
     if faulty(LARGE, *names) is None:
         return
     got = planted(LARGE, *names)["code"]
     found = diagnose(LARGE, "code", got)
-    if found.certain and found.cause in SUSPECTS:
+    if found.certain and found.cause in HYPOTHESES:
         np.testing.assert_array_equal(planted(LARGE, found.cause)["code"], got)
 
 
@@ -220,7 +220,7 @@ def test_a_stage_that_was_not_dumped_would_tell():
     """Where all codes are at an end of the clip, a larger sum shows in the sums alone."""
     case = conv_case(3, count=3, size=(8, 8), inputs=6, outputs=8, shift=8)
     found = diagnose(case, "code", planted(case, "bias_negated")["code"])
-    several = [name for name in exact(found) if name in SUSPECTS]
+    several = [name for name in exact(found) if name in HYPOTHESES]
     if len(several) > 1:
         assert "this dump cannot tell them apart" in found.sentence
         assert "The stage accumulator" in found.sentence
@@ -242,8 +242,8 @@ def test_values_of_one_sum_are_one_observation():
     assert diagnose(case, None, planted(case, "bias_negated", stages=STAGES)).certain
 
 
-def test_faults_that_no_suspect_knows_are_not_certain():
-    """The true cause need not be among the suspects: a bias added behind the multiplier, a cluster left out."""
+def test_faults_that_no_hypothesis_knows_are_not_certain():
+    """The true cause need not be among the hypotheses: a bias added behind the multiplier, a cluster left out."""
     for fault in (fault for fault in FAULTS.values() if not fault.names):
         dump = fault.stages(LARGE)
         if dump is not None and any(not np.array_equal(dump[stage], GOLDEN[stage]) for stage in STAGES):
@@ -300,8 +300,8 @@ def test_the_same_dump_gives_the_same_words():
 
 def test_twins_that_no_random_case_can_have(monkeypatch):
     """Random inputs have no other layers to take codes from; then nothing is said of them."""
-    said = ((name, diagnosed(name, "code")[0]) for name in SUSPECTS)
-    name, before = next((name, found) for name, found in said if found and len(exact(found) & {*SUSPECTS}) > 1)
+    said = ((name, diagnosed(name, "code")[0]) for name in HYPOTHESES)
+    name, before = next((name, found) for name, found in said if found and len(exact(found) & {*HYPOTHESES}) > 1)
 
     def without_faults(case):
         monkeypatch.setattr("refengine.golden.diagnose.cause.with_faults", lambda *_: None)

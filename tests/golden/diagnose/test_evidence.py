@@ -7,8 +7,8 @@ from networks import small
 
 from refengine.errors import RangeError
 from refengine.golden.diagnose.evidence import Evidence, everything, sample_of, screened, with_faults
+from refengine.golden.diagnose.hypotheses import HYPOTHESES, faulty
 from refengine.golden.diagnose.machine import machine_of, recompute
-from refengine.golden.diagnose.suspects import SUSPECTS, faulty
 
 CASE = conv_case(0, count=5)
 GOLDEN = recompute(machine_of(CASE), ["accumulator", "code"])
@@ -59,12 +59,12 @@ def test_scores():
     """The fault that was planted reproduces all of its sample, and is nearer than the contract."""
     got = recompute(faulty(CASE, "bias_missing"), ["code"])["code"]
     sample = sample_of(Evidence(CASE, {"code": got}), 50)
-    scores = {score.match.name: score for score in screened(sample, [*SUSPECTS.values()])}
+    scores = {score.match.name: score for score in screened(sample, [*HYPOTHESES.values()])}
     assert scores["bias_missing"].perfect
     assert scores["bias_missing"].closer == scores["bias_missing"].match.total
     assert not scores["bias_doubled"].perfect
     assert "bias_missing" not in {
-        score.match.name for score in screened(sample, [SUSPECTS["bias_missing"]], ["bias_missing"])
+        score.match.name for score in screened(sample, [HYPOTHESES["bias_missing"]], ["bias_missing"])
     }
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from networks import every_op, int_networks, seeded, small
 
 from refengine.errors import RangeError
+from refengine.golden.diagnose.hypotheses import HYPOTHESES
 from refengine.golden.diagnose.machine import STAGES, Case, machine_of, recompute, requantized, stages_of_case, taps
-from refengine.golden.diagnose.suspects import SUSPECTS
 from refengine.numbers.requantize import total
 from refengine.numbers.rounding import STOCHASTIC
 from refengine.runs.digest import stages_of
@@ -40,20 +40,20 @@ def test_every_operator(seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_single_elements_are_those_of_the_whole(seed):
-    """For every suspect and operator: what screening looks at is what the whole recomputation gives."""
+    """For every hypothesis and operator: what screening looks at is what the whole recomputation gives."""
     rng = np.random.default_rng(seed)
     for case, _ in cases_of(every_op(seed=seed), 2):
         stages, size = stages_of_case(case), 2 * int(np.prod(case.shape))
         where = rng.integers(0, size, 20)
-        for suspect in SUSPECTS.values():
-            machine = suspect(machine_of(case))
+        for hypothesis in HYPOTHESES.values():
+            machine = hypothesis(machine_of(case))
             if machine is None:
                 continue
             whole = recompute(machine, stages, None, stages)
             single = recompute(machine, stages, where, stages)
             for stage in stages:
-                assert whole[stage].shape == (2, *case.shape), suspect.name
-                np.testing.assert_array_equal(whole[stage].reshape(-1)[where], single[stage], suspect.name)
+                assert whole[stage].shape == (2, *case.shape), hypothesis.name
+                np.testing.assert_array_equal(whole[stage].reshape(-1)[where], single[stage], hypothesis.name)
 
 
 def test_images_of_a_case_are_the_images_of_the_whole():
@@ -68,7 +68,7 @@ def test_images_of_a_case_are_the_images_of_the_whole():
 
 def test_what_is_written_wrongly_touches_only_the_stages_written():
     case = conv_case()
-    machine = SUSPECTS["channels_reversed"](machine_of(case))
+    machine = HYPOTHESES["channels_reversed"](machine_of(case))
     found, golden = recompute(machine, STAGES, None, ["code"]), recompute(machine_of(case), STAGES)
     np.testing.assert_array_equal(found["accumulator"], golden["accumulator"])
     np.testing.assert_array_equal(found["code"], golden["code"][..., ::-1])

@@ -1,7 +1,7 @@
-"""Suspects in what is added up: bias, weights, scales, the codes that come in, windows, pools, accumulators.
+"""Hypotheses in what is added up: bias, weights, scales, the codes that come in, windows, pools, accumulators.
 
 Each function takes a ``Machine`` and gives the faulty one, or None where the layer has nothing to which the fault could
-happen.  ``golden/diagnose/suspects.py`` gives them their names and says what they mean.
+happen.  ``golden/diagnose/hypotheses.py`` gives them their names and says what they mean.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Suspects with numbers of their own, which the dump gives away: a padding, a tap, a row, a width.
+"""Hypotheses with numbers of their own, which the dump gives away: a padding, a tap, a row, a width.
 
-A ``Family`` is a suspect with open numbers.  ``numbers`` reads from the ``Clues`` of a dump which numbers are worth a
-try, so that a constant is solved for and a row is looked for only where the differences lie; a member is then a suspect
-like any other, called ``family=number,number``, and must reproduce every value.
+A ``Family`` is a hypothesis with open numbers.  ``numbers`` reads from the ``Clues`` of a dump which numbers are worth
+a try, so that a constant is solved for and a row is looked for only where the differences lie; a member is then a
+hypothesis like any other, called ``family=number,number``, and must reproduce every value.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .hypotheses_sums import Fault, filled, weight
 from .machine import STAGES, Machine, accumulators, kernel, stages_at
-from .suspect_sums import Fault, filled, weight
 
 _BYTES = (-128, 255)  # all that a byte can be, signed or not
 _MOST_CONSTANTS = 8
@@ -40,7 +40,7 @@ Numbers = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Family:
-    """Suspects of one kind: which numbers are worth a try, what a member says, and its fault."""
+    """Hypotheses of one kind: which numbers are worth a try, what a member says, and its fault."""
 
     name: str
     sentence: str

@@ -6,8 +6,8 @@ import pytest
 from golden_cases import cases_of, conv_case
 from networks import every_op, seeded
 
+from refengine.golden.diagnose.hypotheses import HYPOTHESES
 from refengine.golden.diagnose.machine import machine_of, recompute
-from refengine.golden.diagnose.suspects import SUSPECTS
 
 CASES = {
     "ternary": conv_case(0),
@@ -229,7 +229,7 @@ FAULTS = {
 def test_a_fault_of_sums_is_what_it_says(name):
     applied = 0
     for case in CASES.values():
-        machine = SUSPECTS[name](machine_of(case))
+        machine = HYPOTHESES[name](machine_of(case))
         if machine is None:
             continue
         plain = Plain(case)
@@ -250,7 +250,7 @@ def of(op, seed=1):
 
 
 def values(case, name, stage="accumulator"):
-    return recompute(SUSPECTS[name](machine_of(case)), [stage])[stage]
+    return recompute(HYPOTHESES[name](machine_of(case)), [stage])[stage]
 
 
 def test_additions():
@@ -294,10 +294,10 @@ def test_batch_norms():
 def test_flattening():
     for op in ("flatten", "fc"):
         for case, _ in cases_of(seeded(5, ["conv", "flatten", "fc"] if op == "fc" else ["conv", "flatten"])):
-            if case.layer.op != op or SUSPECTS["flattened_h_w_c"](machine_of(case)) is None:
+            if case.layer.op != op or HYPOTHESES["flattened_h_w_c"](machine_of(case)) is None:
                 continue
             if op == "flatten":
-                machine = SUSPECTS["flattened_h_w_c"](machine_of(case))
+                machine = HYPOTHESES["flattened_h_w_c"](machine_of(case))
                 found = recompute(machine, ["code"], None, ["code"])["code"]
                 np.testing.assert_array_equal(found, case.operands[0].reshape(len(found), -1))
             elif case.operands[0].ndim == 2:
@@ -319,7 +319,7 @@ def test_flattening():
                     ]
                 )  # fmt: skip
                 found = recompute(
-                    SUSPECTS["flattened_h_w_c"](machine_of(case)), ["accumulator"]
+                    HYPOTHESES["flattened_h_w_c"](machine_of(case)), ["accumulator"]
                 )["accumulator"]  # fmt: skip
                 if case.layer.accumulator_bits == 32:
                     np.testing.assert_array_equal(found, sums + case.layer.constants["bias"])
@@ -371,7 +371,7 @@ def test_average_pools():
             common = int(golden[place]) * len(codes) // sum(codes)
             assert values(case, "average_cut")[place] == sum(codes) // len(codes) * common
             cut += 1
-            if SUSPECTS["average_of_full_window"](machine) is not None:
+            if HYPOTHESES["average_of_full_window"](machine) is not None:
                 assert values(case, "average_of_full_window")[place] * len(window) == sum(codes) * common
                 full += 1
             break
@@ -383,7 +383,7 @@ def test_padding_with_what_black_becomes():
     """The first convolution pads the raw image; the code of pixel 0 is that of the oracle."""
     applied = 0
     for case, _ in cases_of(seeded(11, ["conv"], ("half_up",)), 2):
-        machine = SUSPECTS["padding_black"](machine_of(case))
+        machine = HYPOTHESES["padding_black"](machine_of(case))
         if machine is None:
             continue
         step, bias = case.network.layers[0].requantize, case.network.layers[0].constants["bias"]
@@ -394,13 +394,13 @@ def test_padding_with_what_black_becomes():
     assert applied
 
 
-def test_what_cannot_happen_to_a_layer_is_no_suspect():
+def test_what_cannot_happen_to_a_layer_is_no_hypothesis():
     """Nothing to pad, no stride, no batch norm, no narrow accumulator."""
     case = conv_case(pads=(0, 0, 0, 0))
     for name in ("padding_127", "pads_exchanged", "stride_phase", "padding_wins", "sign_missing", "input_bgr"):
-        assert SUSPECTS[name](machine_of(case)) is None
+        assert HYPOTHESES[name](machine_of(case)) is None
     for name in ("accumulator_other_policy", "accumulator_32", "group_0_for_all", "concat_reversed"):
-        assert SUSPECTS[name](machine_of(case)) is None
+        assert HYPOTHESES[name](machine_of(case)) is None
 
 
 @pytest.mark.parametrize(("policy", "other"), [("wrap", "saturate"), ("saturate", "wrap")])
@@ -431,13 +431,13 @@ def test_an_accumulator_that_is_not_cleared(name):
             ),
         }
         if (y, x) == (height - 1, width - 1):
-            for suspect, value in kept.items():
-                assert values(case, suspect)[n, y, x, c] == low(value, 32)
+            for hypothesis, value in kept.items():
+                assert values(case, hypothesis)[n, y, x, c] == low(value, 32)
     where = np.arange(0, images * height * width * channels, 3)
-    for suspect in kept:
-        machine = SUSPECTS[suspect](machine_of(case))
+    for hypothesis in kept:
+        machine = HYPOTHESES[hypothesis](machine_of(case))
         picked = recompute(machine, ["accumulator"], where)["accumulator"]
-        np.testing.assert_array_equal(picked, values(case, suspect).reshape(-1)[where])
+        np.testing.assert_array_equal(picked, values(case, hypothesis).reshape(-1)[where])
 
 
 def test_a_maximum_of_bytes_of_the_other_sign_stays_a_byte():
@@ -446,6 +446,6 @@ def test_a_maximum_of_bytes_of_the_other_sign_stays_a_byte():
     signed = case.operands[0].dtype == np.int8
     np.testing.assert_array_equal(
         values(case, "first_input_other_sign", "code"),
-        recompute(SUSPECTS["maximum_other_sign"](machine_of(case)), ["code"])["code"],
+        recompute(HYPOTHESES["maximum_other_sign"](machine_of(case)), ["code"])["code"],
     )
     assert values(case, "first_input_other_sign", "code").min() >= (-128 if signed else 0)

@@ -1,7 +1,7 @@
-"""Suspects in how a result was written: the same values in another order, or other bytes of the same value.
+"""Hypotheses in how a result was written: the same values in another order, or other bytes of the same value.
 
 Each order takes a result (N, H, W, C) or (N, K) and permutes every image by itself; ``written`` and ``shown`` make a
-suspect of it.  Faults of memory that no recomputation shows are in ``golden/diagnose/structure.py``.
+hypothesis of it.  Faults of memory that no recomputation shows are in ``golden/diagnose/structure.py``.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from .hypotheses_sums import Fault
 from .machine import Machine
-from .suspect_sums import Fault
 
 Order = Callable[[np.ndarray], np.ndarray]
 

@@ -1,14 +1,14 @@
-"""The suspects: what hardware does instead of the contract, each with a name and one sentence.
+"""The fault hypotheses: what hardware does instead of the contract, each with a name and one sentence.
 
-``SUSPECTS`` maps a name to a ``Suspect``, whose ``fault`` turns the ``Machine`` of a layer into the faulty one, or
-gives None where the layer has nothing to which it could happen.  A new suspect is a line here, and a function in one of
+``HYPOTHESES`` maps a name to a ``Hypothesis``, whose ``fault`` turns the ``Machine`` of a layer into the faulty one, or
+gives None where the layer has nothing to which it could happen.  A new one is a line here, and a function in one of
 
-    suspect_sums      what is added up: bias, weights, scales, inputs, windows, pools, accumulators
-    suspect_codes     rounding, clip, multiplier, shift, residual
-    suspect_layout    the order in which a result was written
+    hypotheses_sums      what is added up: bias, weights, scales, inputs, windows, pools, accumulators
+    hypotheses_codes     rounding, clip, multiplier, shift, residual
+    hypotheses_layout    the order in which a result was written
 
-``FAMILIES`` are suspects with open numbers (``golden/diagnose/suspect_numbers.py``); a member is named
-``tap_dropped=2,1``, and ``named`` gives a suspect or a member by its name.
+``FAMILIES`` are hypotheses with open numbers (``golden/diagnose/hypotheses_numbers.py``); a member is named
+``tap_dropped=2,1``, and ``named`` gives a hypothesis or a member by its name.
 
 Faults that need no recomputation, of memories and bits, are in ``golden/diagnose/structure.py``.
 """
@@ -20,19 +20,19 @@ import numpy as np
 
 from ...errors import RefengineError
 from ...numbers.rounding import DOUBLE_ROUND, MODES
-from . import suspect_codes as codes
-from . import suspect_layout as layout
-from . import suspect_sums as sums
+from . import hypotheses_codes as codes
+from . import hypotheses_layout as layout
+from . import hypotheses_sums as sums
+from .hypotheses_numbers import Clues, Family, families
+from .hypotheses_sums import Fault
 from .machine import Case, Machine, machine_of
-from .suspect_numbers import Clues, Family, families
-from .suspect_sums import Fault
 
-__all__ = ["FAMILIES", "GROUPS", "SUSPECTS", "Case", "Suspect", "candidates", "faulty", "is_suspect", "kind", "named",
-           "rows"]  # fmt: skip
+__all__ = ["FAMILIES", "GROUPS", "HYPOTHESES", "Case", "Hypothesis", "candidates", "faulty", "is_hypothesis", "kind",
+           "named", "rows"]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Suspect:
+class Hypothesis:
     """A fault: its name, what it does in one sentence, the group it belongs to, and what becomes of a machine."""
 
     name: str
@@ -372,21 +372,21 @@ _TABLES = {
     "pools": _pools, "layout": _layout,
 }  # fmt: skip
 
-SUSPECTS = {
-    name: Suspect(name, sentence, group, fault) for group in GROUPS for name, sentence, fault in _TABLES[group]()
+HYPOTHESES = {
+    name: Hypothesis(name, sentence, group, fault) for group in GROUPS for name, sentence, fault in _TABLES[group]()
 }
 
 
 FAMILIES = {family.name: family for family in families()}
 
 
-def is_suspect(name: str) -> bool:
+def is_hypothesis(name: str) -> bool:
     """Whether ``named`` knows the name."""
-    return name in SUSPECTS or kind(name) in FAMILIES
+    return name in HYPOTHESES or kind(name) in FAMILIES
 
 
 def kind(name: str) -> str:
-    """The suspect, or of a member the family: what is wrong, without its numbers.
+    """The hypothesis, or of a member the family: what is wrong, without its numbers.
 
     >>> kind("tap_dropped=2,1"), kind("bias_missing")
     ('tap_dropped', 'bias_missing')
@@ -394,28 +394,28 @@ def kind(name: str) -> str:
     return name.split("=")[0]
 
 
-def named(name: str) -> Suspect:
-    """A suspect, or the member of a family that its numbers mean.
+def named(name: str) -> Hypothesis:
+    """A hypothesis, or the member of a family that its numbers mean.
 
     >>> named("tap_dropped=2,1").sentence
     "the kernel's tap in row 2, column 1 is left out"
     """
-    if name in SUSPECTS:
-        return SUSPECTS[name]
+    if name in HYPOTHESES:
+        return HYPOTHESES[name]
     family, numbers = FAMILIES[kind(name)], [int(number) for number in name.partition("=")[2].split(",")]
-    return Suspect(name, family.words.format(*numbers), family.group, family.fault(*numbers))
+    return Hypothesis(name, family.words.format(*numbers), family.group, family.fault(*numbers))
 
 
-def candidates(clues: Clues) -> Iterator[Suspect]:
-    """All suspects, and of the families the members that a dump gives reason for."""
-    yield from SUSPECTS.values()
+def candidates(clues: Clues) -> Iterator[Hypothesis]:
+    """All hypotheses, and of the families the members that a dump gives reason for."""
+    yield from HYPOTHESES.values()
     for family in FAMILIES.values():
         for numbers in family.numbers(clues):
             yield named(f"{family.name}={','.join(map(str, numbers))}")
 
 
 def faulty(case: Case, *names: str) -> Machine | None:
-    """The layer with the faults of these suspects, one after the other; None where one cannot happen to it."""
+    """The layer with the faults of these hypotheses, one after the other; None where one cannot happen to it."""
     machine: Machine | None = machine_of(case)
     for name in names:
         machine = None if machine is None else named(name)(machine)
@@ -423,13 +423,13 @@ def faulty(case: Case, *names: str) -> Machine | None:
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """(group, name, sentence) of every suspect and every family, group by group, for a table.
+    """(group, name, sentence) of every hypothesis and every family, group by group, for a table.
 
     >>> next(rows())
     ('rounding', 'rounds_floor', 'fractions are cut, the rounding offset is missing')
     """
-    every: list[Suspect | Family] = [*SUSPECTS.values(), *FAMILIES.values()]
+    every: list[Hypothesis | Family] = [*HYPOTHESES.values(), *FAMILIES.values()]
     for group in GROUPS:
-        for suspect in every:
-            if suspect.group == group:
-                yield group, suspect.name, suspect.sentence
+        for hypothesis in every:
+            if hypothesis.group == group:
+                yield group, hypothesis.name, hypothesis.sentence

@@ -8,8 +8,8 @@ import pytest
 from golden_cases import cases_of, conv_case
 from networks import seeded
 
+from refengine.golden.diagnose.hypotheses import HYPOTHESES
 from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
-from refengine.golden.diagnose.suspects import SUSPECTS
 from refengine.numbers.rounding import STOCHASTIC
 
 CASES = {
@@ -151,7 +151,7 @@ def overflows(e):
 def test_a_fault_of_codes_is_what_it_says(name):
     applied = 0
     for case in CASES.values():
-        machine = SUSPECTS[name](machine_of(case))
+        machine = HYPOTHESES[name](machine_of(case))
         if machine is None:
             continue
         found = recompute(machine, STAGES, None, ["code"])["code"]
@@ -163,18 +163,18 @@ def test_a_fault_of_codes_is_what_it_says(name):
 
 def test_what_is_no_fault_of_a_layer_is_none():
     for name in ("relu_before_residual", "residual_missing", "product_rounded_first", "residual_is_input"):
-        assert SUSPECTS[name](machine_of(CASES["alone"])) is None
+        assert HYPOTHESES[name](machine_of(CASES["alone"])) is None
     for name in ("relu_missing", "relu6_end_missing", "wraps_unclipped"):
-        assert SUSPECTS[name](machine_of(CASES["none"])) is None
-    assert SUSPECTS["rounds_half_up"](machine_of(CASES["relu"])) is None
+        assert HYPOTHESES[name](machine_of(CASES["none"])) is None
+    assert HYPOTHESES["rounds_half_up"](machine_of(CASES["relu"])) is None
     tall = conv_case(0, shift=1, outputs=12)
-    assert SUSPECTS["shift_less"](machine_of(tall)) is None, "a shift of -1 is no machine"
+    assert HYPOTHESES["shift_less"](machine_of(tall)) is None, "a shift of -1 is no machine"
 
 
 def test_a_product_in_float32():
     """24 significant bits of the product, ties to even, as numpy's float32 has them."""
     case = conv_case(5, shift=17, kernel=(3, 3), weight_format="int8", inputs=16)
-    found = recompute(SUSPECTS["product_in_float32"](machine_of(case)), ["code"])["code"]
+    found = recompute(HYPOTHESES["product_in_float32"](machine_of(case)), ["code"])["code"]
     for place, e in elements(case):
         assert found[place] == code(e, int(np.float32(np.float32(e.acc) * np.float32(e.m))))
 
@@ -185,9 +185,9 @@ def test_draws_counted_from_another_image():
             continue
         from_zero = recompute(machine_of(type(case)(case.network, case.layer, case.operands, case.residual)), ["code"])
         np.testing.assert_array_equal(
-            recompute(SUSPECTS["draws_from_image_0"](machine_of(case)), ["code"])["code"], from_zero["code"]
+            recompute(HYPOTHESES["draws_from_image_0"](machine_of(case)), ["code"])["code"], from_zero["code"]
         )
-        part = recompute(SUSPECTS["draws_from_image_0"](machine_of(case.images(1, 3))), ["code"])["code"]
+        part = recompute(HYPOTHESES["draws_from_image_0"](machine_of(case.images(1, 3))), ["code"])["code"]
         np.testing.assert_array_equal(part, from_zero["code"][1:])
 
 
@@ -197,16 +197,16 @@ def test_a_residual_of_another_layer():
     known = type(case)(case.network, case.layer, case.operands, case.residual, others={"x": other})
     alike = type(case)(case.network, case.layer, case.operands, other)
     np.testing.assert_array_equal(
-        recompute(SUSPECTS["residual_of_other_layer"](machine_of(known)), ["code"])["code"],
+        recompute(HYPOTHESES["residual_of_other_layer"](machine_of(known)), ["code"])["code"],
         recompute(machine_of(alike), ["code"])["code"],
     )
-    assert SUSPECTS["residual_of_other_layer"](machine_of(case)) is None
+    assert HYPOTHESES["residual_of_other_layer"](machine_of(case)) is None
 
 
 def test_the_input_added_for_the_residual():
     case = conv_case(6, residual=True, inputs=3, activation="none", signed=True, signed_input=True)
     alike = type(case)(case.network, case.layer, case.operands, case.operands[0])
     np.testing.assert_array_equal(
-        recompute(SUSPECTS["residual_is_input"](machine_of(case)), ["code"])["code"],
+        recompute(HYPOTHESES["residual_is_input"](machine_of(case)), ["code"])["code"],
         recompute(machine_of(alike), ["code"])["code"],
     )

@@ -5,8 +5,8 @@ import pytest
 from golden_cases import cases_of, conv_case
 from networks import small
 
+from refengine.golden.diagnose.hypotheses import HYPOTHESES
 from refengine.golden.diagnose.machine import machine_of, recompute
-from refengine.golden.diagnose.suspects import SUSPECTS
 
 CASE = conv_case(0, size=(5, 4), outputs=6)
 H, W, C = CASE.shape
@@ -72,20 +72,20 @@ SOURCES = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_an_order_is_what_it_says(name, stage):
     golden = recompute(machine_of(CASE), [stage])[stage]
-    found = recompute(SUSPECTS[name](machine_of(CASE)), [stage], None, [stage])[stage]
+    found = recompute(HYPOTHESES[name](machine_of(CASE)), [stage], None, [stage])[stage]
     for n, y, x, c in np.ndindex(*found.shape):
         assert found[n, y, x, c] == golden[(n, *SOURCES[name](y, x, c))]
 
 
 def test_every_order_is_here():
-    orders = {name for name, suspect in SUSPECTS.items() if suspect.group == "layout"}
+    orders = {name for name, hypothesis in HYPOTHESES.items() if hypothesis.group == "layout"}
     assert orders == {*SOURCES, "bytes_swapped", "halves_swapped"}
 
 
 def test_bytes_of_words():
     golden = recompute(machine_of(CASE), ["accumulator"])["accumulator"]
     for name, order in (("bytes_swapped", (3, 2, 1, 0)), ("halves_swapped", (2, 3, 0, 1))):
-        found = recompute(SUSPECTS[name](machine_of(CASE)), ["accumulator"], None, ["accumulator"])["accumulator"]
+        found = recompute(HYPOTHESES[name](machine_of(CASE)), ["accumulator"], None, ["accumulator"])["accumulator"]
         for value, original in zip(found.flat, golden.flat, strict=True):
             old = (int(original) % 2**32).to_bytes(4, "little")
             assert int(value) == int.from_bytes(bytes(old[k] for k in order), "little", signed=True)
@@ -93,5 +93,5 @@ def test_bytes_of_words():
 
 def test_orders_of_pixels_need_pixels():
     case = cases_of(small(), 1)[-1][0]
-    assert SUSPECTS["written_nchw"](machine_of(case)) is None
-    assert SUSPECTS["channels_reversed"](machine_of(case)) is not None
+    assert HYPOTHESES["written_nchw"](machine_of(case)) is None
+    assert HYPOTHESES["channels_reversed"](machine_of(case)) is not None

@@ -1,12 +1,12 @@
-"""The table of suspects: complete, distinct, and each of them different from the contract somewhere."""
+"""The table of hypotheses: complete, distinct, and each of them different from the contract somewhere."""
 
 import numpy as np
 from golden_cases import cases_of, conv_case
 from networks import every_op, seeded
 
+from refengine.golden.diagnose.hypotheses import _TABLES as TABLES
+from refengine.golden.diagnose.hypotheses import FAMILIES, GROUPS, HYPOTHESES, faulty, is_hypothesis, named, rows
 from refengine.golden.diagnose.machine import machine_of, recompute, stages_of_case
-from refengine.golden.diagnose.suspects import _TABLES as TABLES
-from refengine.golden.diagnose.suspects import FAMILIES, GROUPS, SUSPECTS, faulty, is_suspect, named, rows
 from refengine.numbers.rounding import STOCHASTIC
 
 SHIFTED, ADDING = 5, ["requantize", "requantize", "add"]  # an addition of two exponents
@@ -14,28 +14,28 @@ SHIFTED, ADDING = 5, ["requantize", "requantize", "add"]  # an addition of two e
 
 def test_no_name_and_no_sentence_occurs_twice():
     every = [entry for group in GROUPS for entry in TABLES[group]()]
-    assert len({name for name, _, _ in every}) == len(every) == len(SUSPECTS)
+    assert len({name for name, _, _ in every}) == len(every) == len(HYPOTHESES)
     assert len({sentence for _, sentence, _ in every}) == len(every)
     assert {*TABLES} == {*GROUPS}
 
 
 def test_the_rows_of_the_table():
-    every = {**SUSPECTS, **FAMILIES}
+    every = {**HYPOTHESES, **FAMILIES}
     assert sorted(name for _, name, _ in rows()) == sorted(every)
     assert [*dict.fromkeys(group for group, _, _ in rows())] == [*GROUPS]
     assert all((group, sentence) == (every[name].group, every[name].sentence) for group, name, sentence in rows())
 
 
-def test_a_name_leads_to_its_suspect():
-    assert all(named(name) is suspect for name, suspect in SUSPECTS.items())
+def test_a_name_leads_to_its_hypothesis():
+    assert all(named(name) is hypothesis for name, hypothesis in HYPOTHESES.items())
     assert named("tap_dropped=2,1").name == "tap_dropped=2,1"
-    assert is_suspect("tap_dropped=2,1")
-    assert not is_suspect("stale_image")
+    assert is_hypothesis("tap_dropped=2,1")
+    assert not is_hypothesis("stale_image")
 
 
-def test_every_suspect_differs_from_the_contract_somewhere():
+def test_every_hypothesis_differs_from_the_contract_somewhere():
     """A fault that changes nothing anywhere could never be found."""
-    silent = {*SUSPECTS}
+    silent = {*HYPOTHESES}
     families = [every_op(seed=seed) for seed in (1, 2, 3, 7)]
     families += [seeded(11, ["conv", "avgpool"], ("half_up",)), seeded(8, ["maxpool"]), seeded(SHIFTED, ADDING)]
     cases = [case for network in families for case, _ in cases_of(network, 2)]

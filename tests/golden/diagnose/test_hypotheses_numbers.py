@@ -1,4 +1,4 @@
-"""Suspects with numbers: the numbers are found, the faults are what they say in plain integers, and are named."""
+"""Hypotheses with numbers: the numbers are found, the faults are what they say in plain integers, and are named."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from networks import every_op
 
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.evidence import Evidence, sample_of
+from refengine.golden.diagnose.hypotheses import FAMILIES, candidates, faulty, named
+from refengine.golden.diagnose.hypotheses_numbers import _first_where
 from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
-from refengine.golden.diagnose.suspect_numbers import _first_where
-from refengine.golden.diagnose.suspects import FAMILIES, candidates, faulty, named
 
 CASE = conv_case(3, count=3, size=(7, 7), inputs=5, outputs=6, shift=14)
 STRIDED = conv_case(4, count=3, size=(9, 6), strides=(2, 1), pads=(1, 0, 1, 2), inputs=5, outputs=6, shift=14)
@@ -50,7 +50,7 @@ def computed(case, name, stages=STAGES):
 def found(case, dump):
     """Names of the members that a dump gives reason for."""
     sample = sample_of(Evidence(case, dump), 256)
-    return [suspect.name for suspect in candidates(sample) if "=" in suspect.name]
+    return [hypothesis.name for hypothesis in candidates(sample) if "=" in hypothesis.name]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,4 +1,4 @@
-"""Suspects between accumulator and code: rounding, clip, multiplier, shift, residual.
+"""Hypotheses between accumulator and code: rounding, clip, multiplier, shift, residual.
 
 Each function takes a ``Machine`` and gives the faulty one, or None where the layer has nothing to which the fault could
 happen.  The faults of arithmetic are stated on ``Parts``, whole int64 numbers: acc, constants, residual.
@@ -13,8 +13,8 @@ from ...numbers import requantize as numbers
 from ...numbers.arith import Arithmetic, fit, requantize_as
 from ...numbers.formats import INT8, CodeFormat
 from ...numbers.rounding import STOCHASTIC, round_shift
+from .hypotheses_sums import Arrays, Fault, other_sign, wrapped
 from .machine import Machine, Parts, plain_codes, plain_rounding
-from .suspect_sums import Arrays, Fault, other_sign, wrapped
 
 Codes = Callable[[Parts, np.ndarray], np.ndarray]
 
@@ -86,7 +86,7 @@ def computed_as(rounding: str | None, product: str) -> Codes:
     """Another design's arithmetic (``numbers/arith.py``); None: in the layer's own mode."""
 
     def codes(parts: Parts, total: np.ndarray) -> np.ndarray:
-        design = Arithmetic("suspect", rounding or parts.step.rounding, "", product=product)
+        design = Arithmetic("hypothesis", rounding or parts.step.rounding, "", product=product)
         return requantize_as(parts.acc, parts.step, design, parts.residual, parts.bits)
 
     return codes
