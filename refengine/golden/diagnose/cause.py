@@ -14,9 +14,11 @@ from itertools import islice, product
 import numpy as np
 
 from .evidence import Evidence, Match, Sample, Score, everything, sample_of, screened, with_faults
-from .hypotheses import candidates, is_hypothesis, named
+from .hypotheses import Hypothesis, candidates, is_hypothesis, kind, named
+from .hypotheses_widths import GROUPINGS
 from .machine import Case, machine_of, recompute, requantized, stages_of_case, taps
-from .structure import Finding, affected, findings, places_in_words, remarks
+from .observe import Observation, observe
+from .structure import Finding, affected, findings, places_in_words
 
 __all__ = ["ENOUGH", "Diagnosis", "Match", "diagnose"]
 
@@ -33,6 +35,9 @@ _READ_OFF = ("constant_offset", "channel_offsets", "not_written")  # whatever di
 _BITS = ("stuck_bits", "inverted_bits")
 _DESCRIPTIONS = (*_READ_OFF, "all_zero", "constant")
 _LISTED = 10
+_TOLD = 3
+_VARIED = 4  # different pairs of what should be and what is there
+_OF_CODES = 16  # from codes alone, so many times more is needed
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Diagnosis:
 
     ``cause``: the name of the best explanation, None where nothing explains anything.  ``certain``: it alone
     reproduces every value.  ``sentence``: that in words.  ``ranked``: the best explanations, best first.  ``remarks``:
-    what else is to be seen in the differences.
+    what else is to be seen in the differences.  ``where``: where they lie and what they are.
     """
 
     cause: str | None
@@ -49,6 +54,7 @@ class Diagnosis:
     sentence: str
     ranked: tuple[Match, ...] = ()
     remarks: tuple[str, ...] = ()
+    where: tuple[Observation, ...] = ()
 
 
 def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.ndarray]) -> Diagnosis:
@@ -60,7 +66,9 @@ def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.nd
     evidence = Evidence(case, got if isinstance(got, Mapping) else {stage or "": got})
     if not evidence.differing:
         return Diagnosis(None, False, f"all {evidence.size} values agree")
-    return _judged(evidence, _explained(evidence))
+    seen = where(evidence)
+    judged = _judged(evidence, _explained(evidence), seen)
+    return replace(judged, remarks=(*_remarks(evidence), *(one.sentence for one in seen)), where=seen)
 
 
 # ----------------------------------------------------------------------------------------------------------- explaining
@@ -69,14 +77,15 @@ def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.nd
 def _explained(evidence: Evidence) -> list[Match]:
     """The matches of all that was tried, best first."""
     sample = sample_of(evidence, _SAMPLE)
-    scores = sorted(screened(sample, [*candidates(sample)]), key=lambda score: score.rank, reverse=True)
+    tried = {hypothesis.name: hypothesis for hypothesis in candidates(sample)}
+    scores = sorted(screened(sample, [*tried.values()]), key=lambda score: score.rank, reverse=True)
     found = _structural(evidence)
     found += _whole(evidence, [score for score in scores if score.perfect])
     if not _named(found):
         partial = [score for score in scores if score.match.equal == score.match.total and not score.perfect]
         found += _whole(evidence, sorted(partial, key=lambda score: score.match.spoiled), places=True)
     if not _named(found):
-        found += _whole(evidence, _pairs(evidence, sample, scores)[:_WHOLE_CHECKS])
+        found += _whole(evidence, _pairs(evidence, sample, scores, tried)[:_WHOLE_CHECKS])
     known = {match.name for match in found}
     found += [score.match for score in scores if score.match.name not in known and score.match.equal]
     return found
@@ -95,7 +104,8 @@ def _structural(evidence: Evidence) -> list[Match]:
     if len(places) < count:
         looks.append((places_in_words(places, count, "channel"), places))
     for place, channels in looks:
-        names = [{found.name for found in _found(evidence, stage, channels)} for stage in evidence.differing]
+        stages = evidence.differing[:1] if evidence.follows else evidence.differing
+        names = [{found.name for found in _found(evidence, stage, channels)} for stage in stages]
         common = set.intersection(*names)
         if common:
             order = [found.name for found in _found(evidence, evidence.differing[0], channels)]
@@ -139,14 +149,15 @@ def _place(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
     return None
 
 
-def _pairs(evidence: Evidence, sample: Sample, scores: Sequence[Score]) -> list[Score]:
+def _pairs(
+    evidence: Evidence, sample: Sample, scores: Sequence[Score], hypotheses: Mapping[str, Hypothesis]
+) -> list[Score]:
     """Two hypotheses that together reproduce the sample: the most promising ones, each with all others."""
     few = sample.few(2 * _PAIR_SAMPLE)
     by_rank = [score.match.name for score in scores[:_PAIR_LEADERS]]
     nearest = sorted(scores, key=lambda score: score.closer, reverse=True)[:_PAIR_LEADERS]
     leaders = [*dict.fromkeys([*by_rank, *(score.match.name for score in nearest)])]
     alive = [score.match.name for score in scores]
-    hypotheses = {hypothesis.name: hypothesis for hypothesis in candidates(sample)}
     budget = max(1, _PAIR_BUDGET // (len(few.where) * taps(sample.machine)))
     position = {name: place for place, name in enumerate(hypotheses)}
     pairs = dict.fromkeys(
@@ -162,19 +173,18 @@ def _pairs(evidence: Evidence, sample: Sample, scores: Sequence[Score]) -> list[
 # -------------------------------------------------------------------------------------------------------------- judging
 
 
-def _judged(evidence: Evidence, found: Sequence[Match]) -> Diagnosis:
+def _judged(evidence: Evidence, found: Sequence[Match], seen: Sequence[Observation]) -> Diagnosis:
     """A cause out of the matches, no more certain than they allow."""
-    said = tuple(_remarks(evidence))
     exact = _best_exact(found)
     ranked = (*exact, *(match for match in found if match not in exact))[: max(_LISTED, len(exact))]
     if not exact:
-        return _partial(evidence, ranked, said)
+        return _partial(evidence, ranked, seen)
     cause = exact[0]
     sentence = _reproduced(evidence, exact)
     if len(exact) > 1:
-        return Diagnosis(cause.name, False, f"{sentence}. {_telling(evidence, exact)}", ranked, said)
+        return Diagnosis(cause.name, False, f"{sentence}. {_telling(evidence, exact)}", ranked)
     doubt = _doubt(evidence, cause)
-    return Diagnosis(cause.name, doubt is None, sentence if doubt is None else f"{sentence}{doubt}", ranked, said)
+    return Diagnosis(cause.name, doubt is None, sentence if doubt is None else f"{sentence}{doubt}", ranked)
 
 
 def _reproduced(evidence: Evidence, exact: Sequence[Match]) -> str:
@@ -194,10 +204,30 @@ def _doubt(evidence: Evidence, cause: Match) -> str | None:
         return ", but it says what, not why"
     if evidence.total < ENOUGH:
         return ", too few to be certain"
+    if evidence.observations < _VARIED:
+        return ", but the wrong values are too much alike to be certain"
+    alone = evidence.stages == ("code",) and len(stages_of_case(evidence.case)) > 1
+    if alone and (evidence.total < _OF_CODES * ENOUGH or evidence.observations < _OF_CODES):
+        return ", from codes alone, too few and too much alike to be certain"
     if evidence.different_sums < ENOUGH:
         return f", but these come from {evidence.different_sums} different sums, too few to be certain"
     if cause.place is not None and "image" in cause.place:
         return ", but what an image leaves right proves nothing of the others"
+    return _each_addition(evidence, cause.name)
+
+
+def _each_addition(evidence: Evidence, name: str) -> str | None:
+    """Whether an accumulator that saturates at the end may do so at each addition, in an order that nobody knows."""
+    if kind(name) != "accumulator_saturates" or machine_of(evidence.case).op != "conv":
+        return None
+    large, bits = sample_of(evidence, _LARGE_SAMPLE), name.split("=")[1]
+    for grouping in range(len(GROUPINGS)):
+        for bias_last in (0, 1):
+            each = f"accumulator_saturates_stepwise={grouping},{bias_last},{bits}"
+            machine = with_faults(large.machine, [each])
+            match = None if machine is None else large.score(each, machine).match
+            if match is not None and match.total - match.equal + match.spoiled < ENOUGH:
+                return ", but at the end or at each addition: too few values would tell"
     return None
 
 
@@ -211,13 +241,15 @@ def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
     return tuple(singles or causes or everywhere[:1])
 
 
-def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...]) -> Diagnosis:
+def _partial(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Observation]) -> Diagnosis:
+    """What is said where nothing reproduces everything: nearly everything, or only where the differences lie."""
     best = ranked[0] if ranked else None
-    if best is None or 10 * (best.equal - best.spoiled) < best.total:
-        return Diagnosis(None, False, f"no hypothesis explains the {evidence.total} wrong values", ranked, said)
-    values = everything(evidence.case, best.name.split(" + "), evidence.stages, evidence.differing)
-    same = {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+    if best is None or 10 * (best.equal - best.spoiled) < 9 * best.total:
+        return _unexplained(evidence, ranked, seen)
+    same = _same(evidence, best)
     best = evidence.match(best.name, same)
+    if 10 * (best.equal - best.spoiled) < 9 * best.total:
+        return _unexplained(evidence, ranked, seen)
     sentence = (
         f"best explanation: {_words(evidence, best)}; "
         f"it reproduces {_percent(best.equal, best.total)} of the {best.total} wrong values"
@@ -227,7 +259,27 @@ def _partial(evidence: Evidence, ranked: tuple[Match, ...], said: tuple[str, ...
     complete = _complete_channels(evidence, same)
     if complete is not None:
         sentence += f"; in {complete} it would write exactly what is there"
-    return Diagnosis(best.name, False, sentence, (best, *ranked[1:]), said)
+    return Diagnosis(best.name, False, sentence, (best, *ranked[1:]))
+
+
+def _same(evidence: Evidence, match: Match) -> dict[str, np.ndarray]:
+    values = everything(evidence.case, match.name.split(" + "), evidence.stages, evidence.differing)
+    return {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+
+
+def _unexplained(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Observation]) -> Diagnosis:
+    """No cause: where the differences lie, and the channels in which a hypothesis writes exactly what is there."""
+    sentence = f"no fault hypothesis explains the {evidence.total} wrong values"
+    told = [one.sentence for one in seen if one.kind != "share"][:_TOLD]
+    if told:
+        sentence += f"; {'; '.join(told)}"
+    for match in ranked[:_TOLD]:
+        if match.whole or match.equal * 4 > match.total:
+            complete = _complete_channels(evidence, _same(evidence, match))
+            if complete is not None:
+                sentence += f"; in {complete} all is as if {_words(evidence, match)}"
+                break
+    return Diagnosis(None, False, sentence, ranked)
 
 
 def _complete_channels(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
@@ -313,5 +365,10 @@ def _remarks(evidence: Evidence) -> Iterator[str]:
         values = requantized(evidence.machine, evidence.got["accumulator"])
         right = np.array_equal(values, evidence.got["code"])
         yield f"the codes are {'right' if right else 'wrong'} for the accumulators of the dump"
-    layer = evidence.case.layer
-    yield from remarks(layer, differing[0], evidence.golden[differing[0]], evidence.got[differing[0]])
+
+
+def where(evidence: Evidence) -> tuple[Observation, ...]:
+    """Where the first stage that differs does so, and how."""
+    stage, step = evidence.differing[0], evidence.case.layer.requantize
+    ends = (step.lo, step.hi) if stage == "code" and step is not None else None
+    return observe(evidence.golden[stage], evidence.got[stage], ends)

@@ -11,9 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import RangeError
+from .clues import Clues
 from .hypotheses import Hypothesis, named
-from .hypotheses_numbers import Clues
-from .machine import STAGES, Case, Machine, accumulators, machine_of, recompute, stages_of_case
+from .machine import STAGES, Case, Machine, accumulators, machine_of, recompute, stages_at, stages_of_case
 from .structure import affected
 
 _SCREENED_ELEMENTS = 1 << 20
@@ -54,6 +54,29 @@ class Evidence:
         self.anywhere = np.logical_or.reduce([*self.wrong.values()])
         self.total = sum(int(np.count_nonzero(wrong)) for wrong in self.wrong.values())
         self.size = sum(values.size for values in self.got.values())
+
+    @cached_property
+    def follows(self) -> bool:
+        """Whether all else in the dump is right for its accumulators, which differ: they alone are to be explained."""
+        if "accumulator" not in self.differing:
+            return False
+        found = stages_at(self.machine, self.got["accumulator"], None)
+        return all(np.array_equal(found[stage], self.got[stage]) for stage in self.stages)
+
+    @cached_property
+    def observations(self) -> int:
+        """How many different pairs of what should be and what is there are among the wrong values, of the best stage.
+
+        Of codes, those at an end of the clip count for nothing: many mistakes end there.
+        """
+        most = 0
+        for stage in self.differing:
+            golden, got = (values[stage][self.wrong[stage]] for values in (self.golden, self.got))
+            if stage == "code" and self.machine.step is not None:
+                inside = (got > self.machine.step.lo) & (got < self.machine.step.hi)
+                golden, got = golden[inside], got[inside]
+            most = max(most, len(np.unique(golden * 2**20 + got)))
+        return most
 
     @cached_property
     def different_sums(self) -> int:
@@ -120,8 +143,6 @@ def with_faults(machine: Machine | None, names: Sequence[str]) -> Machine | None
 class Sample(Clues):
     """Wrong values and right ones of a few images; ``closer`` counts where a hypothesis comes nearer."""
 
-    differing: tuple[str, ...]
-
     def values(self, machine: Machine) -> Mapping[str, np.ndarray]:
         return recompute(machine, [*self.got], self.where, self.differing)
 
@@ -142,7 +163,7 @@ class Sample(Clues):
         part = slice(None, None, max(1, len(self.where) // count))
         got = {stage: values[part] for stage, values in self.got.items()}
         golden = {stage: values[part] for stage, values in self.golden.items()}
-        return replace(self, where=self.where[part], got=got, golden=golden)
+        return replace(self, where=self.where[part], got=got, golden=golden, memory={"differing": self.differing})
 
 
 @dataclass(frozen=True)
@@ -184,7 +205,7 @@ def sample_of(evidence: Evidence, most: int) -> Sample:
         where,
         {stage: values[first:stop].reshape(-1)[where] for stage, values in evidence.got.items()},
         {stage: evidence.golden[stage][first:stop].reshape(-1)[where] for stage in evidence.got},
-        evidence.differing,
+        memory={"differing": evidence.differing},
     )
 
 

@@ -7,8 +7,12 @@ gives None where the layer has nothing to which it could happen.  A new one is a
     hypotheses_codes     rounding, clip, multiplier, shift, residual
     hypotheses_layout    the order in which a result was written
 
-``FAMILIES`` are hypotheses with open numbers (``golden/diagnose/hypotheses_numbers.py``); a member is named
-``tap_dropped=2,1``, and ``named`` gives a hypothesis or a member by its name.
+``FAMILIES`` are hypotheses with open numbers; a member is named ``tap_dropped=2,1``, and ``named`` gives a hypothesis
+or a member by its name.  They are in
+
+    hypotheses_widths    widths, which are solved for: accumulator, partial sums, total, bias
+    hypotheses_orders    orders of constants and channels, tiles, blocked layouts
+    hypotheses_numbers   a padding, a tap, a row
 
 Faults that need no recomputation, of memories and bits, are in ``golden/diagnose/structure.py``.
 """
@@ -22,9 +26,9 @@ from ...errors import RefengineError
 from ...numbers.rounding import DOUBLE_ROUND, MODES
 from . import hypotheses_codes as codes
 from . import hypotheses_layout as layout
+from . import hypotheses_numbers, hypotheses_orders, hypotheses_widths
 from . import hypotheses_sums as sums
-from .hypotheses_numbers import Clues, Family, families
-from .hypotheses_sums import Fault
+from .clues import Clues, Family, Fault
 from .machine import Case, Machine, machine_of
 
 __all__ = ["FAMILIES", "GROUPS", "HYPOTHESES", "Case", "Hypothesis", "candidates", "faulty", "is_hypothesis", "kind",
@@ -60,6 +64,7 @@ GROUPS = {
     "weights": "weights",
     "clusters": "clusters and their scales",
     "pools": "pools, additions, joins",
+    "widths": "widths between accumulator and code",
     "layout": "order of the result",
 }
 
@@ -180,8 +185,6 @@ def _bias() -> Iterator[tuple[str, str, Fault]]:
         ("bias_of_next_channel", "bias of the next channel", lambda values: np.roll(values, -1)),
         ("bias_of_previous_channel", "bias of the previous channel", lambda values: np.roll(values, 1)),
         ("bias_of_channel_0", "bias of channel 0 for all", lambda values: values[:1] + 0 * values),
-        ("bias_16_bits", "the bias is cut to its lowest 16 bits", lambda values: sums.wrapped(values, 16)),
-        ("bias_24_bits", "the bias is cut to its lowest 24 bits", lambda values: sums.wrapped(values, 24)),
         ("bias_16_unsigned", "the bias's lowest 16 bits without sign", lambda values: sums.wrapped(values, 16, False)),
     )
     for name, sentence, change in changes:
@@ -193,22 +196,17 @@ def _bias() -> Iterator[tuple[str, str, Fault]]:
 def _accumulator() -> Iterator[tuple[str, str, Fault]]:
     yield "accumulator_other_policy", "the accumulator saturates for wrap, or the reverse", sums.other_policy
     yield "accumulator_32", "the accumulator is not narrow", sums.full_width
-    for bits in (16, 18, 20, 24):
-        for policy, what in (("wrap", "wraps"), ("saturate", "saturates at the end")):
-            yield f"accumulator_{bits}_{policy}", f"an accumulator of {bits} bits {what}", sums.narrow(bits, policy)
-    for bits in (16, 20, 24):
-        sentence = f"an accumulator of {bits} bits saturates after each cluster"
-        yield f"accumulator_{bits}_stepwise", sentence, sums.clipped_each_time(bits)
+    yield "accumulator_twice", "the finished sum is accumulated twice", sums.doubled(True)
+    sentence = "two products share a multiplier, and the {} channel of each two is one less where the other is negative"
+    for upper, which in ((1, "second"), (0, "first")):
+        yield f"packed_carry_{which}", sentence.format(which), sums.packed_carry(upper)
+    yield "products_twice", "all products are accumulated twice", sums.doubled(False)
     for axis, what in (
         ("channel", "from channel to channel of a pixel"),
         ("pixel", "from pixel to pixel of a channel"),
         ("image", "from image to image"),
     ):
         yield f"accumulator_kept_{axis}s", f"the accumulator is not cleared {what}", sums.not_cleared(axis)
-    for bits in (8, 12, 16):
-        for policy, what in (("wrap", "wrap"), ("saturate", "saturate")):
-            sentence = f"cluster sums {what} in {bits} bits"
-            yield f"partial_{bits}_{policy}", sentence, sums.narrow_partial_sums(bits, policy)
 
 
 def _input() -> Iterator[tuple[str, str, Fault]]:
@@ -250,6 +248,7 @@ def _window() -> Iterator[tuple[str, str, Fault]]:
         ("left", "one column too far left", 0, -1),
     ):
         yield f"windows_{name}", f"every window lies {where}", sums.moved_windows(rows, columns)
+    yield "bottom_runs_on", "no padding at the bottom: the address runs on into the next image", sums.runs_on
     yield "stride_phase", "strided windows begin at pixel 1 instead of 0", sums.late_phase
     yield "strides_turned", "vertical and horizontal stride exchanged", sums.exchanged_strides
 
@@ -285,6 +284,12 @@ def _weights() -> Iterator[tuple[str, str, Fault]]:
         ("ternary_low_bit_only", "ternary code 11 (-1) read as -2", ((-1, -2),)),
     ):
         yield name, sentence, sums.weight(sums.mapped(*pairs))
+    yield "weights_halved", "weight codes are shifted right by one bit", sums.weight(lambda w, _: w >> 1)
+    yield "weights_read_by_channel", "weights stored tap by tap, read channel by channel", sums.weight(sums.by_channel)
+    yield "weights_read_by_tap", "weights stored channel by channel, read tap by tap", sums.weight(sums.by_tap)
+    sentence = "a negative weight code takes one from the next one of its {}, as one subtraction for several does"
+    for lanes, what in ((2, "pair"), (4, "four")):
+        yield f"weights_borrow_{lanes}", sentence.format(what), sums.weight(sums.borrowed(lanes))
     yield "weights_unsigned", "weight codes extended without their sign", sums.weight(sums.zero_extended)
     yield "weight_bits_reversed", "the bits of each weight code in reverse order", sums.weight(sums.reversed_bits)
     for lanes in (2, 4, 8, 16):
@@ -305,6 +310,7 @@ def _clusters() -> Iterator[tuple[str, str, Fault]]:
         ("scale_turned", "scales addressed by cluster, then output", lambda s, _: s.T.reshape(s.shape)),
         ("scale_missing", "scales are missing (1)", lambda s, _: np.ones_like(s)),
         ("scale_7_bits", "scales read as signed 7-bit numbers", lambda s, _: sums.wrapped(s, 7)),
+        ("scale_halved", "scales lose their lowest bit", lambda s, _: s >> 1 << 1),
         ("scale_low_6_bits", "the highest bit of the scales is lost", lambda s, _: s & 63),
     )
     for name, sentence, change in changes:
@@ -369,7 +375,7 @@ def _layout() -> Iterator[tuple[str, str, Fault]]:
 _TABLES = {
     "rounding": _rounding, "clip": _clip, "scale": _scale, "residual": _residual, "bias": _bias,
     "accumulator": _accumulator, "input": _input, "window": _window, "weights": _weights, "clusters": _clusters,
-    "pools": _pools, "layout": _layout,
+    "pools": _pools, "widths": lambda: iter(()), "layout": _layout,
 }  # fmt: skip
 
 HYPOTHESES = {
@@ -377,7 +383,11 @@ HYPOTHESES = {
 }
 
 
-FAMILIES = {family.name: family for family in families()}
+FAMILIES = {
+    family.name: family
+    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_orders)
+    for family in module.families()
+}
 
 
 def is_hypothesis(name: str) -> bool:
@@ -403,7 +413,7 @@ def named(name: str) -> Hypothesis:
     if name in HYPOTHESES:
         return HYPOTHESES[name]
     family, numbers = FAMILIES[kind(name)], [int(number) for number in name.partition("=")[2].split(",")]
-    return Hypothesis(name, family.words.format(*numbers), family.group, family.fault(*numbers))
+    return Hypothesis(name, family.sentence_of(tuple(numbers)), family.group, family.fault(*numbers))
 
 
 def candidates(clues: Clues) -> Iterator[Hypothesis]:

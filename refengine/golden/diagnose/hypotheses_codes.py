@@ -13,7 +13,8 @@ from ...numbers import requantize as numbers
 from ...numbers.arith import Arithmetic, fit, requantize_as
 from ...numbers.formats import INT8, CodeFormat
 from ...numbers.rounding import STOCHASTIC, round_shift
-from .hypotheses_sums import Arrays, Fault, other_sign, wrapped
+from .clues import Fault
+from .hypotheses_sums import Arrays, other_sign, wrapped
 from .machine import Machine, Parts, plain_codes, plain_rounding
 
 Codes = Callable[[Parts, np.ndarray], np.ndarray]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .hypotheses_sums import Fault
+from .clues import Fault
 from .machine import Machine
 
 Order = Callable[[np.ndarray], np.ndarray]

@@ -5,12 +5,13 @@ a try, so that a constant is solved for and a row is looked for only where the d
 hypothesis like any other, called ``family=number,number``, and must reproduce every value.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from .hypotheses_sums import Fault, filled, weight
+from .clues import Clues, Family, Fault, Numbers
+from .hypotheses_sums import filled, weight
 from .machine import STAGES, Machine, accumulators, kernel, stages_at
 
 _BYTES = (-128, 255)  # all that a byte can be, signed or not
@@ -18,36 +19,6 @@ _MOST_CONSTANTS = 8
 _MOST_ROWS = 32
 _SUM_WIDTHS = range(4, 25)
 _FIXED_PADDINGS = (127, 128, -128, 255)
-
-
-@dataclass(frozen=True, eq=False)
-class Clues:
-    """Single values of a dump: the layer of their images, flat places (S,), and at each what is and what should be."""
-
-    machine: Machine
-    where: np.ndarray
-    got: Mapping[str, np.ndarray]
-    golden: Mapping[str, np.ndarray]
-
-    @property
-    def wrong(self) -> np.ndarray:
-        """Where any stage differs: bool (S,)."""
-        return np.logical_or.reduce([self.got[stage] != self.golden[stage] for stage in self.got])
-
-
-Numbers = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Hypotheses of one kind: which numbers are worth a try, what a member says, and its fault."""
-
-    name: str
-    sentence: str
-    group: str
-    numbers: Callable[[Clues], Iterator[Numbers]]
-    words: str
-    fault: Callable[..., Fault]
 
 
 def families() -> Iterator[Family]:

@@ -14,9 +14,9 @@ from ...network.int_network import IntLayer
 from ...numbers.accumulator import confine
 from ...numbers.formats import INT8, WEIGHT_FORMATS
 from ...ops.requantize import Draws
+from .clues import Fault
 from .machine import EDGE, POOLS, Machine, common_count
 
-Fault = Callable[[Machine], Machine | None]
 Arrays = Callable[[np.ndarray], np.ndarray]
 
 
@@ -106,6 +106,19 @@ def without_column(index: int) -> Callable[[np.ndarray, Machine], np.ndarray | N
         return changed
 
     return change
+
+
+def runs_on(machine: Machine) -> Machine | None:
+    """No padding at the bottom: the address runs on into the next image, behind the last one into zeros."""
+    x = machine.operands[0]
+    if machine.op != "conv" or x.ndim != 4 or not machine.attributes["pads"][2] or machine.case.layer.op == "fc":
+        return None
+    bottom = machine.attributes["pads"][2]
+    following = np.concatenate([x[1:], np.zeros_like(x[:1])])[:, :bottom]
+    if following.shape[1] < bottom:
+        return None
+    longer = np.concatenate([x, following], axis=1)
+    return replace(machine, operands=(longer, *machine.operands[1:]), remembers=True)
 
 
 def group_0_for_all(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
@@ -236,6 +249,35 @@ def reversed_in_clusters(codes: np.ndarray, machine: Machine) -> np.ndarray:
     """The input channels of each cluster in the reverse order."""
     channels, cluster = np.arange(codes.shape[1]), machine.clusters
     return codes[:, np.lexsort((-channels, cluster))]
+
+
+def by_channel(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+    """Codes stored with the input channels fastest, read with the taps fastest."""
+    if codes.shape[1] == 1 or codes.shape[2] * codes.shape[3] == 1:
+        return None
+    return codes.transpose(0, 2, 3, 1).reshape(codes.shape)
+
+
+def by_tap(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+    """Codes stored with the taps fastest, read with the input channels fastest."""
+    outputs, inputs, height, width = codes.shape
+    if inputs == 1 or height * width == 1:
+        return None
+    return codes.reshape(outputs, height, width, inputs).transpose(0, 3, 1, 2)
+
+
+def borrowed(lanes: int) -> Callable[[np.ndarray, Machine], np.ndarray]:
+    """Words of ``lanes`` codes unpacked by one subtraction: a negative code takes one from the one above it."""
+
+    def change(codes: np.ndarray, machine: Machine) -> np.ndarray:
+        flat = codes.reshape(len(codes), -1).copy()
+        whole = flat.shape[1] // lanes * lanes
+        words = flat[:, :whole].reshape(len(flat), -1, lanes)
+        words[:, :, 1:] -= words[:, :, :-1] < 0
+        flat[:, :whole] = words.reshape(len(flat), -1)
+        return flat.reshape(codes.shape)
+
+    return change
 
 
 def transposed(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
@@ -394,17 +436,6 @@ def cut_average(values: np.ndarray, valid: np.ndarray, machine: Machine) -> np.n
 # --------------------------------------------------------------------------------------------------------- accumulators
 
 
-def narrow(bits: int, policy: str) -> Fault:
-    """A finished sum in another accumulator."""
-
-    def fault(machine: Machine) -> Machine | None:
-        if machine.op in ("maxpool", "concat", "pad_channels", "flatten"):
-            return None
-        return None if machine.narrow == (bits, policy) else replace(machine, narrow=(bits, policy))
-
-    return fault
-
-
 def other_policy(machine: Machine) -> Machine | None:
     """A narrow accumulator that saturates for wrap, or wraps for saturate."""
     if machine.narrow is None or machine.narrow[1] == "error":
@@ -431,32 +462,27 @@ def not_cleared(axis: str) -> Fault:
     return fault
 
 
-def clipped_each_time(bits: int) -> Fault:
-    """An accumulator that saturates after each cluster, in their order, the bias first."""
+def doubled(with_bias: bool) -> Fault:
+    """Every sum is accumulated twice, its bias once or twice."""
 
     def fault(machine: Machine) -> Machine | None:
         if machine.op != "conv":
             return None
-        return replace(
-            machine, add=lambda acc, sums, by: _held(acc + sums * by, bits, "saturate"), narrow=(bits, "saturate")
-        )
+        changed = {name: machine.constants[name] * 2 for name in (("scale", "bias") if with_bias else ("scale",))}
+        return machine.constant(**changed)
 
     return fault
 
 
-def narrow_partial_sums(bits: int, policy: str) -> Fault:
-    """The sum of each cluster kept in a few bits before its scale."""
+def packed_carry(upper: int) -> Fault:
+    """Two sums share a multiplier: the upper channel is one less where the other one, without bias, is negative."""
 
     def fault(machine: Machine) -> Machine | None:
-        if machine.op != "conv":
+        if machine.op != "conv" or machine.case.shape[-1] < 2:
             return None
-        return replace(machine, add=lambda acc, sums, by: acc + _held(sums, bits, policy) * by)
+        return replace(machine, packed=upper)
 
     return fault
-
-
-def _held(values: np.ndarray, bits: int, policy: str) -> np.ndarray:
-    return confine(values, bits, policy)[0].astype(np.int64)
 
 
 REPLICATED = filled(EDGE)

@@ -128,6 +128,9 @@ def plain_pool(values: np.ndarray, valid: np.ndarray, machine: "Machine") -> np.
 
 
 Add = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Products = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Lines = Callable[[np.ndarray, np.ndarray], np.ndarray]
+NOWHERE = -(1 << 20)  # a line of the input that no image has: it reads as the padding
 Pool = Callable[[np.ndarray, np.ndarray, "Machine"], np.ndarray]
 
 
@@ -138,10 +141,13 @@ class Machine:
     ``op`` is the operator, ``conv`` for an fc as well.  A conv's ``constants`` are weight (O, I/group, KH, KW) and
     scale (O, I/group), one for each input channel, and bias (O).  ``origin``: rows and columns by which every window is
     moved; ``fill``: what lies outside the image, a number, one a channel, or ``EDGE``.  ``add(acc, partial, scale)``
-    takes in one cluster's sum after the other, None where their order cannot matter.  ``narrow``: width and policy of
-    the accumulator.  ``kept``: ``channel``, ``pixel`` or ``image``, over which it goes on adding without being cleared.
-    ``remembers``: something of one image comes into the next.  ``order`` permutes a result (N, ...), image by image;
-    ``shown`` changes its written values.
+    takes in one cluster's sum after the other, None where their order cannot matter; ``products(products, scales,
+    bias)`` adds the single products (S, KH, KW, I) with the scales of their channels (S, I), where their grouping
+    matters. ``lines``: for rows and for columns, what a window at some positions (S, 1) reads for the lines (S, K).
+    ``packed``: of two neighbouring channels the one, 0 or 1, that is one less where the other's products are negative.
+    ``narrow``: width and policy of the accumulator.  ``kept``: ``channel``, ``pixel`` or ``image``, over which it goes
+    on adding without being cleared. ``remembers``: something of one image comes into the next.  ``order`` permutes a
+    result (N, ...), image by image; ``shown`` changes its written values.
     """
 
     case: Case
@@ -157,6 +163,9 @@ class Machine:
     origin: tuple[int, int] = (0, 0)
     fill: Any = 0
     add: Add | None = None
+    products: Products | None = None
+    lines: tuple[Lines | None, Lines | None] = (None, None)
+    packed: int | None = None
     kept: str | None = None
     remembers: bool = False
     pool: Pool = plain_pool
@@ -271,6 +280,8 @@ def accumulators(machine: Machine, where: np.ndarray | None) -> np.ndarray:
     """The sums, as the accumulator holds them: int64 (S,) or (N, ...)."""
     if machine.kept is not None:
         return _kept(machine, where)
+    if machine.packed is not None:
+        return _packed(machine, where)
     if machine.op == "conv":
         acc = _conv(machine) if where is None else _in_blocks(_conv_at, machine, where)
     elif machine.op in POOLS:
@@ -294,6 +305,21 @@ def _kept(machine: Machine, where: np.ndarray | None) -> np.ndarray:
     bits, policy = machine.narrow or (32, "wrap")
     held, _ = confine(runs.reshape(sums.shape), bits, "wrap" if policy == "error" else policy)
     return (held if where is None else held.reshape(-1)[where]).astype(np.int64)
+
+
+def _packed(machine: Machine, where: np.ndarray | None) -> np.ndarray:
+    """Sums of which each second one is too small by one where its neighbour's products are negative."""
+    plain = replace(machine, packed=None)
+    constants, channels = machine.constants, machine.case.shape[-1]
+    other = np.minimum(np.arange(channels) ^ 1, channels - 1)
+    neighbour = plain.constant(
+        weight=np.ascontiguousarray(constants["weight"][other]),
+        scale=constants["scale"][other],
+        bias=np.zeros_like(constants["bias"]),
+    )
+    channel = np.arange(channels) if where is None else where % channels
+    borrows = (channel % 2 == machine.packed) & (channel < channels // 2 * 2)
+    return accumulators(plain, where) - (borrows & (accumulators(neighbour, where) < 0))
 
 
 def requantized(machine: Machine, acc: np.ndarray) -> np.ndarray:
@@ -353,7 +379,9 @@ def kernel(machine: Machine) -> tuple[int, int]:
 def _rows(machine: Machine, axis: int, positions: np.ndarray) -> np.ndarray:
     """Rows (axis 0) or columns (axis 1) of the input under the windows at ``positions``: (S,) -> (S, K)."""
     start = positions * machine.attributes["strides"][axis] - machine.attributes["pads"][axis] + machine.origin[axis]
-    return start[:, None] + np.arange(kernel(machine)[axis])
+    lines = start[:, None] + np.arange(kernel(machine)[axis])
+    read = machine.lines[axis]
+    return lines if read is None else read(positions[:, None], lines)
 
 
 def _windows_at(
@@ -380,6 +408,9 @@ def _conv_at(machine: Machine, where: np.ndarray) -> np.ndarray:
     first = o // (len(weight) // machine.attributes["group"]) * weight.shape[1]
     channels = first[:, None] + np.arange(weight.shape[1])
     windows, _ = _windows_at(machine, images, _rows(machine, 0, y), _rows(machine, 1, x), channels)
+    if machine.products is not None:
+        products = windows * weight[o].transpose(0, 2, 3, 1)
+        return machine.products(products, scale[o], bias[o].astype(np.int64)).astype(np.int32)
     sums = np.einsum("syxi,siyx->si", windows, weight[o])
     if machine.add is None:
         return (np.einsum("si,si->s", sums, scale[o]) + bias[o]).astype(np.int32)
@@ -399,6 +430,8 @@ def _hwc(machine: Machine) -> tuple[int, ...]:
 def _conv(machine: Machine) -> np.ndarray:
     """All accumulators: by the kernel wherever its 16-bit operands hold the codes and weights."""
     weight, scale = machine.constants["weight"], machine.constants["scale"]
+    if machine.products is not None or machine.lines != (None, None):
+        return _in_blocks(_conv_at, machine, _everywhere(machine))
     products = weight * scale[:, :, None, None]
     x = _padded(machine)
     if max(int(np.abs(products).max(initial=0)), int(np.abs(x).max(initial=0))) > _INT16:

@@ -2,19 +2,17 @@
 
 All functions compare what a layer should have written with what was written, both int64 (N, ...).  A ``Finding`` says
 what another machine than the layer's would have written; ``findings`` gives those that explain every value.
-``remarks`` are true sentences about the differences that prove nothing alone but tell an engineer where to look.
+Sentences that prove nothing alone but tell an engineer where to look are in ``golden/diagnose/observe.py``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...network.int_network import IntLayer
-
-_MODULI = (2, 4, 8, 16, 32, 64, 3, 5, 6, 7, 9, 10, 12)
 _WORD = 64
-_FEW = 4
+_LAGS = (1, 2, 3, 4, 8, 16, 32)
+_LISTED = 16
 _STUCK = 8  # more bits than these say no more than that all values are alike
 _VARIED = 4  # different values that a block must hold before its repetition means anything
 
@@ -26,10 +24,13 @@ STRUCTURES = {
     "images_rotated": "each image is another one's, counted in a circle",
     "stale_image": "what differs is what the image before had in the same place",
     "stale_tile": "what differs is a block that repeats another one of the same image",
+    "words_late": "from one word on, each holds the one before it, as after a stall",
+    "words_early": "from one word on, each holds the one after it: a word is lost",
+    "word_repeated": "what differs is the word before it, read once more",
     "stuck_bits": "some bits are always 0 or always 1",
     "inverted_bits": "some bits are inverted",
     "constant_offset": "everything is off by one constant",
-    "channel_offsets": "each channel is off by a constant of its own",
+    "channel_offsets": "constant per channel: the bias, where these are accumulators",
 }
 
 
@@ -105,6 +106,51 @@ def _stale_tile(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     return None
 
 
+def _from_a_word_on(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    """Words that are late or early from one on to the end, counted through the dump or through each image."""
+    images = len(golden)
+    for rows, of in ((1, ""), (images, " of each image")):
+        should, found = golden.reshape(rows, -1), got.reshape(rows, -1)
+        wrong = (should != found).any(axis=0)
+        first, count = int(wrong.argmax()), should.shape[1]
+        if first == 0 or len(np.unique(found[:, first:])) < _VARIED:
+            continue
+        for lag in _LAGS:
+            if first >= lag and np.array_equal(found[:, first:], should[:, first - lag : count - lag]):
+                return Finding("words_late", f"from word {first}{of} on each holds {_neighbour(lag)} before")
+            if first + lag < count and np.array_equal(found[:, first : count - lag], should[:, first + lag :]):
+                return Finding("words_early", f"from word {first}{of} on each holds {_neighbour(lag)} after")
+    return None
+
+
+def _neighbour(lag: int) -> str:
+    return "the one" if lag == 1 else f"the word {lag} places"
+
+
+def _repeated(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+    should, found = golden.reshape(-1), got.reshape(-1)
+    wrong = np.flatnonzero(should != found)
+    if wrong[0] == 0 or len(np.unique(found[wrong])) < _VARIED or 2 * len(wrong) > len(found):
+        return None
+    if not np.array_equal(found[wrong], should[wrong - 1]):
+        return None
+    period, phase = comb(wrong, len(found))
+    where = f": words {phase}, {phase + period}, ..., every {period}" if period else ""
+    return Finding("word_repeated", f"what differs is the word before it, read once more{where}")
+
+
+def comb(places: np.ndarray, count: int) -> tuple[int, int]:
+    """(period, first) of places that all lie on one comb of period 3 or more; (0, 0) where there is none.
+
+    >>> comb(np.array([6, 13, 20, 27]), 28), comb(np.array([64, 192]), 256), comb(np.array([1, 2]), 9)
+    ((7, 6), (128, 64), (0, 0))
+    """
+    if len(places) < 2:
+        return 0, 0
+    period = int(np.gcd.reduce(np.diff(places)))
+    return (period, int(places[0] % period)) if period > 2 else (0, 0)
+
+
 def _stuck(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     ever, always = int(np.bitwise_or.reduce(got, None)), int(np.bitwise_and.reduce(got, None))
     zeros = int(np.bitwise_or.reduce(golden & ~got, None)) & ~ever
@@ -158,11 +204,23 @@ def _channel_offsets(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     by = (got - golden).reshape(-1, got.shape[-1])
     if len(by) < 2 or not (by == by[0]).all() or (by == by[0, 0]).all():
         return None
-    return Finding("channel_offsets", f"each channel is off by a constant of its own: {_first(by[0])}")
+    return Finding("channel_offsets", f"constant per channel: the bias, if these are sums: {_offsets(by[0])}")
+
+
+def _offsets(by: np.ndarray) -> str:
+    """The channels that are off and by how much.
+
+    >>> _offsets(np.array([0, -3, 0, 12]))
+    'channel 1 by -3, 3 by +12'
+    """
+    channels = np.flatnonzero(by)
+    said = ", ".join(f"{channel} by {int(by[channel]):+d}" for channel in channels[:_LISTED])
+    return f"channel {said}" + (f" and {len(channels) - _LISTED} more" if len(channels) > _LISTED else "")
 
 
 _LOOKS: tuple[Callable[[np.ndarray, np.ndarray], Finding | None], ...] = (
-    _constant, _image_order, _not_written, _stale_image, _stale_tile, _stuck, _inverted, _offset, _channel_offsets,
+    _constant, _image_order, _not_written, _from_a_word_on, _stale_image, _stale_tile, _repeated, _stuck, _inverted,
+    _offset, _channel_offsets,
 )  # fmt: skip
 
 
@@ -202,10 +260,10 @@ def lane(places: np.ndarray, count: int) -> str | None:
     >>> lane(np.array([3, 7, 11, 15]), 16), lane(np.array([3, 7]), 16), lane(np.array([0, 1]), 2)
     ('k mod 4 = 3', None, None)
     """
-    for modulus in _MODULI:
-        first = int(places[0]) if len(places) else 0
-        if first < modulus and 2 * modulus <= count and np.array_equal(places, np.arange(first, count, modulus)):
-            return f"k mod {modulus} = {first}"
+    first = int(places[0]) if len(places) else 0
+    modulus = int(places[1]) - first if len(places) > 1 else 0
+    if modulus > 1 and 2 * modulus <= count and np.array_equal(places, np.arange(first, count, modulus)):
+        return f"k mod {modulus} = {first}" if first < modulus else None
     return None
 
 
@@ -232,65 +290,3 @@ def places_in_words(places: np.ndarray, count: int, name: str) -> str | None:
 def _first(values: np.ndarray, most: int = 8) -> str:
     listed = ", ".join(str(int(value)) for value in values[:most])
     return f"{listed}, ..." if len(values) > most else listed
-
-
-# -------------------------------------------------------------------------------------------------------- fingerprints
-
-
-def remarks(layer: IntLayer, stage: str, golden: np.ndarray, got: np.ndarray) -> tuple[str, ...]:
-    """What can be said of the differences without recomputing anything."""
-    wrong = got != golden
-    if not wrong.any():
-        return ()
-    difference = (got - golden)[wrong]
-    return (*_region(wrong), *_sizes(stage, difference, wrong), *_clip_ends(layer, stage, golden, wrong))
-
-
-def _region(wrong: np.ndarray) -> Iterator[str]:
-    parts = [
-        places_in_words(affected(wrong, axis), wrong.shape[axis], name)
-        for axis, name in enumerate(axis_names(wrong.ndim))
-    ]
-    if any(parts):
-        yield f"all differences lie in {', '.join(part for part in parts if part is not None)}"
-    if (
-        wrong.ndim == 4
-        and min(wrong.shape[1:3]) > 2
-        and np.count_nonzero(wrong) > _FEW
-        and not wrong[:, 1:-1, 1:-1].any()
-    ):
-        yield "all differences lie at the border: look at the padding"
-
-
-def _sizes(stage: str, difference: np.ndarray, wrong: np.ndarray) -> Iterator[str]:
-    share = 100 * len(difference) / wrong.size
-    yield f"{len(difference)} of {wrong.size} values differ ({share:.3g} %)"
-    if stage == "code" and np.abs(difference).max() == 1:
-        yield _rate(len(difference), wrong.size)
-        return
-    if len(difference) > 1 and (difference == difference[0]).all():
-        yield f"every difference is {int(difference[0]):+d}"
-    common = int(np.gcd.reduce(difference))
-    twos = (common & -common).bit_length() - 1
-    if twos > 1:
-        yield f"every difference is a multiple of 2**{twos}: look at an alignment or at missing bits"
-
-
-def _rate(differ: int, count: int) -> str:
-    """What a share of differences of one unit says about a rounding."""
-    odds = count // differ
-    if odds < 4:
-        return "every difference is one unit: cutting and rounding to nearest differ so, in half of the values"
-    return (
-        "every difference is one unit: a rounding; "
-        f"modes that part at ties alone differ in one of 2**(s+1) values, s the shift, here in one of {odds}"
-    )
-
-
-def _clip_ends(layer: IntLayer, stage: str, golden: np.ndarray, wrong: np.ndarray) -> Iterator[str]:
-    if stage != "code" or layer.requantize is None:
-        return
-    ends = golden[wrong]
-    for value in (layer.requantize.lo, layer.requantize.hi):
-        if (ends == value).all() and not (golden == value).all():
-            yield f"it differs only where the code is {value}, an end of the clip"
