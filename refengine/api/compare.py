@@ -15,6 +15,7 @@ from ..errors import RangeError
 from ..golden.compare.compare import Comparison
 from ..golden.compare.compare import compare as compared
 from ..golden.compare.exercised import exercised, exercised_sentence
+from ..golden.compare.html_report import page
 from ..golden.compare.json_report import figures, self_test_figures
 from ..golden.compare.junit_report import junit
 from ..golden.compare.pairs import Rules
@@ -68,6 +69,10 @@ class Judgement:
         """The comparison as a JUnit document, a test case a layer."""
         return junit(self.comparison)
 
+    def html(self) -> bytes:
+        """One self-contained page with pictures of what differs, and where; needs ``pictures``."""
+        return page(self.comparison).encode()
+
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
@@ -85,6 +90,7 @@ def compare(
     order: str | None = None,
     any_integer_type: bool = False,
     self_test: bool = False,
+    pictures: bool = False,
     progress: Progress | None = None,
 ) -> Judgement:
     """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
@@ -97,7 +103,7 @@ def compare(
     ``names``: golden's name of a layer -> the DUT's.  ``layers``: patterns of the only layers to judge; ``exclude``: of
     layers to leave out; ``ignore``: of what the DUT holds that is taken as if it were not there.  ``stages``: the only
     ones to judge.  ``order``: axes of the DUT's arrays, as ``NCHW``.  ``any_integer_type``: compare values alone.
-    ``self_test``: also seed faults into the DUT and see which would be noticed.
+    ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would be noticed.
     ``progress(done, total, layer)`` is called before each layer.  FileError and RangeError for what
     cannot be compared at all.
 
@@ -124,7 +130,7 @@ def compare(
         other = other if order is None else reordered(other, order)
         known = model or next((dump.model for dump in (one, other) if dump.model is not None), None)
         network = None if known is None else int_network(known)
-        found = compared(one, other, rules, network, diagnose, progress)
+        found = compared(one, other, rules, network, diagnose, progress, pictures=pictures)
         plain = figures(found, one.address_of, other.address_of)
         faults = None
         if self_test:

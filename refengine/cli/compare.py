@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--any-integer-type", is_flag=True, help="Compare values, whatever integer type the DUT stores them in.")
 @click.option("--self-test", "with_self_test", is_flag=True, help="Which seeded faults would this comparison catch?")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
+@click.option("--html", "html_path", metavar="FILE", help="Write one page with pictures of what differs, and where.")
 @options.json_file
 def command(
     golden: str,
@@ -67,6 +68,7 @@ def command(
     any_integer_type: bool,
     with_self_test: bool,
     junit_path: str | None,
+    html_path: str | None,
     json_path: str | None,
 ) -> None:
     """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
@@ -84,7 +86,7 @@ def command(
     from ..golden.compare.text_report import self_test_sentences
 
     inputs = [path for path in (golden, dut, model) if path is not None]
-    console.check_outputs(inputs, json_path, junit_path)
+    console.check_outputs(inputs, json_path, junit_path, html_path)
     with console.progress("compare") as show:
         found = compare(
             golden,
@@ -98,10 +100,13 @@ def command(
             order=order,
             any_integer_type=any_integer_type,
             self_test=with_self_test,
+            pictures=html_path is not None,
             progress=show,
         )
     if junit_path is not None:
         console.write_file(junit_path, found.junit(), inputs)
+    if html_path is not None:
+        console.write_file(html_path, found.html(), inputs)
     tested = found.self_test
     if not console.write_json(json_path, "compare", dict(found.figures), inputs):
         if tested is not None:

@@ -65,7 +65,7 @@ CAUSES = {
     "RESIDUAL_UNSHIFTED": ["residual_unshifted"],
     "PADDING_128": ["padding_128"],
     "INPUT_OTHER_SIGN": ["first_input_other_sign"],
-    "ACCUMULATOR_16": ["accumulator_16_wrap"],
+    "ACCUMULATOR_16": ["accumulator_wraps=16"],
     "LAST_ROW": ["input_last_row_missing"],
     "WINDOW_LATE": ["windows_right"],
     "OUTPUT_REVERSED": ["channels_reversed"],

@@ -12,7 +12,7 @@ Both dumps are read layer by layer and in blocks of images, so memory does not g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from ...errors import FileError, RangeError
 from ...network.int_network import IntNetwork
 from ..diagnose.machine import STAGES, Case
+from ..diagnose.observe import Observation, observe
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
 from .isolated import Alone
@@ -67,12 +68,23 @@ class Cause:
     names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One image of one stage of both sides, for a page: golden and DUT, int64 (H, W, C) or (K)."""
+
+    stage: str
+    image: int
+    golden: Array
+    got: Array
+
+
 @dataclass(frozen=True)
 class LayerReport:
     """One layer: its verdict, why it was not compared, its stages in hardware's order, and of a faulty layer the cause.
 
     through: inputs that the DUT did not dump and that ``single`` therefore recomputed too.  hint: what may be meant
-    where the layer is unknown.  blamed: of a contradiction, the inputs that differ from the golden.
+    where the layer is unknown.  blamed: of a contradiction, the inputs that differ from the golden.  where: where the
+    differences lie and what they are, in some images.  picture: the first image that differs, if it was asked for.
     """
 
     layer: str
@@ -84,6 +96,8 @@ class LayerReport:
     cause: Cause | None = None
     hint: str | None = None
     blamed: tuple[str, ...] = ()
+    where: tuple[Observation, ...] = ()
+    picture: Picture | None = None
 
     @property
     def fails(self) -> bool:
@@ -185,12 +199,13 @@ def compare(
     network: IntNetwork | None = None,
     diagnose: Diagnose | None = None,
     progress: Progress | None = None,
+    pictures: bool = False,
 ) -> Comparison:
     """Everything that two dumps have, against each other; the DUT's layers alone too, where ``network`` is given.
 
     ``diagnose`` is ``golden.diagnose.cause.diagnose``, asked of the first ``DIAGNOSED`` faulty layers unless the whole
-    dump has a different memory layout; None: no causes.  ``progress(done, total, layer)`` counts megabytes.  RangeError
-    for rules that mean nothing.
+    dump has a different memory layout; None: no causes.  ``progress(done, total, layer)`` counts megabytes.
+    ``pictures``: keep an image of each layer that is looked at.  RangeError for rules that mean nothing.
     """
     plan = Plan(golden, dut, rules or Rules(), network)
     problems = list(plan.problems)
@@ -216,6 +231,10 @@ def compare(
         reports = [
             _with_cause(report, plan, alone, diagnose) if report.layer in first else report for report in reports
         ]
+    if explanation is None:
+        looked_at = [report.layer for report in reports if report.first() is not None and report.verdict != PROPAGATED]
+        looked_at = looked_at[:DIAGNOSED]
+        reports = [_with_where(report, plan, pictures) if report.layer in looked_at else report for report in reports]
     if not any(stage.entire for report in reports for stage in report.stages):
         problems.append(NOTHING_TESTED)
     return Comparison(
@@ -238,47 +257,82 @@ def compare(
 # ----------------------------------------------------------------------------------------------------------- one layer
 
 
+@dataclass
+class _Judged:
+    """One stage while it is read: both sides, what was counted, and why it cannot be read on."""
+
+    golden: Values
+    dut: Values
+    entire: Tally
+    single: Tally
+    problem: Problem | None = None
+    unread: bool = False
+
+    def block(self, start: int, stop: int) -> Array | None:
+        """The DUT's images, once they are counted; None where the stage cannot be read."""
+        if self.unread:
+            return None
+        read = _read(self.golden, self.dut, start, stop)
+        if isinstance(read, Problem):
+            self.problem, self.unread = read, True
+            return None
+        self.entire.add(start, *read)
+        self.problem = self.problem or _contradicted(self.dut, start, stop, read[1])
+        return read[1]
+
+    def report(self, stage: str, recomputed: bool) -> StageReport:
+        if self.unread:
+            return StageReport(stage, self.problem)
+        return StageReport(stage, self.problem, self.entire.end(), _known(self.single) if recomputed else None)
+
+
 def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None = None) -> LayerReport:
     """All chosen stages of one layer, block by block; ``images``: only those."""
     if pair.verdict is not None:
         return LayerReport(pair.layer, pair.verdict, pair.dut_name, pair.why, hint=pair.hint)
-    stages, problems = dict(pair.stages), dict(pair.problems)
-    entire = {stage: Tally(*pair.ends[stage]) for stage in stages}
-    single = {stage: Tally(*pair.ends[stage]) for stage in stages}
-    recomputed = alone is not None and alone.knows(pair.layer) and bool(stages)
+    judged = {
+        stage: _Judged(*values, Tally(*pair.ends[stage]), Tally(*pair.ends[stage]), pair.problems.get(stage))
+        for stage, values in pair.stages.items()
+    }
+    single = alone if alone is not None and alone.knows(pair.layer) and judged else None
     through: set[str] = set()
-    count = max((golden.shape[0] for golden, _ in stages.values()), default=0)
-    wanted = range(count) if images is None else images
-    rows = pair.rows(alone.rows if alone is not None and recomputed else None)
-    for start in range(wanted.start, wanted.stop, rows):
-        stop = min(start + rows, wanted.stop)
-        got = {}
-        for stage, (golden, dut) in [*stages.items()]:
-            read = _read(golden, dut, start, stop)
-            if isinstance(read, Problem):
-                problems[stage] = read
-                del stages[stage]
-                continue
-            entire[stage].add(start, *read)
-            got[stage] = read[1]
-            contradicted = _contradicted(dut, start, stop, read[1])
-            if contradicted is not None:
-                problems.setdefault(stage, contradicted)
-        if alone is not None and recomputed:
-            expected = alone.recompute(pair.layer, start, stop, tuple(got), through)
-            recomputed = expected is not None
-            for stage, array in (expected or {}).items():
-                e, d = _alike(array, got[stage])
-                if e.shape == d.shape:
-                    single[stage].add(start, e, d)
+    count = max((golden.shape[0] for golden, _ in pair.stages.values()), default=0)
+    rows = pair.rows(None if single is None else single.rows)
+    for start, stop in _blocks(range(count) if images is None else images, rows):
+        blocks = {stage: one.block(start, stop) for stage, one in judged.items()}
+        got = {stage: block for stage, block in blocks.items() if block is not None}
+        if single is not None and not _count_alone(single, pair.layer, start, stop, got, judged, through):
+            single = None
     reports = tuple(
-        StageReport(stage, problems.get(stage), entire[stage].end(), _known(single[stage]) if recomputed else None)
-        if stage in stages
-        else StageReport(stage, problems[stage])
+        judged[stage].report(stage, single is not None) if stage in judged else StageReport(stage, pair.problems[stage])
         for stage in by_order({**pair.problems, **pair.stages})
     )
-    why = "; ".join(f"{stage}: {problem.why}" for stage, problem in problems.items()) or None
+    problems = ((report.stage, report.problem) for report in reports)
+    why = "; ".join(f"{stage}: {problem.why}" for stage, problem in problems if problem is not None) or None
     return LayerReport(pair.layer, _verdict(reports), pair.dut_name, why, reports, tuple(sorted(through)))
+
+
+def _blocks(images: range, rows: int) -> Iterator[tuple[int, int]]:
+    for start in range(images.start, images.stop, rows):
+        yield start, min(start + rows, images.stop)
+
+
+def _count_alone(
+    alone: Alone,
+    layer: str,
+    start: int,
+    stop: int,
+    got: Mapping[str, Array],
+    judged: Mapping[str, _Judged],
+    through: set[str],
+) -> bool:
+    """The same images recomputed from the DUT's own inputs and counted; False where these are not known."""
+    expected = alone.recompute(layer, start, stop, tuple(got), through)
+    for stage, array in (expected or {}).items():
+        should, found = _alike(array, got[stage])
+        if should.shape == found.shape:
+            judged[stage].single.add(start, should, found)
+    return expected is not None
 
 
 def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Array] | Problem:
@@ -353,7 +407,27 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
         return report
     found = diagnose(case, None, got)
     names = tuple(match.name for match in found.ranked if match.exact) or ((found.cause,) if found.cause else ())
-    return replace(report, cause=Cause(stage.stage, found.cause, found.certain, found.sentence, names))
+    cause = Cause(stage.stage, found.cause, found.certain, found.sentence, names)
+    return replace(report, cause=cause, where=getattr(found, "where", ()))
+
+
+def _with_where(report: LayerReport, plan: Plan, pictures: bool) -> LayerReport:
+    """A report with what is to be seen in the differences of its first stage that differs from the golden."""
+    stage = report.first()
+    if stage is None or stage.entire is None or stage.entire.first is None:
+        return report
+    pair = plan.pair(report.layer)
+    golden, dut = pair.stages[stage.stage]
+    first = stage.entire.first.index[0]
+    images = _images_of_a_cause([golden, dut], first)
+    read = _read(golden, dut, images.start, images.stop)
+    if isinstance(read, Problem) or read[0].ndim not in (2, 4):
+        return report
+    should, found = (array.astype(np.int64) for array in read)
+    picture = Picture(stage.stage, first, should[first - images.start], found[first - images.start])
+    ends = pair.ends[stage.stage][:2] if stage.stage == "code" else None
+    seen = report.where or observe(should, found, ends, images.start * should[0].size)
+    return replace(report, where=seen, picture=picture if pictures else None)
 
 
 def _images_of_a_cause(stages: Sequence[Values], first: int) -> range:

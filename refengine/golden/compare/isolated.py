@@ -122,7 +122,7 @@ class Alone:
         inputs = self.inputs(layer, images.start, images.stop)
         if inputs is None:
             return None
-        case = Case(self.network, layer, *inputs, self.first_image + images.start)
+        case = Case(self.network, layer, *inputs, self.first_image + images.start, skipped=images.start)
         if layer.residual is None:
             return case
         return replace(case, others=likeliest_first(case, self._like(layer.residual, images), got or {}))

@@ -61,6 +61,7 @@ def _layer(layer: LayerReport) -> Figures:
         "blamed": [*layer.blamed],
         "through": [*layer.through],
         "cause": None if layer.cause is None else {**vars(layer.cause), "names": [*layer.cause.names]},
+        "where": [{"kind": one.kind, "sentence": one.sentence, **one.figures} for one in layer.where],
         "stages": [
             {
                 "stage": stage.stage,

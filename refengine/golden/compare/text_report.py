@@ -16,6 +16,7 @@ from .self_test import Missed, SelfTest
 _BINARY_UP_TO = 32
 _HINTS = 4
 _REASONS = 8
+_OBSERVED = 8
 
 # ------------------------------------------------------------------------------------------------------- a whole dump
 
@@ -161,8 +162,10 @@ def _faulty_layer(layer: LayerReport, comparison: Comparison, golden: Dump, dut:
         address = dump.address_of(name, stage.stage, *element.index)
         if address is not None:
             yield f"  {who}: {dump.file}/{printable(address.file)}, word {address.word}, bit {address.bit}"
+    yield from (f"  where: {one.sentence}" for one in layer.where[:_OBSERVED] if one.kind != "share")
     if layer.cause is not None:
-        yield f"cause: {printable(layer.layer)}: {printable(layer.cause.sentence)}"
+        certain = "" if layer.cause.certain or layer.cause.cause is None else "not certain: "
+        yield f"cause: {printable(layer.layer)}: {certain}{printable(layer.cause.sentence)}"
     elif comparison.other_model:
         yield "cause: not looked for, the model is another one than that of the dumps"
     elif not comparison.network:

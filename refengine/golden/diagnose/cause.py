@@ -114,7 +114,8 @@ def _structural(evidence: Evidence) -> list[Match]:
 
 
 def _found(evidence: Evidence, stage: str, channels: np.ndarray) -> tuple[Finding, ...]:
-    return findings(evidence.golden[stage][..., channels], evidence.got[stage][..., channels])
+    skipped = evidence.case.skipped * int(np.prod(evidence.case.shape))
+    return findings(evidence.golden[stage][..., channels], evidence.got[stage][..., channels], skipped)
 
 
 def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) -> list[Match]:
@@ -189,11 +190,23 @@ def _judged(evidence: Evidence, found: Sequence[Match], seen: Sequence[Observati
 
 def _reproduced(evidence: Evidence, exact: Sequence[Match]) -> str:
     """The causes in words, one or several, and how much they reproduce."""
-    words = [_words(evidence, match) for match in exact]
+    words = _words_of_all(evidence, exact)
     share = f"all {evidence.size} values, {evidence.total} of them wrong"
     if len(words) == 1:
-        return f"{words[0]}: this reproduces {share}"
+        unsure = ", and this dump cannot tell its numbers apart" if len(exact) > 1 else ""
+        return f"{words[0]}: this reproduces {share}{unsure}"
     return f"{'; or '.join(words)}: each reproduces {share}, and this dump cannot tell them apart"
+
+
+def _words_of_all(evidence: Evidence, exact: Sequence[Match]) -> list[str]:
+    """Each match in words; members of one family together."""
+    words: dict[str, list[Match]] = {}
+    for match in exact:
+        words.setdefault(f"{kind(match.name)} {match.place}" if "=" in match.name else match.name, []).append(match)
+    return [
+        _words(evidence, alike[0]) + (f" (or with {len(alike) - 1} other numbers)" if len(alike) > 1 else "")
+        for alike in words.values()
+    ]
 
 
 def _doubt(evidence: Evidence, cause: Match) -> str | None:
@@ -371,4 +384,5 @@ def where(evidence: Evidence) -> tuple[Observation, ...]:
     """Where the first stage that differs does so, and how."""
     stage, step = evidence.differing[0], evidence.case.layer.requantize
     ends = (step.lo, step.hi) if stage == "code" and step is not None else None
-    return observe(evidence.golden[stage], evidence.got[stage], ends)
+    skipped = evidence.case.skipped * int(np.prod(evidence.case.shape))
+    return observe(evidence.golden[stage], evidence.got[stage], ends, skipped)

@@ -284,7 +284,7 @@ def _weights() -> Iterator[tuple[str, str, Fault]]:
         ("ternary_low_bit_only", "ternary code 11 (-1) read as -2", ((-1, -2),)),
     ):
         yield name, sentence, sums.weight(sums.mapped(*pairs))
-    yield "weights_halved", "weight codes are shifted right by one bit", sums.weight(lambda w, _: w >> 1)
+    yield "weights_halved", "weight codes are shifted right by one bit", sums.weight(sums.halved)
     yield "weights_read_by_channel", "weights stored tap by tap, read channel by channel", sums.weight(sums.by_channel)
     yield "weights_read_by_tap", "weights stored channel by channel, read tap by tap", sums.weight(sums.by_tap)
     sentence = "a negative weight code takes one from the next one of its {}, as one subtraction for several does"

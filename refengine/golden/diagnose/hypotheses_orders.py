@@ -330,8 +330,10 @@ def tap_at_tiles(axis: int, size: int, tap: int) -> Fault:
 
 def tile_taps(machine: Machine) -> Iterator[Numbers]:
     """Axis, size and side, without what is a missing halo already."""
-    if len(machine.case.shape) == 3:
+    if machine.op == "conv" and len(machine.case.shape) == 3:
         for axis in (0, 1):
+            if kernel(machine)[axis] == 3 and machine.attributes["strides"][axis] == 1:
+                continue
             sizes = range(2, min(machine.case.shape[axis], 2 * _MOST))
             yield from ((axis, size, tap) for size in sizes for tap in (0, 1))
 
@@ -365,26 +367,6 @@ def kernel_lines(machine: Machine) -> Iterator[Numbers]:
         rows, columns = kernel(machine)
         yield from ((0, row) for row in range(rows) if rows > 1)
         yield from ((1, column) for column in range(columns) if columns > 1)
-
-
-def inputs_of_cluster(number: int) -> Fault:
-    """Every cluster reads the channels of one cluster: the pointer is not moved on."""
-
-    def fault(machine: Machine) -> Machine | None:
-        if machine.op != "conv":
-            return None
-        inputs, size = machine.constants["weight"].shape[1], machine.attributes["cluster"]
-        channels = np.arange(machine.operands[0].shape[-1])
-        source = channels // inputs * inputs + np.minimum(number * size + channels % inputs % size, inputs - 1)
-        changed = np.ascontiguousarray(machine.operands[0][..., source])
-        return replace(machine, operands=(changed, *machine.operands[1:]))
-
-    return fault
-
-
-def _cluster_numbers(machine: Machine) -> Iterator[Numbers]:
-    if machine.op == "conv" and machine.clusters.max() > 0:
-        yield from ((0,), (int(machine.clusters.max()),))
 
 
 def cluster_missing(number: int) -> Fault:
@@ -467,9 +449,6 @@ def families() -> Iterator[Family]:
         ("kernel_line_stale", "a row or column of the kernel, which is found, reads the line before its own", "window",
          lambda axis, line: f"{_AXES[axis]} {line} of the kernel reads the {_AXES[axis]} before its own",
          line_stale, kernel_lines),
-        ("inputs_of_cluster", "every cluster reads the input channels of one cluster", "clusters",
-         lambda number: f"every cluster reads the input channels of cluster {number}", inputs_of_cluster,
-         _cluster_numbers),
         ("cluster_missing", "a cluster, which is found, is left out", "clusters",
          lambda number: f"cluster {number} is left out of every sum", cluster_missing, _all_clusters),
         ("input_channel_missing", "an input channel, which is found, is left out", "weights",
@@ -482,7 +461,14 @@ def families() -> Iterator[Family]:
 
 
 def _order_words(what: str) -> Callable[..., str]:
-    return lambda pattern, k: f"{what}: {PATTERNS[pattern][0].format(k)}"
+    def words(pattern: int, k: int) -> str:
+        how = PATTERNS[pattern][0]
+        if "{} places on" in how:
+            plural = "" if abs(k) == 1 else "s"
+            how = how.replace("{} places on", f"{abs(k)} place{plural} {'after' if k > 0 else 'before'} its own")
+        return f"{what}: {how.format(k)}"
+
+    return words
 
 
 def _halo_words(axis: int, size: int, side: int) -> str:

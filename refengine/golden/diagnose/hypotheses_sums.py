@@ -251,6 +251,11 @@ def reversed_in_clusters(codes: np.ndarray, machine: Machine) -> np.ndarray:
     return codes[:, np.lexsort((-channels, cluster))]
 
 
+def halved(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+    """Codes shifted right by one bit; of ternary codes this is a table of its own."""
+    return None if machine.case.layer.weight_format == "ternary" else codes >> 1
+
+
 def by_channel(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
     """Codes stored with the input channels fastest, read with the taps fastest."""
     if codes.shape[1] == 1 or codes.shape[2] * codes.shape[3] == 1:

@@ -270,6 +270,12 @@ def _each(values: Sequence[int]) -> Callable[[Clues], Sequence[Numbers]]:
     return lambda clues: [(value,) for value in values]
 
 
+def _beyond_shift(clues: Clues) -> Sequence[Numbers]:
+    """Widths that leave something of a sum that is shifted right."""
+    step = clues.machine.step
+    return [] if step is None else [(bits,) for bits in _TOTAL_WIDTHS if bits > int(step.shift.max()) + 2]
+
+
 def _total_of(change: Callable[[Parts, int], np.ndarray]) -> Callable[[int], Fault]:
     def member(number: int) -> Fault:
         def fault(machine: Machine) -> Machine | None:
@@ -520,7 +526,8 @@ def families() -> Iterator[Family]:
     )  # fmt: skip
     for name, sentence, words, change, tried_numbers in codes:
         member = _codes_of(change)
-        yield Family(name, sentence, "widths", fitting(member, _each(tried_numbers), "code"), words, member)
+        every = _beyond_shift if tried_numbers is _TOTAL_WIDTHS else _each(tried_numbers)
+        yield Family(name, sentence, "widths", fitting(member, every, "code"), words, member)
     yield Family("rounding_offset_bit", "the rounding offset is one bit at another place, the same for all channels",
                  "widths", fitting(_offset_member, _each(range(40)), "code"), "2**{} is added before the shift",
                  _offset_member)  # fmt: skip

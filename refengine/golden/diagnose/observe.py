@@ -30,15 +30,17 @@ class Observation:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def observe(golden: np.ndarray, got: np.ndarray, ends: tuple[int, int] | None = None) -> tuple[Observation, ...]:
+def observe(
+    golden: np.ndarray, got: np.ndarray, ends: tuple[int, int] | None = None, skipped: int = 0
+) -> tuple[Observation, ...]:
     """Everything that can be said of the differences; nothing where there are none.
 
-    ``ends``: the ends of the clip, where the values are codes.
+    ``ends``: the ends of the clip, where the values are codes.  ``skipped``: words of the dump before the first one.
     """
     wrong = got != golden
     if not wrong.any():
         return ()
-    found = [*_places(wrong), *_border(wrong), *_words(wrong), *_sizes(golden, got, wrong)]
+    found = [*_places(wrong), *_border(wrong), *_words(wrong, skipped), *_sizes(golden, got, wrong)]
     return (*found, *_units(golden, got, wrong, ends), *_clip_ends(golden, got, wrong, ends))
 
 
@@ -85,11 +87,11 @@ def _border(wrong: np.ndarray) -> Iterator[Observation]:
         yield Observation("border", "all differences lie at the border: look at the padding")
 
 
-def _words(wrong: np.ndarray) -> Iterator[Observation]:
+def _words(wrong: np.ndarray, skipped: int) -> Iterator[Observation]:
     """Words of the whole dump, one for each value: a period of their own, or an onset."""
     flat = wrong.reshape(-1)
     words = np.flatnonzero(flat)
-    period, phase = comb(words, len(flat))
+    period, phase = comb(words + skipped, len(flat) + skipped)
     if period and len(words) > _FEW and len(words) * period * _DENSE >= len(flat):
         yield Observation(
             "period",
@@ -100,8 +102,8 @@ def _words(wrong: np.ndarray) -> Iterator[Observation]:
     if first and len(words) > _FEW and len(words) * _DENSE >= behind and first * _SCATTERED > len(flat):
         yield Observation(
             "onset",
-            f"the words before {first} are right, from word {first} on {len(words)} of {behind} are wrong",
-            {"word": first, "wrong": len(words), "behind": behind},
+            f"the words before {first + skipped} are right, from there on {len(words)} of {behind} are wrong",
+            {"word": first + skipped, "wrong": len(words), "behind": behind},
         )
 
 

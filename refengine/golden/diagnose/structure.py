@@ -42,11 +42,15 @@ class Finding:
     sentence: str
 
 
-def findings(golden: np.ndarray, got: np.ndarray) -> tuple[Finding, ...]:
-    """Every structural fault that turns ``golden`` into ``got``, the simplest first; none where they are equal."""
+def findings(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> tuple[Finding, ...]:
+    """Every structural fault that turns ``golden`` into ``got``, the simplest first; none where they are equal.
+
+    ``skipped``: words of the dump before the first one, which a word's number counts.
+    """
     if np.array_equal(golden, got):
         return ()
-    return tuple(found for look in _LOOKS for found in [look(golden, got)] if found is not None)
+    looks = (look(golden, got, skipped) if look in _COUNTING else look(golden, got) for look in _LOOKS)
+    return tuple(found for found in looks if found is not None)
 
 
 def _constant(golden: np.ndarray, got: np.ndarray) -> Finding | None:
@@ -106,10 +110,10 @@ def _stale_tile(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     return None
 
 
-def _from_a_word_on(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+def _from_a_word_on(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> Finding | None:
     """Words that are late or early from one on to the end, counted through the dump or through each image."""
     images = len(golden)
-    for rows, of in ((1, ""), (images, " of each image")):
+    for rows, of, before in ((1, "", skipped), (images, " of each image", 0)):
         should, found = golden.reshape(rows, -1), got.reshape(rows, -1)
         wrong = (should != found).any(axis=0)
         first, count = int(wrong.argmax()), should.shape[1]
@@ -117,9 +121,9 @@ def _from_a_word_on(golden: np.ndarray, got: np.ndarray) -> Finding | None:
             continue
         for lag in _LAGS:
             if first >= lag and np.array_equal(found[:, first:], should[:, first - lag : count - lag]):
-                return Finding("words_late", f"from word {first}{of} on each holds {_neighbour(lag)} before")
+                return Finding("words_late", f"from word {first + before}{of} on each holds {_neighbour(lag)} before")
             if first + lag < count and np.array_equal(found[:, first : count - lag], should[:, first + lag :]):
-                return Finding("words_early", f"from word {first}{of} on each holds {_neighbour(lag)} after")
+                return Finding("words_early", f"from word {first + before}{of} on each holds {_neighbour(lag)} after")
     return None
 
 
@@ -127,14 +131,14 @@ def _neighbour(lag: int) -> str:
     return "the one" if lag == 1 else f"the word {lag} places"
 
 
-def _repeated(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+def _repeated(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> Finding | None:
     should, found = golden.reshape(-1), got.reshape(-1)
     wrong = np.flatnonzero(should != found)
     if wrong[0] == 0 or len(np.unique(found[wrong])) < _VARIED or 2 * len(wrong) > len(found):
         return None
     if not np.array_equal(found[wrong], should[wrong - 1]):
         return None
-    period, phase = comb(wrong, len(found))
+    period, phase = comb(wrong + skipped, len(found))
     where = f": words {phase}, {phase + period}, ..., every {period}" if period else ""
     return Finding("word_repeated", f"what differs is the word before it, read once more{where}")
 
@@ -218,7 +222,8 @@ def _offsets(by: np.ndarray) -> str:
     return f"channel {said}" + (f" and {len(channels) - _LISTED} more" if len(channels) > _LISTED else "")
 
 
-_LOOKS: tuple[Callable[[np.ndarray, np.ndarray], Finding | None], ...] = (
+_COUNTING = (_from_a_word_on, _repeated)
+_LOOKS: tuple[Callable[..., Finding | None], ...] = (
     _constant, _image_order, _not_written, _from_a_word_on, _stale_image, _stale_tile, _repeated, _stuck, _inverted,
     _offset, _channel_offsets,
 )  # fmt: skip
