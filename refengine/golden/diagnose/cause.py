@@ -30,6 +30,7 @@ _LARGE_SAMPLE = 4096
 _WHOLE_CHECKS = 6
 _PAIR_LEADERS = 5
 _PAIR_SAMPLE = 64
+_MOST_PRODUCTS = 1 << 28
 _PAIR_BUDGET = 3 << 27
 _READ_OFF = ("constant_offset", "channel_offsets", "not_written")  # whatever differs a little can be described so
 _BITS = ("stuck_bits", "inverted_bits")
@@ -80,15 +81,26 @@ def _explained(evidence: Evidence) -> list[Match]:
     tried = {hypothesis.name: hypothesis for hypothesis in candidates(sample)}
     scores = sorted(screened(sample, [*tried.values()]), key=lambda score: score.rank, reverse=True)
     found = _structural(evidence)
-    found += _whole(evidence, [score for score in scores if score.perfect])
+    found += _whole(evidence, [*_few_of_each([score for score in scores if score.perfect])])
     if not _named(found):
         partial = [score for score in scores if score.match.equal == score.match.total and not score.perfect]
-        found += _whole(evidence, sorted(partial, key=lambda score: score.match.spoiled), places=True)
+        partial.sort(key=lambda score: score.match.spoiled)
+        found += _whole(evidence, [*_few_of_each(partial)], places=True)
     if not _named(found):
         found += _whole(evidence, _pairs(evidence, sample, scores, tried)[:_WHOLE_CHECKS])
     known = {match.name for match in found}
     found += [score.match for score in scores if score.match.name not in known and score.match.equal]
     return found
+
+
+def _few_of_each(scores: Sequence[Score]) -> Iterator[Score]:
+    """The scores, of each family the first ones: where many widths do, no more is to be learned from all of them."""
+    seen: dict[str, int] = {}
+    for score in scores:
+        name = kind(score.match.name)
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] <= _WHOLE_CHECKS:
+            yield score
 
 
 def _named(found: Sequence[Match]) -> bool:
@@ -131,12 +143,32 @@ def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) ->
         if closer_look is None or not (closer_look.perfect or (places and closer_look.explains)):
             matches.append(score.match if closer_look is None else closer_look.match)
             continue
-        values = everything(evidence.case, names, evidence.stages, evidence.differing)
-        same = {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+        if _slow(evidence, names):
+            matches.append(_sampled(evidence, score.match.name))
+            continue
+        same = _same(evidence, score.match.name)
         match = evidence.match(score.match.name, same)
         place = _place(evidence, same) if places and not match.exact else None
         matches.append(match if place is None else replace(match, spoiled=0, equal=evidence.total, place=place))
     return matches
+
+
+def _slow(evidence: Evidence, names: Sequence[str]) -> bool:
+    """Whether a whole recomputation would go through every single product of a large layer."""
+    machine = with_faults(evidence.machine, [name for name in names if is_hypothesis(name)])
+    if machine is None or (machine.products is None and machine.lines == (None, None)):
+        return False
+    return evidence.anywhere.size * taps(machine) > _MOST_PRODUCTS
+
+
+def _sampled(evidence: Evidence, name: str) -> Match:
+    """The match of a hypothesis at as many values as take a few seconds."""
+    sample = sample_of(evidence, max(_LARGE_SAMPLE, _MOST_PRODUCTS // taps(evidence.machine) // 4))
+    machine = with_faults(sample.machine, name.split(" + "))
+    match = Match(name, 0, 1) if machine is None else sample.score(name, machine).match
+    if match.equal < match.total or match.spoiled:
+        return match
+    return Match(name, evidence.total, evidence.total, 0, True, None, len(sample.where))
 
 
 def _place(evidence: Evidence, same: Mapping[str, np.ndarray]) -> str | None:
@@ -213,6 +245,8 @@ def _doubt(evidence: Evidence, cause: Match) -> str | None:
     """Why a cause that alone reproduces everything is not certain; None where it is."""
     if " + " in cause.name:
         return "; other pairs may do so too"
+    if cause.sampled:
+        return f", tried at {cause.sampled} of {evidence.anywhere.size} places only"
     if cause.name in _DESCRIPTIONS:
         return ", but it says what, not why"
     if evidence.total < ENOUGH:
@@ -257,9 +291,9 @@ def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
 def _partial(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Observation]) -> Diagnosis:
     """What is said where nothing reproduces everything: nearly everything, or only where the differences lie."""
     best = ranked[0] if ranked else None
-    if best is None or 10 * (best.equal - best.spoiled) < 9 * best.total:
+    if best is None or 10 * (best.equal - best.spoiled) < 9 * best.total or _slow(evidence, best.name.split(" + ")):
         return _unexplained(evidence, ranked, seen)
-    same = _same(evidence, best)
+    same = _same(evidence, best.name)
     best = evidence.match(best.name, same)
     if 10 * (best.equal - best.spoiled) < 9 * best.total:
         return _unexplained(evidence, ranked, seen)
@@ -275,8 +309,9 @@ def _partial(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Obser
     return Diagnosis(best.name, False, sentence, (best, *ranked[1:]))
 
 
-def _same(evidence: Evidence, match: Match) -> dict[str, np.ndarray]:
-    values = everything(evidence.case, match.name.split(" + "), evidence.stages, evidence.differing)
+def _same(evidence: Evidence, name: str) -> dict[str, np.ndarray]:
+    """Where a hypothesis writes what is there, all stages, everywhere."""
+    values = everything(evidence.case, name.split(" + "), evidence.stages, evidence.differing)
     return {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
 
 
@@ -287,8 +322,8 @@ def _unexplained(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[O
     if told:
         sentence += f"; {'; '.join(told)}"
     for match in ranked[:_TOLD]:
-        if match.whole or match.equal * 4 > match.total:
-            complete = _complete_channels(evidence, _same(evidence, match))
+        if match.equal * 4 > match.total and not _slow(evidence, match.name.split(" + ")):
+            complete = _complete_channels(evidence, _same(evidence, match.name))
             if complete is not None:
                 sentence += f"; in {complete} all is as if {_words(evidence, match)}"
                 break

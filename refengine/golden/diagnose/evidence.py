@@ -25,6 +25,7 @@ class Match:
 
     Both are counted over the whole dump if ``whole``, else over the sample.  ``name``: of a hypothesis, of a structural
     fault, or of two hypotheses, joined by " + ".  ``place``: where alone it is at work, None for everywhere.
+    ``sampled``: at how many values only it was tried, because more would take minutes; 0 for all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Match:
     spoiled: int = 0
     whole: bool = False
     place: str | None = None
+    sampled: int = 0
 
     @property
     def exact(self) -> bool:
