@@ -6,7 +6,7 @@ import pytest
 from golden_cases import cases_of, conv_case
 from networks import every_op, seeded
 
-from refengine.golden.diagnose.hypotheses import HYPOTHESES
+from refengine.golden.diagnose.hypotheses import HYPOTHESES, named
 from refengine.golden.diagnose.machine import machine_of, recompute
 
 CASES = {
@@ -70,6 +70,10 @@ class Plain:
     def result(self):
         places = np.ndindex(self.count, *self.shape)
         return np.array([self.element(*place) for place in places]).reshape(self.count, *self.shape)
+
+
+def stored_by_tap(p, o):
+    return [p.w[o][i][ky][kx] for ky in range(p.KH) for kx in range(p.KW) for i in range(p.I)]
 
 
 def low(value, bits, signed=True):
@@ -146,8 +150,8 @@ FAULTS = {
     "bias_of_previous_channel": sets(bias=lambda p: lambda o: p.b[o - 1]),
     "bias_of_channel_0": sets(bias=lambda p: lambda o: p.b[0]),
     "bias_16_unsigned": sets(bias=lambda p: lambda o: p.b[o] % 65536),
-    "bias_16_bits": sets(bias=lambda p: lambda o: low(p.b[o], 16)),
-    "bias_24_bits": sets(bias=lambda p: lambda o: low(p.b[o], 24)),
+    "bias_wraps=16": sets(bias=lambda p: lambda o: low(p.b[o], 16)),
+    "bias_wraps=24": sets(bias=lambda p: lambda o: low(p.b[o], 24)),
     "first_input_other_sign": pixels(lambda p, n, y, z, c: low(p.x[n][y][z][c], 8, not p.signed)),
     "input_last_row_missing": pixels(lambda p, n, y, z, c: 0 if y == p.H - 1 else p.x[n][y][z][c]),
     "input_first_row_missing": pixels(lambda p, n, y, z, c: p.x[n][y][z][c] if y else 0),
@@ -213,15 +217,32 @@ FAULTS = {
             i // p.cluster * p.cluster + min(p.cluster, p.I - i // p.cluster * p.cluster) - 1 - i % p.cluster
         ][ky][kx]
     ),
+    "accumulator_twice": sets(finished=lambda p: lambda acc: 2 * acc),
+    "products_twice": scaled(lambda p, o, g: 2 * p.s[o][g]),
+    "weights_halved": recoded(lambda p, o, i, ky, kx: p.w[o][i][ky][kx] >> 1),
+    "weights_read_by_channel": recoded(
+        lambda p, o, i, ky, kx: stored_by_tap(p, o)[(i * p.KH + ky) * p.KW + kx]
+    ),
+    "weights_read_by_tap": recoded(
+        lambda p, o, i, ky, kx: [w for channel in p.w[o] for row in channel for w in row][(ky * p.KW + kx) * p.I + i]
+    ),
+    "cluster_missing=0": sets(scale=lambda p: lambda o, i: p.s[o][i // p.cluster] if i >= p.cluster else 0),
+    "input_channel_missing=1": recoded(lambda p, o, i, ky, kx: p.w[o][i][ky][kx] if i != 1 else 0),
+    "kernel_line_dropped=1,0": recoded(lambda p, o, i, ky, kx: p.w[o][i][ky][kx] if kx else 0),
+    "scale_outputs_order=0,1": scaled(lambda p, o, g: p.s[o ^ 1 if o ^ 1 < p.O else o][g]),
+    "weight_inputs_order=5,1": recoded(lambda p, o, i, ky, kx: p.w[o][p.I - 1 - i][ky][kx]),
+    "bias_order=2,1": sets(bias=lambda p: lambda o: p.b[min(o + 1, p.O - 1)]),
+    "bias_low_bits_lost=3": sets(bias=lambda p: lambda o: p.b[o] // 8 * 8),
+    "bias_rounded=3": sets(bias=lambda p: lambda o: (p.b[o] + 4) // 8 * 8),
     **{
-        f"accumulator_{bits}_wrap": sets(finished=lambda p, bits=bits: lambda acc: low(acc, bits))
+        f"accumulator_wraps={bits}": sets(finished=lambda p, bits=bits: lambda acc: low(acc, bits))
         for bits in (16, 18, 20, 24)
     },
-    "accumulator_16_saturate": sets(finished=lambda p: SAT16),
-    "accumulator_16_stepwise": sets(held=lambda p: SAT16),
-    "partial_8_wrap": sets(partial=lambda p: lambda value: low(value, 8)),
-    "partial_8_saturate": sets(partial=lambda p: lambda value: max(-128, min(127, value))),
-    "partial_12_saturate": sets(partial=lambda p: lambda value: max(-2048, min(2047, value))),
+    "accumulator_saturates=16": sets(finished=lambda p: SAT16),
+    "accumulator_saturates_stepwise=8,0,16": sets(held=lambda p: SAT16),
+    "partial_sums_wrap=8,0,8": sets(partial=lambda p: lambda value: low(value, 8)),
+    "partial_sums_saturate=8,0,8": sets(partial=lambda p: lambda value: max(-128, min(127, value))),
+    "partial_sums_saturate=8,0,12": sets(partial=lambda p: lambda value: max(-2048, min(2047, value))),
 }  # fmt: skip
 
 
@@ -229,7 +250,7 @@ FAULTS = {
 def test_a_fault_of_sums_is_what_it_says(name):
     applied = 0
     for case in CASES.values():
-        machine = HYPOTHESES[name](machine_of(case))
+        machine = named(name)(machine_of(case))
         if machine is None:
             continue
         plain = Plain(case)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from golden_cases import conv_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from refengine.golden.diagnose.structure import (
     findings,
     lane,
     places_in_words,
-    remarks,
 )
 
 RNG = np.random.default_rng(0)
@@ -64,8 +62,6 @@ def test_a_planted_fault_is_found_first(name):
 
 def test_nothing_is_found_where_nothing_differs():
     assert findings(GOLDEN, GOLDEN.copy()) == ()
-    layer = conv_case().layer
-    assert remarks(layer, "code", GOLDEN, GOLDEN.copy()) == ()
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 50, GOLDEN.size]))
@@ -112,21 +108,27 @@ def test_places():
     assert places_in_words(np.array([2, 5, 6]), 16, "row") == "rows 2, 5, 6"
 
 
-def said(got, stage="code"):
-    return " | ".join(remarks(conv_case().layer, stage, GOLDEN, got))
+def test_words_that_are_late_or_early():
+    flat = GOLDEN.reshape(-1)
+    late = np.concatenate([flat[:100], flat[99:-1]]).reshape(GOLDEN.shape)
+    early = np.concatenate([flat[:100], flat[101:], flat[-1:]]).reshape(GOLDEN.shape)
+    assert [one.sentence for one in findings(GOLDEN, late)] == ["from word 100 on each holds the one before"]
+    assert [one.sentence for one in findings(GOLDEN, early)] == ["from word 100 on each holds the one after"]
+    assert findings(GOLDEN, late, 1000)[0].sentence == "from word 1100 on each holds the one before"
+    four = np.concatenate([flat[:100], flat[96:-4]]).reshape(GOLDEN.shape)
+    assert findings(GOLDEN, four)[0].sentence == "from word 100 on each holds the word 4 places before"
 
 
-def test_remarks():
-    border = GOLDEN.copy()
-    border[:, 0] += 5
-    border[:, :, -1] += 7
-    assert "at the border: look at the padding" in said(border)
-    lanes = GOLDEN.copy()
-    lanes[..., 1::4] ^= 3
-    assert "channels k mod 4 = 1" in said(lanes)
-    assert "multiple of 2**8: look at an alignment" in said(GOLDEN + (GOLDEN % 7 + 1) * 256, "accumulator")
-    assert "every difference is +5" in said(np.where(GOLDEN % 3, GOLDEN, GOLDEN + 5))
-    assert "in half of the values" in said(np.where(GOLDEN % 2, GOLDEN, GOLDEN + 1))
-    assert "modes that part at ties alone" in said(np.where(GOLDEN % 31, GOLDEN, GOLDEN + 1))
-    assert "only where the code is 255, an end of the clip" in said(np.where(GOLDEN == 255, 17, GOLDEN))
-    assert f"of {GOLDEN.size} values differ" in said(GOLDEN + 1)
+def test_words_that_are_late_in_each_image():
+    rows = GOLDEN.reshape(len(GOLDEN), -1)
+    late = np.concatenate([rows[:, :20], rows[:, 19:-1]], axis=1).reshape(GOLDEN.shape)
+    assert findings(GOLDEN, late)[0].sentence == "from word 20 of each image on each holds the one before"
+
+
+def test_words_that_are_repeated_now_and_then():
+    flat = GOLDEN.reshape(-1).copy()
+    flat[5::16] = GOLDEN.reshape(-1)[4::16]
+    found = findings(GOLDEN, flat.reshape(GOLDEN.shape))
+    assert (found[0].name, found[0].sentence) == (
+        "word_repeated", "what differs is the word before it, read once more: words 5, 21, ..., every 16",
+    )  # fmt: skip
