@@ -61,9 +61,9 @@ class Judgement:
         return self.comparison.equal
 
     @property
-    def culprits(self) -> tuple[str, ...]:
+    def faulty_layers(self) -> tuple[str, ...]:
         """Names of the layers that go wrong by themselves."""
-        return tuple(layer.layer for layer in self.comparison.culprits)
+        return tuple(layer.layer for layer in self.comparison.faulty_layers)
 
     def junit(self) -> bytes:
         """The comparison as a JUnit document, a test case a layer."""
@@ -103,7 +103,8 @@ def compare(
     ``names``: golden's name of a layer -> the DUT's.  ``layers``: patterns of the only layers to judge; ``exclude``: of
     layers to leave out; ``ignore``: of what the DUT holds that is taken as if it were not there.  ``stages``: the only
     ones to judge.  ``order``: axes of the DUT's arrays, as ``NCHW``.  ``any_integer_type``: compare values alone.
-    ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would be noticed.
+    ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would
+    be noticed.
     ``progress(done, total, layer)`` is called before each layer.  FileError and RangeError for what
     cannot be compared at all.
 

@@ -31,7 +31,7 @@ def test_every_form_of_a_golden_and_of_a_dut(files, spoiled):
         assert refengine.compare(golden, refengine.load("same.h5"), "model.h5").equal
         for dut in ("dut.npz", files / "dut.npz", integers):
             found = refengine.compare(golden, dut, refengine.load("model.h5"))
-            assert (found.verdict, found.equal, found.culprits) == ("DIFFERENT", False, (layer,))
+            assert (found.verdict, found.equal, found.faulty_layers) == ("DIFFERENT", False, (layer,))
 
 
 def test_results_alone_by_layer(files):
@@ -50,7 +50,7 @@ def test_it_prints_what_the_command_line_prints(files, spoiled):
         command("compare", "trace.h5", "dut.npz", "--model", "model.h5", "--json", "-").json.items()
         >= {
             "verdict": found.verdict,
-            "culprits": [*found.culprits],
+            "faulty_layers": [*found.faulty_layers],
         }.items()
     )
     assert b"<testsuite" in found.junit()
