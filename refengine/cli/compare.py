@@ -40,8 +40,22 @@ from . import console, options
     help="Just these stages, of all layers that have them; 'result' is what a layer ends in.  "
     "[default: all that the DUT dumped]",
 )
-@click.option("--order", metavar="AXES", help="Axes of the DUT's arrays, the fastest last: NCHW; CHW without images.")
-@click.option("--any-integer-type", is_flag=True, help="Compare values, whatever integer type the DUT stores them in.")
+@click.option(
+    "--order",
+    metavar="AXES",
+    help="Axes of the DUT's arrays and words, the fastest last: NCHW; NCHW8c, NHWC16c with channels in blocks.  "
+    "[default: as in the golden]",
+)
+@click.option("--radix", type=click.Choice(["dec", "hex", "bin"]), help="Of the numbers in the DUT's text files.")
+@click.option("--word-bits", type=options.POSITIVE, metavar="BITS", help="Bits of a word in the DUT's files.")
+@click.option("--endian", type=click.Choice(["little", "big"]), help="Which byte of a word comes first in .bin files.")
+@click.option("--pack", metavar="K[,low-first]", help="A word holds K integers, the first in its low or high bits.")
+@click.option("--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number.")
+@click.option(
+    "--any-integer-type",
+    is_flag=True,
+    help="Compare values, whatever type the DUT stores them in; floats must be whole numbers.",
+)
 @click.option("--self-test", "with_self_test", is_flag=True, help="Which seeded faults would this comparison catch?")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
 @options.json_file
@@ -55,6 +69,11 @@ def command(
     ignore,
     stages,
     order,
+    radix,
+    word_bits,
+    endian,
+    pack,
+    column,
     any_integer_type,
     with_self_test,
     junit_path,
@@ -65,6 +84,10 @@ def command(
     GOLDEN and DUT are each a trace, a vector pack, or arrays called LAYER or LAYER.STAGE: a folder of .npy, an .npz, or
     an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped of no layer are not judged; what
     the DUT holds and nothing judges is named, and then the two are not equal, unless --ignore means it.
+
+    A DUT may also be what simulators write, in a folder or one file alone: LAYER.STAGE with the ending .memh, .memb,
+    .mem, .hex, .txt, .dat, .csv, .bin, .raw, .coe or .mif.  What such a file does not say is taken from the golden, of
+    a pack from its manifest: shape, order, width of a word, codes of a word.
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'
@@ -79,17 +102,29 @@ def command(
     from ..golden.compare.self_test import self_test
     from ..golden.compare.text_report import report_lines, self_test_sentences
     from ..golden.diagnose.cause import diagnose
-    from ..golden.dumps.axes import reordered
     from ..golden.dumps.dump import open_dump
+    from ..golden.dumps.dut import open_dut
+    from ..golden.dumps.reading import reading
     from ..network.int_file import read_int_network
 
     inputs = [path for path in (golden, dut, model) if path is not None]
     console.check_outputs(inputs, json_path, junit_path)
     rules = Rules(_names(names), exclude, _stages(stages), any_integer_type, layers)
+    how = reading(
+        order,
+        radix,
+        word_bits,
+        endian,
+        pack,
+        column,
+        any_integer_type,
+        rules.names,
+        layers[0] if len(layers) == 1 else None,
+        rules.stages[0] if rules.stages is not None and len(rules.stages) == 1 else None,
+    )
     with ExitStack() as stack:
         one = stack.enter_context(open_dump(golden))
-        other = stack.enter_context(open_dump(dut, ignore, as_written=False))
-        other = other if order is None else reordered(other, order)
+        other = stack.enter_context(open_dut(dut, one, how, ignore))
         model = model or next((str(dump.model) for dump in (one, other) if dump.model is not None), None)
         network = None if model is None else read_int_network(model)
         with console.progress("compare") as show:

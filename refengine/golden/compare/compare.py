@@ -24,7 +24,7 @@ from ..diagnose.machine import STAGES, Case
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
 from .isolated import Alone
-from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
+from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of, marks_in
 from .whole_dump import Explanation, explained
 
 CAUSE_IMAGES = 16
@@ -252,14 +252,16 @@ def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None =
     rows = pair.rows(alone.rows if alone is not None and recomputed else None)
     for start in range(wanted.start, wanted.stop, rows):
         stop = min(start + rows, wanted.stop)
-        got = {}
+        got: dict[str, Array] = {}
+        marks: dict[str, tuple[Array | None, Array | None]] = {}
         for stage, (golden, dut) in [*stages.items()]:
             read = _read(golden, dut, start, stop)
             if isinstance(read, Problem):
                 problems[stage] = read
                 del stages[stage]
                 continue
-            entire[stage].add(start, *read)
+            marks[stage] = _marks(dut, start, stop)
+            entire[stage].add(start, *read, *marks[stage])
             got[stage] = read[1]
             contradicted = _contradicted(dut, start, stop, read[1])
             if contradicted is not None:
@@ -270,7 +272,7 @@ def compare_layer(pair: Pair, alone: Alone | None = None, images: range | None =
             for stage, array in (expected or {}).items():
                 e, d = _alike(array, got[stage])
                 if e.shape == d.shape:
-                    single[stage].add(start, e, d)
+                    single[stage].add(start, e, d, *marks[stage])
     reports = tuple(
         StageReport(stage, problems.get(stage), entire[stage].end(), _known(single[stage]) if recomputed else None)
         if stage in stages
@@ -289,6 +291,12 @@ def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Ar
         return Problem(DAMAGED, str(error))
     except RangeError as error:
         return Problem(BROKEN, str(error))
+
+
+def _marks(dut: Values, start: int, stop: int) -> tuple[Array | None, Array | None]:
+    """Unknown bits and missing values of some images."""
+    found = marks_in(dut, start, stop)
+    return (None, None) if found is None else (found.unknown, found.missing)
 
 
 def _contradicted(dut: Values, start: int, stop: int, block: Array) -> Problem | None:
@@ -347,6 +355,8 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
     if not known:
         return report
     images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
+    if any(marks_in(values, images.start, images.stop) is not None for values in known.values()):
+        return report
     got = {name: values.read(images.start, images.stop) for name, values in known.items()}
     case = alone.case(report.layer, images, got)
     if case is None:
