@@ -30,12 +30,12 @@ PLACES = (
 )
 _HEAD_BYTES = 1 << 16
 _NUMBER = re.compile(rb"[+-]?(0[xX])?[0-9a-fA-FxXzZ_]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
-_CELLS = re.compile(rb"[ \t]*[,;\t][ \t]*")
+_CELLS = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
 
 
 @dataclass(eq=False)
 class ColumnGrammar(ReadmemGrammar):
-    """Lines of cells between commas, semicolons or tabs, of which ``column`` is kept; ``head``: lines before them."""
+    """Lines of cells between commas, semicolons or blanks, of which ``column`` is kept; ``head``: lines before them."""
 
     column: int = 0
     head: int = 0

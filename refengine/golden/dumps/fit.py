@@ -282,7 +282,7 @@ def fitted_words(
 ) -> tuple[Fitted, list[str]]:
     """A row of words as the array that is expected, and what is to be said of how it was read."""
     notes: list[str] = []
-    decoder = _decoder(source, expected, reading, notes)
+    decoder = _decoder(source, expected, reading, notes, typeless)
     stored = stored_elements(expected, reading)
     needed = expected.images * decoder.words_of(stored)
     complaints = tuple(_complaints(source, needed, decoder.words_of(stored), expected))
@@ -317,7 +317,7 @@ def _some_words(count: int) -> str:
     return "1 word is" if count == 1 else f"{count} words are"
 
 
-def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[str]) -> Decoder:
+def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[str], typeless: bool) -> Decoder:
     """What a word holds: as the option says, as the manifest says, or as many integers as the count of words leaves."""
     stored, found, manifest = stored_elements(expected, reading), source.count, expected.packing
     one, packed = expected.images * stored, expected.images * expected.words(manifest, stored)
@@ -325,11 +325,9 @@ def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[st
     width = reading.word_bits or source.width
     if reading.pack is not None:
         count, first = reading.pack
-        return (
-            Packed(_packing(expected, width or 8 * source.size, count, first))
-            if count > 1
-            else _one(source, expected, reading, notes)
-        )
+        if count == 1:
+            return _one(source, expected, reading, notes, typeless)
+        return Packed(_packing(expected, width or 8 * source.size, count, first))
     holds = 8 * source.size >= (manifest.bits if manifest.elements == 0 else manifest.elements * manifest.bits)
     if several and holds and (found == packed or (found != one and abs(found - packed) < abs(found - one))):
         return Packed(manifest)
@@ -342,7 +340,7 @@ def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[st
                 f"(--pack {count},high-first has it in the high ones)"
             )
             return Packed(_packing(expected, bits, count, "low"))
-    return _one(source, expected, reading, notes)
+    return _one(source, expected, reading, notes, typeless)
 
 
 def _packing(expected: Expected, word_bits: int, count: int, first: str) -> Packing:
@@ -357,10 +355,13 @@ def _fit_one(source: Words, expected: Expected) -> bool:
     return bool(((high == 0).all(axis=1) | ((high == 255).all(axis=1) & expected.signed)).all())
 
 
-def _one(source: Words, expected: Expected, reading: Reading, notes: list[str]) -> OneCode:
+def _one(source: Words, expected: Expected, reading: Reading, notes: list[str], typeless: bool) -> OneCode:
     """A word is one integer: its sign bit is that of the stage's width, or of a word that is wider or narrower."""
     bits, signed = expected.bits, expected.signed
     if source.numbers:
+        if typeless and signed and _unsigned_numbers(source, bits):
+            notes.append(f"{source.place}: no number has a sign, read as two's complement of {bits} bits")
+            return OneCode(False, False, bits, True)
         return OneCode(True, source.signed, bits, signed)
     width = reading.word_bits or source.width
     if width is None or width > 64:
@@ -376,6 +377,12 @@ def _one(source: Words, expected: Expected, reading: Reading, notes: list[str]) 
         notes.append(f"{source.place}: integers of {bits} bits in words of {width}, filled up with zeros")
         return OneCode(False, False, bits, True)
     return OneCode(False, False, width, True)
+
+
+def _unsigned_numbers(source: Words, bits: int) -> bool:
+    """Whether numbers without a sign are all of ``bits`` bits, and some of them too large for a signed one."""
+    values = OneCode(True, source.signed, bits, True).integers(source.take(0, source.count), source.count)
+    return len(values) > 0 and int(values.min()) >= 0 and 1 << bits - 1 <= int(values.max()) < 1 << min(bits, 62)
 
 
 def _any(source: Words, low: int, high: int) -> bool:

@@ -167,6 +167,11 @@ def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str) -> 
     return ReadmemGrammar
 
 
+def _columns(file: NumberFile, make: Callable[[], Grammar]) -> int:
+    """Numbers of a line of a text without names of columns."""
+    return table_of(file.path).columns if make is ReadmemGrammar and file.ending not in READMEM else 1
+
+
 def _lines_of_head(path: Path) -> int:
     """How many lines end with the one that names the columns."""
     with open(path, "rb") as opened:
@@ -188,6 +193,9 @@ def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, s
         raise FileError(f"{file.place}: holds no number")
     if found.words > _MAX_WORDS:
         raise FileError(f"{file.place}: holds {found.words} words, at most {_MAX_WORDS} are read")
+    columns = 1 if reading.column is not None else _columns(file, make)
+    if columns > 1 and found.words == columns * expected.images * stored_elements(expected, reading):
+        raise FileError(f"{file.place}: has {columns} numbers a line, --column NUMBER (from 0) says which is meant")
     radix = radix_of(found, file.ending, expected, file.place, reading.radix)
     notes = [] if radix.note is None else [radix.note]
     plain = file.ending not in READMEM
