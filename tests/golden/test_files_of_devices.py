@@ -17,6 +17,7 @@ from networks import random_images
 from verbs import refengine, refusal
 
 from refengine.golden.compare.compare import compare
+from refengine.golden.compare.pairs import Rules
 from refengine.golden.dumps.dump import open_dump
 from refengine.golden.dumps.dut import open_dut
 from refengine.golden.dumps.reading import reading
@@ -76,7 +77,7 @@ def compared(pack, dut, *options):
 def differences(pack, dut, how):
     """How many values differ, by the comparison itself, which is asked for no cause."""
     with open_dump(pack) as golden, open_dut(dut, golden, how) as dump:
-        return compare(golden, dump)
+        return compare(golden, dump, Rules(any_integer_type=how.any_integer_type))
 
 
 def assert_verdicts(pack, write, values, path="dut", notes=(), **how):
@@ -187,6 +188,7 @@ def test_a_number_that_no_code_is(arrays):
 
 # ------------------------------------------------------------------------------------------------------ $writememh
 
+
 def as_icarus(words):
     """Comments with addresses, upper case, underscores, CRLF, no last newline."""
     text = ""
@@ -286,7 +288,11 @@ def test_what_cannot_be_read_is_one_line_with_its_place(arrays, text, needle):
 def test_words_that_are_too_many_or_too_few(arrays):
     words = hexadecimal(arrays["pack"]["code"], 8)
     for text, verdict, sentence in (
-        (lines(words[:-1]), "INCOMPLETE: 1 layer, 575 values agree", "holds 575 words, needed 576: word 575 is missing"),
+        (
+            lines(words[:-1]),
+            "INCOMPLETE: 1 layer, 575 values agree",
+            "holds 575 words, needed 576: word 575 is missing",
+        ),
         (lines(words[:100]), "INCOMPLETE: 1 layer, 100 values agree", "words 100..575 are missing"),
         (lines([*words, "00", "11"]), "DIFFERENT: 0 of 576", "words 576..577 are more than there should be"),
         (f"{lines(words[:9])}@a\n{lines(words[10:])}", "575 values agree", "1 word is missing, the first is word 9"),
@@ -299,11 +305,10 @@ def test_words_that_are_too_many_or_too_few(arrays):
         assert f"{LAYER}.code.memh: " in outcome.out
 
 
-@pytest.mark.parametrize("place", [1, 203, 574])
+@pytest.mark.parametrize("place", [4, 203, 520])
 def test_a_word_that_comes_twice_and_one_that_is_lost(arrays, place):
     words = hexadecimal(arrays["pack"]["code"], 8)
-    while words[place] == words[place + 1]:
-        place -= 1
+    place += next(n for n in range(9) if len({*words[place + n : place + n + 3]}) == 3)
     twice = [*words[: place + 1], *words[place:]]
     for text, sentence in (
         (twice, f"word {place + 1} repeats the one before, and every later word comes one late"),
@@ -342,8 +347,11 @@ def test_raw_words_of_sums(arrays, dtype):
     values = arrays["pack"]["accumulator"]
     option = ["--endian", "big"] if dtype == ">i4" else []
     path = f"{LAYER}.accumulator.bin"
-    assert_verdicts("pack", lambda v: in_folder(path, v.astype(dtype).tobytes()), values, endian="big" if option else None)
+    assert_verdicts(
+        "pack", lambda v: in_folder(path, v.astype(dtype).tobytes()), values, endian="big" if option else None
+    )
     if option:
+        in_folder(path, values.astype(dtype).tobytes())
         outcome = compared("pack", "dut")
         assert outcome.code == 1
         assert "--endian big" in outcome.out
@@ -353,6 +361,7 @@ def test_raw_words_of_three_bytes(arrays):
     """A width that no integer of a machine has."""
     values = arrays["pack"]["accumulator"]
     assert abs(values).max() < 2**23
+
     def write(v):
         octets = v.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
         in_folder(f"{LAYER}.accumulator.bin", octets.tobytes())
@@ -459,6 +468,7 @@ def test_words_of_four_codes_as_the_manifest_has_them(arrays, pack):
 
 def test_words_of_four_codes_that_no_manifest_says(arrays):
     code, path = arrays["pack"]["code"], Path("dut") / f"{LAYER}.code.npy"
+
     def save(v, high=False, shape=(-1,)):
         path.parent.mkdir(exist_ok=True)
         np.save(path, packed_words(v, high).reshape(shape))
@@ -510,10 +520,14 @@ ORDERS = {
 }
 
 
+SAME_ORDER = {"NHWC16c": "NHWC8c"}  # twelve channels are filled up to sixteen either way
+
+
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("order", ORDERS)
 def test_orders_are_read_and_the_one_that_fits_is_said(arrays, order, flat):
     code, path = arrays["pack"]["code"], Path("dut") / f"{LAYER}.code.npy"
+
     def save(v):
         path.parent.mkdir(exist_ok=True)
         stored = ORDERS[order](v)
@@ -523,7 +537,7 @@ def test_orders_are_read_and_the_one_that_fits_is_said(arrays, order, flat):
     save(code)
     outcome = compared("pack", "dut")
     assert outcome.code == 1
-    assert f"--order {order}" in outcome.out, outcome.out
+    assert f"--order {SAME_ORDER.get(order, order)}" in outcome.out, outcome.out
     assert "cause:" not in outcome.out
 
 
@@ -535,7 +549,7 @@ def test_texts_in_other_orders(arrays, order):
     write(code)
     outcome = compared("pack", "dut")
     assert outcome.code == 1
-    assert f"--order {order}" in outcome.out, outcome.out
+    assert f"--order {SAME_ORDER.get(order, order)}" in outcome.out, outcome.out
 
 
 def test_the_order_of_the_manifest_is_the_default(arrays):
@@ -565,6 +579,7 @@ def test_flat_rows(arrays, shape):
     Path("dut").mkdir()
     for form in ("npy", "npz", "h5"):
         name = f"dut/{LAYER}.code.npy" if form == "npy" else f"dut.{form}"
+
         def save(v):
             Path("dut").mkdir(exist_ok=True)
             row = v.reshape(shape)
@@ -593,6 +608,7 @@ def test_floats_that_are_whole_numbers(arrays, form):
     code = arrays["pack"]["code"]
     name = {"npy": f"dut/{LAYER}.code.npy", "npz": "dut.npz", "h5": "dut.h5"}[form]
     path = "dut" if form == "npy" else name
+
     def save(v):
         Path("dut").mkdir(exist_ok=True)
         if form == "npy":
@@ -638,7 +654,11 @@ def test_forms_that_agree_and_forms_that_do_not(arrays):
     assert outcome.code == 0, outcome
     assert "not judged: " in compared("pack", "dut").out
     for wrong in ("memh", "txt", "bin"):
-        text = {"memh": lines(hexadecimal(code ^ 1, 8)), "txt": lines((code ^ 1).reshape(-1)), "bin": (code ^ 1).tobytes()}
+        text = {
+            "memh": lines(hexadecimal(code ^ 1, 8)),
+            "txt": lines((code ^ 1).reshape(-1)),
+            "bin": (code ^ 1).tobytes(),
+        }
         in_folder(f"{LAYER}.code.{wrong}", text[wrong])
         outcome = compared("pack", "dut", "--ignore", "*.log.txt")
         assert outcome.code == 1, outcome

@@ -24,6 +24,7 @@ from ..diagnose.machine import STAGES, Case
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
 from .isolated import Alone
+from .one_array import lies
 from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of, marks_in
 from .whole_dump import Explanation, explained
 
@@ -52,7 +53,12 @@ class StageReport:
     @property
     def fails(self) -> bool:
         """Whether anything is wrong here."""
-        return self.problem is not None or any(d is not None and d.different for d in (self.entire, self.single))
+        return self.problem is not None or self.differs
+
+    @property
+    def differs(self) -> bool:
+        """Whether any value is wrong here."""
+        return any(d is not None and d.different for d in (self.entire, self.single))
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,10 @@ class LayerReport:
         """Whether it fails by more than by what is missing."""
         if not self.stages:
             return self.fails and self.verdict not in (MISSING, UNKNOWN)
-        return any(stage.fails and (stage.problem is None or stage.problem.verdict != MISSING) for stage in self.stages)
+        return any(
+            stage.fails and (stage.problem is None or stage.problem.verdict != MISSING or stage.differs)
+            for stage in self.stages
+        )
 
     def first(self, column: str = "entire") -> StageReport | None:
         """The first stage whose ``entire`` or ``single`` differs."""
@@ -209,6 +218,7 @@ def compare(
         reports.append(compare_layer(pair, alone))
         done += pair.megabytes
     explanation = explained(plan) if any(report.fails for report in reports) else None
+    explanation = explanation or _of_one_array(plan, reports)
     if alone is not None:
         reports = [_with_blame(report, alone, reports) for report in reports]
     if diagnose is not None and alone is not None and explanation is None:
@@ -233,6 +243,21 @@ def compare(
         plan.other_model,
         plan.passed_over,
     )
+
+
+def _of_one_array(plan: Plan, reports: Sequence[LayerReport]) -> Explanation | None:
+    """How the first array lies that is not the golden's, where no other layer is wrong."""
+    wrong = [report for report in reports if report.wrong]
+    if len(wrong) != 1:
+        return None
+    layer = wrong[0].layer
+    for stage in wrong[0].stages:
+        golden, dut = (side.get(layer, {}).get(stage.stage) for side in (plan.golden_stages, plan.dut_stages))
+        if not stage.fails or golden is None or dut is None:
+            continue
+        found = lies(golden, dut)
+        return None if found is None else Explanation(f"{layer} {stage.stage}: {found.sentence}", 1, 1)
+    return None
 
 
 # ----------------------------------------------------------------------------------------------------------- one layer

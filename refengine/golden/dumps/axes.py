@@ -79,8 +79,9 @@ def order_of(text: str) -> Order:
 def usual_orders(channels: int) -> tuple[Order, ...]:
     """Orders that hardware is known to store images in: all orders of the axes, and blocks of channels."""
     plain = [Order(axes) for axes in (OF_ONE_IMAGE, *ORDERS)]
-    blocked = [Order("CHW", block) for block in BLOCKS if block < channels or channels % block]
-    padded = [Order("HWC", block) for block in BLOCKS if channels % block]
+    blocked = [Order("CHW", block) for block in BLOCKS if block < channels]
+    filled = {-(-channels // block) * block: block for block in BLOCKS[::-1] if channels % block}
+    padded = [Order("HWC", block) for block in sorted(filled.values())]
     return (*plain, *blocked, *padded)
 
 

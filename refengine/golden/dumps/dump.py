@@ -511,7 +511,7 @@ def _plain_hdf5(path: Path, chosen: _Chosen, root: CheckedGroup) -> Dump:
     """Datasets called LAYER, LAYER.STAGE or LAYER/STAGE, in a group ``layers`` or not."""
 
     def find(group: CheckedGroup, member: str) -> CheckedDataset:
-        dataset = group.dataset(member, np.float64 if chosen.of_dut and group.holds_floats(member) else None)
+        dataset = group.dataset(member, group.float_type(member) if chosen.of_dut else None)
         if not dataset.shape or 0 in dataset.shape:
             raise group.error(f"has shape {dataset.shape}, needed (images, ...), none of them 0", member)
         return dataset

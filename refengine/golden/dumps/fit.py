@@ -443,11 +443,10 @@ def fitted_array(values: Any, place: str, expected: Expected, reading: Reading) 
     if per_image and reading.order is not None:
         stored = reading.order.stored_shape(wanted[1:])
         count = math.prod(shape) // math.prod(stored)
-        if count * math.prod(stored) == math.prod(shape) and shape in (
-            (count, *stored),
-            *(((stored,)) if count == 1 else ()),
-            *rows_of(count, math.prod(stored)),
-        ):
+        merged = (*stored[:-2], stored[-2] * stored[-1]) if reading.order.axes.endswith("C") else stored
+        alone = (stored, merged) if count == 1 else ()
+        known = ((count, *stored), (count, *merged), *alone, *rows_of(count, math.prod(stored)), wanted)
+        if count * math.prod(stored) == math.prod(shape) and shape in known:
             found = replace(expected, shape=(count, *wanted[1:]), order=expected.axes)
             return fitted_words(ArrayWords(values, place), found, reading, typeless=False)
         return values, []
