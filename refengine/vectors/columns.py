@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import FileError
-from ..runs.trace import STAGES
 from ..text import shown
 from .readmem import ReadmemGrammar
 
@@ -72,8 +71,7 @@ def table_of(path: Path) -> Table:
         return Table((), 1)
     first = _CELLS.split(lines[0].replace(b'"', b"").strip())
     numbers = all(_NUMBER.fullmatch(cell) or not cell for cell in first)
-    known = {name.encode() for name in (*STAGES, *VALUES, *PLACES)}
-    words = all(cell.lower() in known for cell in first) and not any(map(_letters, lines[1:]))
+    words = len(first) > 1 < len(lines) and all(cell.isalpha() for cell in first) and not any(map(_letters, lines[1:]))
     if (numbers and not words) or any(b":" in cell or b"=" in cell or b"@" in cell or b"'" in cell for cell in first):
         return Table((), len(first))
     return Table(tuple(cell.decode("latin-1") for cell in first), len(first))
