@@ -51,6 +51,12 @@ from . import console, options
 @click.option("--endian", type=click.Choice(["little", "big"]), help="Which byte of a word comes first in .bin files.")
 @click.option("--pack", metavar="K[,low-first]", help="A word holds K integers, the first in its low or high bits.")
 @click.option("--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number.")
+@click.option("--clock", metavar="SIGNAL", help="Of waves (.vcd, .fst): a word is sampled at its rising edges.")
+@click.option("--valid", metavar="SIGNAL", help="Of waves: a word passes where it is 1.  [default: at every edge]")
+@click.option("--ready", metavar="SIGNAL", help="Of waves: and where this is 1 too.")
+@click.option(
+    "--data", multiple=True, metavar="[STAGE=]SIGNAL", help="Of waves: the words, of the stage or of --stage.  [repeat]"
+)
 @click.option(
     "--any-integer-type",
     is_flag=True,
@@ -74,6 +80,10 @@ def command(
     endian,
     pack,
     column,
+    clock,
+    valid,
+    ready,
+    data,
     any_integer_type,
     with_self_test,
     junit_path,
@@ -121,6 +131,10 @@ def command(
         rules.names,
         layers[0] if len(layers) == 1 else None,
         rules.stages[0] if rules.stages is not None and len(rules.stages) == 1 else None,
+        clock,
+        valid,
+        ready,
+        data,
     )
     with ExitStack() as stack:
         one = stack.enter_context(open_dump(golden))

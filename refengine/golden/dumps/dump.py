@@ -44,9 +44,8 @@ from .fit import Fitted, marks_of
 from .layer_names import covered, some
 from .npy_arrays import Reopened, guarded, npy_array
 from .number_files import NumberFile, fitted_pack_file, is_number_file
-from .reading import Reading
+from .reading import RESULT, Reading
 
-RESULT = "result"  # the stage of LAYER.npy, which says neither code nor accumulator
 IMAGES = "images"
 NO_READER = "not read: no array is called so"
 CONSTANT_CHANGED = "changed since it was written, and nothing that a layer gives"
@@ -54,6 +53,7 @@ _NPY, _NPY_MAGIC, _ZIP = ".npy", b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
 _OPEN_DATASETS = 8
 _MOST_GROUPS = 3  # layers/LAYER/STAGE
 TRACE, FOLDER, ARCHIVE, HDF5, VECTORS, MEMORY = "trace", "folder", "npz", "hdf5", "vectors", "memory"
+WAVES = "waves"
 
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,7 @@ class Values(Protocol):
 class Dump:
     """The integers of a run: ``arrays[layer][stage]``, layers in order of execution as far as that is known.
 
-    file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors or memory.  count: images.
+    file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors, waves or memory.  count: images.
     first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
     that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
     own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.

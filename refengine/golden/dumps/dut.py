@@ -22,6 +22,7 @@ from .dump import (
     NO_READER,
     RESULT,
     VECTORS,
+    WAVES,
     Damaged,
     Dump,
     Forms,
@@ -32,10 +33,11 @@ from .dump import (
     open_dump,
 )
 from .expected import Expected, of_array
-from .fit import WholeFloats, fitted_array
+from .fit import WholeFloats, fitted_array, fitted_words
 from .layer_names import bare, dut_names, means, nearest, some
 from .number_files import NumberFile, fitted_file, is_number_file
 from .reading import Reading
+from .waves import is_waves, open_waves, sampled
 
 _NPY_MAGIC = b"\x93NUMPY"
 
@@ -47,6 +49,9 @@ def open_dut(
     """Open what a device wrote for the length of a ``with`` block; FileError if nothing in it can be read."""
     wanted = reading or Reading()
     place = Path(path)
+    if wanted.handshake is not None or (is_waves(place) and place.is_file()):
+        yield _waves(place, golden, wanted)
+        return
     name = name_of(place, golden, wanted) if _is_one_array(place) else None
     with open_dump(path, ignore, as_written=False, name=name) as dump:
         yield fitted(dump, golden, wanted)
@@ -59,6 +64,36 @@ def _is_one_array(path: Path) -> bool:
         and (begins_with(path, _NPY_MAGIC) or is_number_file(path.name))
         and not begins_with(path, b"PK\x03\x04", b"\x89HDF")
     )
+
+
+def _waves(path: Path, golden: Dump, reading: Reading) -> Dump:
+    """The words that passed a handshake, as a dump of one layer."""
+    place = printable(path)
+    if reading.handshake is None:
+        raise RangeError(f"{place}: holds waves, --clock, --valid and --data SIGNAL say what is sampled")
+    layer = _chosen(golden, reading) or _only(golden)
+    if layer is None:
+        raise FileError(f"{place}: of which layer is it? --layer says it; the golden has {some(golden.layers, 4)}")
+    words, notes = sampled(open_waves(path), reading.handshake)
+    held: dict[str, Values] = {}
+    for name, source in words.items():
+        stage = name if name != RESULT or reading.stage is None else reading.stage
+        if stage not in (*STAGES, RESULT):
+            raise RangeError(f"--data {shown(stage)}=SIGNAL: is no stage; stages: {', '.join(STAGES)}")
+        expected = _expected(golden, layer, stage)
+        if expected is None:
+            raise FileError(f"{golden.file}: layer {shown(layer)} has no stage {shown(stage)}")
+        held[stage], said = fitted_words(source, expected, reading)
+        notes += said
+        if source.masks is not None:
+            unknown = source.masks.any(axis=1)
+            count = int(unknown.sum())
+            have = "1 word has" if count == 1 else f"{count} words have"
+            notes.append(
+                f"{source.place}: {have} unknown bits (x or z), the first is {source.where(int(unknown.argmax()))}"
+            )
+    count = max(values.shape[0] for values in held.values())
+    return Dump(place, WAVES, {layer: held}, count, ordered=False, path=path, notes=tuple(notes))
 
 
 def name_of(path: Path, golden: Dump, reading: Reading) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import RangeError
 from ...text import shown
 from ...vectors.words import ENDIANS, FIRSTS, MAX_WORD_BITS
 from .axes import Order, order_of
+from .waves import Handshake
 
+RESULT = "result"  # the stage that a layer ends in
 RADICES = {"bin": 2, "dec": 10, "hex": 16}
 _PACK = re.compile(r"([0-9]{1,4})(?:,(low|high)(?:-first)?)?")
 
@@ -22,7 +24,7 @@ class Reading:
     order: axes of every array of four axes.  radix: 2, 10 or 16.  word_bits, endian: of a word.  pack: codes of a word,
     and whether the first has its low or its high bits.  column: of a table, its name or its number from 0.
     any_integer_type: floats that are whole numbers count as integers.  names: golden's name of a layer -> the DUT's.
-    layer, stage: of a file that is the whole dump.
+    layer, stage: of a file that is the whole dump.  handshake: the signals of waves.
     """
 
     order: Order | None = None
@@ -35,6 +37,7 @@ class Reading:
     names: Mapping[str, str] = field(default_factory=dict)
     layer: str | None = None
     stage: str | None = None
+    handshake: Handshake | None = None
 
 
 def reading(
@@ -48,6 +51,10 @@ def reading(
     names: Mapping[str, str] | None = None,
     layer: str | None = None,
     stage: str | None = None,
+    clock: str | None = None,
+    valid: str | None = None,
+    ready: str | None = None,
+    data: Sequence[str] = (),
 ) -> Reading:
     """From the texts of options; RangeError for one that means nothing."""
     if radix is not None and radix not in RADICES:
@@ -67,7 +74,23 @@ def reading(
         dict(names or {}),
         layer,
         stage,
+        _handshake(clock, valid, ready, data),
     )
+
+
+def _handshake(clock: str | None, valid: str | None, ready: str | None, data: Sequence[str]) -> Handshake | None:
+    if clock is None and not data and valid is None and ready is None:
+        return None
+    if clock is None or not data:
+        raise RangeError("--clock and --data are needed to sample waves, and --valid where not every clock has a word")
+    signals: dict[str, str] = {}
+    for text in data:
+        stage, equals, signal = text.partition("=")
+        name = stage if equals else RESULT
+        if name in signals:
+            raise RangeError(f"--data is given twice for stage {shown(name)}, needed --data STAGE=SIGNAL")
+        signals[name] = signal if equals else text
+    return Handshake(clock, signals, valid, ready)
 
 
 def _pack(text: str) -> tuple[int, str]:
