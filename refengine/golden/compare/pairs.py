@@ -7,7 +7,7 @@ name.  A stage that one side dumped of no layer at all is not judged; one that i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,7 @@ class Plan:
     """
 
     def __init__(self, golden: Dump, dut: Dump, rules: Rules, network: IntNetwork | None) -> None:
+        rules = replace(rules, layers=dut.asked) if dut.asked and not rules.layers else rules
         self.rules = rules
         self.network = network
         self.problems: list[str] = []

@@ -89,7 +89,7 @@ class Dump:
     first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
     that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
     own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.
-    expected: of a vector pack, what its manifest says of a stage.
+    expected: of a vector pack, what its manifest says of a stage.  asked: the golden's layer that one file alone is of.
     passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.  inputs:
     layers of a vector pack that are there because the others read their codes.
     """
@@ -113,6 +113,7 @@ class Dump:
     ignored: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
     expected: Callable[[str, str], Expected] | None = None
+    asked: tuple[str, ...] = ()
 
     def expects(self, layer: str, stage: str) -> Expected:
         """What is to be known of an array before another dump's is read; FileError if the dump does not hold it."""

@@ -54,7 +54,8 @@ def open_dut(
         return
     name = name_of(place, golden, wanted) if _is_one_array(place) else None
     with open_dump(path, ignore, as_written=False, name=name) as dump:
-        yield fitted(dump, golden, wanted)
+        found = fitted(dump, golden, wanted)
+        yield found if name is None else replace(found, asked=(layer_and_stage(name)[0],))
 
 
 def _is_one_array(path: Path) -> bool:
@@ -93,7 +94,7 @@ def _waves(path: Path, golden: Dump, reading: Reading) -> Dump:
                 f"{source.place}: {have} unknown bits (x or z), the first is {source.where(int(unknown.argmax()))}"
             )
     count = max(values.shape[0] for values in held.values())
-    return Dump(place, WAVES, {layer: held}, count, ordered=False, path=path, notes=tuple(notes))
+    return Dump(place, WAVES, {layer: held}, count, ordered=False, path=path, notes=tuple(notes), asked=(layer,))
 
 
 def name_of(path: Path, golden: Dump, reading: Reading) -> str:

@@ -206,9 +206,11 @@ def _vcd(path: Path, place: str) -> Waves:
         elif token.kind is kinds.UPSCOPE and scopes:
             scopes.pop()
         elif token.kind is kinds.TIMESCALE:
-            unit = (token.timescale.magnitude.value, token.timescale.unit.value)
+            magnitude = token.timescale.magnitude  # an enumeration before pyvcd 0.5
+            unit = (int(getattr(magnitude, "value", magnitude)), token.timescale.unit.value)
         elif token.kind is kinds.VAR:
-            name = _RANGE.sub("", ".".join([*scopes, token.var.reference]))
+            bit = f"[{token.var.bit_index}]" if isinstance(token.var.bit_index, int) else ""
+            name = ".".join([*scopes, token.var.reference]) + bit
             signals[name] = Signal(name, token.var.id_code, token.var.size)
         elif token.kind is kinds.ENDDEFINITIONS:
             break
@@ -282,7 +284,7 @@ def _fst(path: Path, place: str) -> Waves:
         raise FileError(f"{place}: declares no signal")
     signals = {}
     for full, signal in found.by_name.items():
-        name = _RANGE.sub("", full)
+        name = _RANGE.sub("", full).lstrip(".")
         signals[name] = Signal(name, str(signal.handle), int(signal.length))
     exponent = 3 * (scale // 3)
     unit = (10 ** (scale - exponent), _UNITS[exponent]) if exponent in _UNITS else (1, "steps")
