@@ -23,8 +23,9 @@ from ..golden.compare.self_test import SelfTest
 from ..golden.compare.self_test import self_test as tested
 from ..golden.compare.text_report import report_lines
 from ..golden.diagnose.cause import diagnose
-from ..golden.dumps.axes import reordered
 from ..golden.dumps.dump import RESULT, Dump, in_memory, open_dump
+from ..golden.dumps.dut import fitted, open_dut
+from ..golden.dumps.reading import Reading, reading
 from ..network.int_network import IntNetwork
 from ..text import PathLike, shown
 from ..vectors.reader import Vectors
@@ -88,6 +89,15 @@ def compare(
     ignore: Sequence[str] = (),
     stages: Sequence[str] | None = None,
     order: str | None = None,
+    radix: str | None = None,
+    word_bits: int | None = None,
+    endian: str | None = None,
+    pack: str | None = None,
+    column: str | None = None,
+    clock: str | None = None,
+    valid: str | None = None,
+    ready: str | None = None,
+    data: Sequence[str] = (),
     any_integer_type: bool = False,
     self_test: bool = False,
     pictures: bool = False,
@@ -103,6 +113,8 @@ def compare(
     ``names``: golden's name of a layer -> the DUT's.  ``layers``: patterns of the only layers to judge; ``exclude``: of
     layers to leave out; ``ignore``: of what the DUT holds that is taken as if it were not there.  ``stages``: the only
     ones to judge.  ``order``: axes of the DUT's arrays, as ``NCHW``.  ``any_integer_type``: compare values alone.
+    ``radix`` (dec, hex, bin), ``word_bits``, ``endian``, ``pack``, ``column``: how the DUT's files are read where
+    neither they nor the golden's manifest say it; ``clock``, ``valid``, ``ready``, ``data``: the signals of waves.
     ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would
     be noticed.
     ``progress(done, total, layer)`` is called before each layer.  FileError and RangeError for what
@@ -125,10 +137,15 @@ def compare(
         any_integer_type,
         tuple(layers),
     )
+    how = reading(
+        order, radix, word_bits, endian, pack, column, any_integer_type, rules.names,
+        rules.layers[0] if len(rules.layers) == 1 else None,
+        rules.stages[0] if rules.stages is not None and len(rules.stages) == 1 else None,
+        clock, valid, ready, data,
+    )  # fmt: skip
     with ExitStack() as stack:
-        one = stack.enter_context(_opened(golden, "golden", as_written=True))
-        other = stack.enter_context(_opened(dut, "DUT", tuple(ignore), as_written=False))
-        other = other if order is None else reordered(other, order)
+        one = stack.enter_context(_golden(golden))
+        other = stack.enter_context(_dut(dut, one, how, tuple(ignore)))
         known = model or next((dump.model for dump in (one, other) if dump.model is not None), None)
         network = None if known is None else int_network(known)
         found = compared(one, other, rules, network, diagnose, progress, pictures=pictures)
@@ -146,19 +163,41 @@ def compare(
 
 
 @contextmanager
-def _opened(given: GivenDump, name: str, ignore: tuple[str, ...] = (), as_written: bool = True) -> Iterator[Dump]:
-    """The dump for the length of a ``with`` block; RangeError for what is none."""
-    if isinstance(given, TraceFile | Vectors):
-        given = given.path
-    if isinstance(given, str | os.PathLike):
-        with open_dump(given, ignore, as_written) as dump:
+def _golden(given: GivenDump) -> Iterator[Dump]:
+    """The golden for the length of a ``with`` block; RangeError for what is none."""
+    path = _path(given)
+    if path is None:
+        yield _arrays(given, "golden")
+        return
+    with open_dump(path) as dump:
+        yield dump
+
+
+@contextmanager
+def _dut(given: GivenDump, golden: Dump, how: Reading, ignore: tuple[str, ...]) -> Iterator[Dump]:
+    """The DUT for the length of a ``with`` block; RangeError for what is none."""
+    path = _path(given)
+    if path is not None:
+        with open_dut(path, golden, how, ignore) as dump:
             yield dump
         return
+    if ignore:
+        raise RangeError(f"ignore is {shown(ignore)}, and the DUT is arrays: leave them out")
+    yield fitted(_arrays(given, "DUT"), golden, how)
+
+
+def _path(given: GivenDump) -> PathLike | None:
+    """The path of a dump that is a file or a folder."""
+    if isinstance(given, TraceFile | Vectors):
+        return given.path
+    return given if isinstance(given, str | os.PathLike) else None
+
+
+def _arrays(given: GivenDump, name: str) -> Dump:
+    """A dump of arrays."""
     if not isinstance(given, Mapping):
         raise RangeError(f"{name} is {shown(given)}, needed a trace, a vector pack, a path or arrays by layer")
-    if ignore:
-        raise RangeError(f"ignore is {shown(ignore)}, and the {name} is arrays: leave them out")
-    yield in_memory({layer: _stages(layer, arrays) for layer, arrays in given.items()}, file=name)
+    return in_memory({layer: _stages(layer, arrays) for layer, arrays in given.items()}, file=name)
 
 
 def _stages(layer: str, given: Array | Mapping[str, Array]) -> dict[str, Array]:

@@ -49,8 +49,28 @@ if TYPE_CHECKING:
     help="Just these stages, of all layers that have them; 'result' is what a layer ends in.  "
     "[default: all that the DUT dumped]",
 )
-@click.option("--order", metavar="AXES", help="Axes of the DUT's arrays, the fastest last: NCHW; CHW without images.")
-@click.option("--any-integer-type", is_flag=True, help="Compare values, whatever integer type the DUT stores them in.")
+@click.option(
+    "--order",
+    metavar="AXES",
+    help="Axes of the DUT's arrays and words, the fastest last: NCHW; NCHW8c, NHWC16c with channels in blocks.  "
+    "[default: as in the golden]",
+)
+@click.option("--radix", type=click.Choice(["dec", "hex", "bin"]), help="Of the numbers in the DUT's text files.")
+@click.option("--word-bits", type=options.POSITIVE, metavar="BITS", help="Bits of a word in the DUT's files.")
+@click.option("--endian", type=click.Choice(["little", "big"]), help="Which byte of a word comes first in .bin files.")
+@click.option("--pack", metavar="K[,low-first]", help="A word holds K integers, the first in its low or high bits.")
+@click.option("--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number.")
+@click.option("--clock", metavar="SIGNAL", help="Of waves (.vcd, .fst): a word is sampled at its rising edges.")
+@click.option("--valid", metavar="SIGNAL", help="Of waves: a word passes where it is 1.  [default: at every edge]")
+@click.option("--ready", metavar="SIGNAL", help="Of waves: and where this is 1 too.")
+@click.option(
+    "--data", multiple=True, metavar="[STAGE=]SIGNAL", help="Of waves: the words, of the stage or of --stage.  [repeat]"
+)
+@click.option(
+    "--any-integer-type",
+    is_flag=True,
+    help="Compare values, whatever type the DUT stores them in; floats must be whole numbers.",
+)
 @click.option("--self-test", "with_self_test", is_flag=True, help="Which seeded faults would this comparison catch?")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit report, a test case a layer.")
 @click.option("--html", "html_path", metavar="FILE", help="Write one page with pictures of what differs, and where.")
@@ -65,6 +85,15 @@ def command(
     ignore: tuple[str, ...],
     stages: str | None,
     order: str | None,
+    radix: str | None,
+    word_bits: int | None,
+    endian: str | None,
+    pack: str | None,
+    column: str | None,
+    clock: str | None,
+    valid: str | None,
+    ready: str | None,
+    data: tuple[str, ...],
     any_integer_type: bool,
     with_self_test: bool,
     junit_path: str | None,
@@ -76,6 +105,10 @@ def command(
     GOLDEN and DUT are each a trace, a vector pack, or arrays called LAYER or LAYER.STAGE: a folder of .npy, an .npz, or
     an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped of no layer are not judged; what
     the DUT holds and nothing judges is named, and then the two are not equal, unless --ignore means it.
+
+    A DUT may also be what simulators write, in a folder or one file alone: LAYER.STAGE with the ending .memh, .memb,
+    .mem, .hex, .txt, .dat, .csv, .bin, .raw, .coe or .mif.  What such a file does not say is taken from the golden, of
+    a pack from its manifest: shape, order, width of a word, codes of a word.
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'
@@ -98,6 +131,15 @@ def command(
             ignore=ignore,
             stages=_stages(stages),
             order=order,
+            radix=radix,
+            word_bits=word_bits,
+            endian=endian,
+            pack=pack,
+            column=column,
+            clock=clock,
+            valid=valid,
+            ready=ready,
+            data=data,
             any_integer_type=any_integer_type,
             self_test=with_self_test,
             pictures=html_path is not None,

@@ -382,6 +382,13 @@ class CheckedGroup:
             raise self.error(f"has shape {found}, needed {_wildcards(shape)}", name)
         return CheckedDataset(node, place, found, wanted, finite, most_bytes(self._source.size))
 
+    def float_type(self, name: str) -> np.dtype[Any] | None:
+        """The type of a dataset of floats, in native byte order; None for another one."""
+        node, place = self._dataset(name), self._place(name)
+        with hdf5_guard(place):
+            stored: np.dtype[Any] = node.dtype
+        return stored.newbyteorder("=") if stored.kind == "f" else None
+
     def texts(self, name: str, length: int | None = None) -> tuple[str, ...]:
         """A dataset of UTF-8 strings, read one by one because many entries may point at one large string."""
         node, place = self._dataset(name), self._place(name)

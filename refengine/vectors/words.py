@@ -17,7 +17,7 @@ turns the bytes of each word around.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from types import MappingProxyType
 from typing import Any
@@ -175,6 +175,19 @@ def unpack(words: Array, count: int, packing: Packing) -> Array:
         values[start:stop] = _values_of(_unpacked(words[first:last], stop - start, packing), packing)
         _check_leftovers(words[first:last], values[start:stop], packing, first)
     return values
+
+
+def unpack_masks(words: Array, count: int, packing: Packing) -> Array:
+    """Which bits of each of ``count`` elements are set in a block of masks of words, uint64 (count,)."""
+    found = np.empty(count, np.uint64)
+    mask = np.uint64(2**packing.bits - 1)
+    plain = replace(packing, code_map=None)
+    for start, stop in _parts(count, packing):
+        first, last = word_count(start, packing), word_count(stop, packing)
+        found[start:stop] = (
+            _values_of(_unpacked(words[first:last], stop - start, packing), plain).view(np.uint64) & mask
+        )
+    return found
 
 
 def _parts(count: int, packing: Packing) -> Iterator[tuple[int, int]]:

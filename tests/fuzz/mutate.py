@@ -1,4 +1,4 @@
-"""Mutations: of any bytes, of JSON, and of what an HDF5 file says.  Each is decided by the ``random.Random`` it gets."""
+"""Mutations: of any bytes, of JSON, and of what an HDF5 file says.  Each is decided by its ``random.Random``."""
 
 import hashlib
 import json
@@ -34,7 +34,8 @@ INTERESTING = (
 )
 INTERESTING += (2**63 - 1, -(2**63), -(2**31), -128)
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2**31, 2**63, 10**400, 1.5, -0.0, 1e308, float("nan"), "", "x", "\x00", "é\ud800", "../x",
+    None, True, False, 0, 1, -1, 2**31, 2**63, 10**400, 1.5, -0.0, 1e308, float("nan"), "", "x", "\x00", "é\ud800",
+    "../x",
     "a" * 5000, [], {}, [[]], [1, 2, 3], {"a": 1}, ["x"], "-1", "1e5", "layers", 255, 65537,
 )  # fmt: skip
 TOKENS = (

@@ -186,7 +186,7 @@ def _cifar(folder: Path) -> list[str]:
     train, test = data_sets.cifar_images(2), data_sets.cifar_images(1, 2)
     binary, pickled = data_sets.cifar10([train], test)
     fine, fine_pickled = (
-        {name: content for name, content in files.items()}
+        dict(files.items())
         for files in data_sets.cifar100(data_sets.cifar_images(2, 1, 100, 20), data_sets.cifar_images(1, 2, 100, 20))
     )
     for name, files in (("binary", binary), ("pickled", pickled), ("fine", fine), ("fine_pickled", fine_pickled)):
@@ -207,7 +207,7 @@ def _read_set_around(folder: Path, name: str) -> None:
 
 def _read_set(path: Path, **reading: Any) -> None:
     with open_image_set(path, Reading(**reading)) as images:
-        _ = [block for block in images.blocks(np.arange(min(images.count, 4)))]
+        _ = list(images.blocks(np.arange(min(images.count, 4))))
 
 
 def _read_archive(folder: Path, name: str) -> None:

@@ -1,7 +1,10 @@
-// Drives ternary_conv with the words of a vector pack and writes "accumulator total code" a line, in the order y, x, o, image
-// after image.  layer.svh (tests/hdl/layer_parameters.py makes it from the pack's manifest) holds the parameters.
+// Drives ternary_conv with the words of a vector pack and dumps its accumulators, totals and codes for refengine compare, in
+// the order y, x, o, image after image.  layer.svh (tests/hdl/layer_parameters.py makes it from the manifest) holds the
+// parameters.
 //
-//   +pack=FOLDER  the pack        +out=FILE  the results        +bug=NUMBER  a planted mistake        +images=COUNT
+//   +pack=FOLDER  the pack            +out=FOLDER  the results: LAYER.STAGE.memh, by $writememh
+//   +bug=NUMBER   a planted mistake   +text        the results as LAYER.STAGE.txt, a number a line, by $fwrite
+//   +images=COUNT                     +waves=FILE  the layer's outputs as waves
 `timescale 1ns / 1ps
 
 module ternary_conv_tb;
@@ -25,9 +28,9 @@ module ternary_conv_tb;
   logic [CODE_W-1:0] residual_memory[0:RESIDUALS-1];
 
   // what comes out
-  logic signed [ACC_W-1:0] accumulators[0:RESULTS-1];
-  logic signed [63:0] totals[0:RESULTS-1];
-  logic signed [CODE_W:0] codes[0:RESULTS-1];
+  logic signed [ACC_W-1:0] accumulators[0:IMAGES*RESULTS-1];
+  logic signed [63:0] totals[0:IMAGES*RESULTS-1];
+  logic [CODE_W-1:0] codes[0:IMAGES*RESULTS-1];
 
   logic clock = 0, reset = 1, x_valid = 0, start = 0;
   logic busy, y_valid;
@@ -64,13 +67,19 @@ module ternary_conv_tb;
 
   always @(posedge clock)
     if (y_valid) begin
-      accumulators[y_address] <= y_accumulator;
-      totals[y_address] <= y_total;
-      codes[y_address] <= OUTPUT_SIGNED ? (CODE_W + 1)'($signed(y_code)) : {1'b0, y_code};
+      accumulators[n*RESULTS+y_address] <= y_accumulator;
+      totals[n*RESULTS+y_address] <= y_total;
+      codes[n*RESULTS+y_address] <= y_code;
     end
 
-  string pack, out, name;
-  int file, images, number;
+  string pack, out, name, waves;
+  int images, number;
+
+  initial
+    if ($value$plusargs("waves=%s", waves)) begin
+      $dumpfile(waves);
+      $dumpvars(1, ternary_conv_tb);
+    end
 
   initial begin
     if (!$value$plusargs("pack=%s", pack) || !$value$plusargs("out=%s", out)) $fatal(1, "needs +pack= and +out=");
@@ -98,7 +107,6 @@ module ternary_conv_tb;
       $sformat(name, "%0s/%0s/code.memh", pack, RESIDUAL);
       $readmemh(name, residual_memory);
     end
-    file = $fopen(out, "w");
 
     repeat (2) @(negedge clock);
     reset = 0;
@@ -114,9 +122,37 @@ module ternary_conv_tb;
       start = 0;
       while (busy) @(negedge clock);
       repeat (3) @(negedge clock);  // two register stages, and the memory of the results
-      for (int i = 0; i < RESULTS; i++) $fdisplay(file, "%0d %0d %0d", accumulators[i], totals[i], codes[i]);
     end
-    $fclose(file);
+    if ($test$plusargs("text")) write_text();
+    else write_memories();
     $finish;
   end
+
+  task automatic write_memories;
+    $sformat(name, "%0s/%0s.accumulator.memh", out, LAYER);
+    $writememh(name, accumulators, 0, images * RESULTS - 1);
+    $sformat(name, "%0s/%0s.total.memh", out, LAYER);
+    $writememh(name, totals, 0, images * RESULTS - 1);
+    $sformat(name, "%0s/%0s.code.memh", out, LAYER);
+    $writememh(name, codes, 0, images * RESULTS - 1);
+  endtask
+
+  task automatic write_text;
+    int accumulator_file, total_file, code_file;
+    $sformat(name, "%0s/%0s.accumulator.txt", out, LAYER);
+    accumulator_file = $fopen(name, "w");
+    $sformat(name, "%0s/%0s.total.txt", out, LAYER);
+    total_file = $fopen(name, "w");
+    $sformat(name, "%0s/%0s.code.txt", out, LAYER);
+    code_file = $fopen(name, "w");
+    for (int i = 0; i < images * RESULTS; i++) begin
+      $fwrite(accumulator_file, "%0d\n", accumulators[i]);
+      $fwrite(total_file, "%0d\n", totals[i]);
+      if (OUTPUT_SIGNED) $fwrite(code_file, "%0d\n", $signed(codes[i]));
+      else $fwrite(code_file, "%0d\n", codes[i]);
+    end
+    $fclose(accumulator_file);
+    $fclose(total_file);
+    $fclose(code_file);
+  endtask
 endmodule

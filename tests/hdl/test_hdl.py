@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden_cases import conv_case
-from hdl import bench
+from hdl import layer_parameters
 from networks import random_images
 from verbs import refengine
 
@@ -26,6 +26,7 @@ from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import is_hypothesis, named
 from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.dut import open_dut
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
 from refengine.quantization.quantize import quantize
@@ -35,7 +36,7 @@ from refengine.vectors.writer import Layout, write_vectors
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SOURCES = [HERE / name for name in ("planted_bugs.sv", "ternary_conv.sv", "ternary_conv_tb.sv")]
-LAYER, SOURCE, RESIDUAL = "003_layer1.0.conv2", "002_layer1.0.conv1", "001_conv1"
+LAYER = "003_layer1.0.conv2"
 STAGES = ("accumulator", "total", "code")
 BUGS = re.findall(r"^    ([A-Z_0-9]+)[, ]", SOURCES[0].read_text(), re.MULTILINE)
 
@@ -120,9 +121,8 @@ def written(network, images, layer, folder):
     read, cluster = network.layer(layer).inputs[0], network.layer(layer).attributes["cluster"]
     widths = [(f"{layer}/weight", 2 * cluster), (f"{read}/code", 8 * cluster)]
     write_vectors(network, images, folder / "pack", layers=[layer], layout=Layout(orders=["ohwi"], word_bits_of=widths))
-    pack = bench.Pack(folder / "pack")
-    (folder / "layer.svh").write_text(bench.as_systemverilog(bench.parameters(pack, layer)))
-    return pack
+    parameters = layer_parameters.parameters(layer_parameters.Pack(folder / "pack"), layer)
+    (folder / "layer.svh").write_text(layer_parameters.as_systemverilog(parameters))
 
 
 def built_by_icarus(folder):
@@ -131,27 +131,34 @@ def built_by_icarus(folder):
     return ["vvp", "sim.vvp"]
 
 
-def built_by_verilator(folder):
-    """Every warning is an error."""
+def built_by_verilator(folder, traces=""):
+    """Every warning is an error.  traces: the option for waves, if any."""
     command(
         "verilator", "--binary", "--timing", "-Wall", "-CFLAGS", "-O1", "-I.", "--top", "ternary_conv_tb",
-        "-Mdir", "objects", "-o", "sim", *SOURCES, cwd=folder,
+        "-Mdir", f"objects{traces}", "-o", "sim", *([traces] if traces else []), *SOURCES, cwd=folder,
     )  # fmt: skip
-    return ["objects/sim"]
+    return [f"objects{traces}/sim"]
 
 
-def simulated(simulator, folder, layer=LAYER, bug="NONE", images=None):
-    """Results of a run, collected as a dump."""
-    some = [] if images is None else [f"+images={images}"]
-    number = BUGS.index(bug)
-    said = command(*simulator, "+pack=pack", f"+out={bug}.txt", f"+bug={number}", *some, cwd=folder)
+def simulated(simulator, folder, bug="NONE", *options):
+    """The folder that a run dumped its results into, as compare reads it."""
+    (folder / bug).mkdir(exist_ok=True)
+    said = command(*simulator, "+pack=pack", f"+out={bug}", f"+bug={BUGS.index(bug)}", *options, cwd=folder)
     assert "WARNING" not in said
-    bench.collect(bench.Pack(folder / "pack"), layer, folder / f"{bug}.txt", folder / bug)
     return folder / bug
 
 
-def stages_of(dump, layer=LAYER, stages=STAGES):
-    return {stage: np.load(dump / f"{layer}.{stage}.npy") for stage in stages}
+def stages_of(dump, golden, layer=LAYER, stages=STAGES):
+    """What was dumped, by a few lines of plain Python: stage -> integers in the shape and type of the pack's array."""
+    found = {}
+    for stage in stages:
+        wanted = np.load(golden / layer / f"{stage}.npy")
+        text = re.sub(r"//.*", "", (dump / f"{layer}.{stage}.memh").read_text())
+        words = [(int(word, 16), 4 * len(word)) for word in text.split()]
+        signed = wanted.dtype.kind == "i"
+        numbers = [word - (1 << bits if signed and word >> (bits - 1) else 0) for word, bits in words]
+        found[stage] = np.array(numbers).astype(wanted.dtype).reshape(-1, *wanted.shape[1:])
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +188,8 @@ def verilated(layer):
 def assert_agrees(golden, dut, layer=LAYER):
     """Integer by integer, and by the comparison; how many integers there were."""
     values = 0
-    for stage, got in stages_of(dut, layer).items():
-        wanted = np.load(golden / "pack" / layer / f"{stage}.npy")[: len(got)]
-        assert got.dtype == wanted.dtype
+    for stage, got in stages_of(dut, golden / "pack", layer).items():
+        wanted = np.load(golden / "pack" / layer / f"{stage}.npy")
         np.testing.assert_array_equal(got, wanted)
         values += got.size
     return values
@@ -200,18 +206,16 @@ def test_every_bug_is_in_a_table():
 def test_the_layer_agrees_in_verilator(layer, verilated):
     dut = simulated(verilated, layer)
     assert assert_agrees(layer, dut) == 2 * 3 * 28 * 28 * 16
-    with open_dump(layer / "pack") as golden, open_dump(dut) as dump:
+    with open_dump(layer / "pack") as golden, open_dut(dut, golden) as dump:
         found = compare(golden, dump)
     assert found.equal, found
-    assert [report.layer for report in found.compared] == [RESIDUAL, SOURCE, LAYER]
+    assert [report.layer for report in found.compared] == [LAYER]
 
 
 def first_difference(golden, dut, stages):
     """Stage, place and both values, the plain way."""
-    for stage in stages:
-        wanted, got = (
-            np.load(path) for path in (golden / "pack" / LAYER / f"{stage}.npy", dut / f"{LAYER}.{stage}.npy")
-        )
+    for stage, got in stages_of(dut, golden / "pack", stages=stages).items():
+        wanted = np.load(golden / "pack" / LAYER / f"{stage}.npy")
         places = np.argwhere(wanted != got)
         if len(places):
             place = tuple(places[0].tolist())
@@ -222,9 +226,9 @@ def first_difference(golden, dut, stages):
 @VERILATOR
 @pytest.mark.parametrize("bug", [*CAUSES, *NO_HYPOTHESIS])
 def test_a_planted_bug_is_found_and_named(layer, verilated, network, bug):
-    dut = simulated(verilated, layer, bug=bug)
+    dut = simulated(verilated, layer, bug)
     stages = [stage for stage in STAGES if bug not in WITHOUT_TOTAL or stage != "total"]
-    with open_dump(layer / "pack") as golden, open_dump(dut) as dump:
+    with open_dump(layer / "pack") as golden, open_dut(dut, golden) as dump:
         found = compare(golden, dump, Rules(stages=tuple(stages)), network, diagnose)
     assert not found.equal
     assert [layer.layer for layer in found.faulty_layers] == [LAYER]
@@ -244,9 +248,9 @@ def test_a_planted_bug_is_found_and_named(layer, verilated, network, bug):
 @VERILATOR
 def test_the_verb_says_it(layer, verilated):
     """By the command line: exit code, layer, element, every bit, cause, and where the words lie."""
-    right, wrong = (simulated(verilated, layer, bug=bug) for bug in ("NONE", "SCALE_NEXT_CLUSTER"))
+    right, wrong = (simulated(verilated, layer, bug) for bug in ("NONE", "SCALE_NEXT_CLUSTER"))
     same = refengine("compare", layer / "pack", right)
-    assert (same.code, same.out.splitlines()[-1].startswith("EQUAL: 3 layers")) == (0, True), same
+    assert (same.code, same.out.splitlines()[-1].startswith("EQUAL: 1 layer, ")) == (0, True), same
     outcome = refengine("compare", layer / "pack", wrong)
     stage, (n, y, x, c), wanted, got = first_difference(layer, wrong, STAGES)
     assert outcome.code == 1
@@ -254,6 +258,109 @@ def test_the_verb_says_it(layer, verilated):
     assert f"(n {n}, y {y}, x {x}, c {c}): golden {wanted} = " in outcome.out
     assert f", got {got} = " in outcome.out
     assert f"{LAYER}: scale of the next cluster: this reproduces all" in outcome.out
+
+
+# --------------------------------------------------------------------------------------- by each simulator's own means
+
+WAVES = ["--clock", "ternary_conv_tb.clock", "--valid", "y_valid", "--layer", "003_conv"]
+DATA = ["--data", "accumulator=y_accumulator", "--data", "total=y_total", "--data", "code=y_code"]
+
+
+@pytest.fixture(scope="module")
+def small_layer(tmp_path_factory):
+    """Folder of a pack of a small layer with signed codes, of two images."""
+    folder = tmp_path_factory.mktemp("small")
+    made = small("signed codes")
+    written(made, random_images(made, 2), "003_conv", folder)
+    return folder
+
+
+def assert_read_as_it_is(pack, right, wrong, *options, values=750):
+    """By the command line: EQUAL, and DIFFERENT with the layer that goes wrong; what was printed."""
+    same = refengine("compare", pack, right, *options)
+    assert same.code == 0, same
+    assert f"EQUAL: 1 layer, {values} values" in same.out
+    different = refengine("compare", pack, wrong, *options)
+    assert different.code == 1, different
+    assert "DIFFERENT: " in different.out
+    assert "003_conv goes wrong by itself" in different.out
+    return different.out
+
+
+SIMULATORS = [
+    pytest.param(built_by_icarus, id="Icarus", marks=ICARUS),
+    pytest.param(built_by_verilator, id="Verilator", marks=VERILATOR),
+]
+
+
+@pytest.mark.parametrize("build", SIMULATORS)
+@pytest.mark.parametrize("form", ["$writememh", "$fwrite"])
+def test_files_of_a_simulator_are_read_as_they_are(small_layer, build, form):
+    simulator, options = build(small_layer), ["+text"] if form == "$fwrite" else []
+    for bug in ("NONE", "ROUND_FLOOR"):
+        shutil.rmtree(small_layer / bug, ignore_errors=True)
+    right, wrong = (simulated(simulator, small_layer, bug, *options) for bug in ("NONE", "ROUND_FLOOR"))
+    assert {path.suffix for path in right.iterdir()} == {".txt" if options else ".memh"}
+    assert_read_as_it_is(small_layer / "pack", right, wrong)
+    (code,) = right.glob("*.code.*")
+    assert refengine("compare", small_layer / "pack", code).code == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "traces", "ending"),
+    [
+        pytest.param(built_by_icarus, "", "vcd", id="Icarus, VCD", marks=ICARUS),
+        pytest.param(built_by_icarus, "", "fst", id="Icarus, FST", marks=ICARUS),
+        pytest.param(built_by_verilator, "--trace", "vcd", id="Verilator, VCD", marks=VERILATOR),
+        pytest.param(built_by_verilator, "--trace-fst", "fst", id="Verilator, FST", marks=VERILATOR),
+    ],
+)
+def test_waves_of_a_simulator_are_sampled(small_layer, build, traces, ending):
+    pytest.importorskip("vcd" if ending == "vcd" else "pylibfst", reason="not installed: refengine[waves]")
+    simulator = build(small_layer) if not traces else build(small_layer, traces)
+    fst = ["-fst"] if build is built_by_icarus and ending == "fst" else []
+    for bug in ("NONE", "SCALE_NEXT_CLUSTER"):
+        simulated([*simulator, *fst], small_layer, bug, f"+waves={bug}.{ending}")
+    right, wrong = (small_layer / f"{bug}.{ending}" for bug in ("NONE", "SCALE_NEXT_CLUSTER"))
+    said = assert_read_as_it_is(small_layer / "pack", right, wrong, *WAVES, *DATA)
+    assert re.search(r"^  DUT: .*y_accumulator, word \d+, time \d+ ps$", said, re.MULTILINE), said
+    said = assert_read_as_it_is(
+        small_layer / "pack", right, wrong, *WAVES, "--stage", "code", "--data", "y_code", values=250
+    )
+    assert re.search(r"^  DUT: .*y_code, word \d+, time \d+ ps$", said, re.MULTILINE), said
+
+
+GHDL = needs("ghdl")
+
+
+@GHDL
+@pytest.mark.parametrize("ending", ["txt", "vcd", "fst"])
+def test_what_ghdl_writes_is_read(small_layer, ending, tmp_path):
+    """By textio, and as waves; the layer's last step, in VHDL."""
+    if ending != "txt":
+        pytest.importorskip("vcd" if ending == "vcd" else "pylibfst", reason="not installed: refengine[waves]")
+    pack = small_layer / "pack"
+    tensors = layer_parameters.Pack(pack).tensors
+    step = layer_parameters.Pack(pack).layers["003_conv"]["requantize"]
+    total, shift = (tensors[f"003_conv/{part}"] for part in ("total", "shift"))
+    generics = {
+        "TOTALS": pack / "003_conv" / "total.memh", "SHIFTS": pack / "003_conv" / "shift.memh",
+        "WORDS": total["packing"]["words"], "CHANNELS": shift["shape"][0],
+        "TOTAL_W": total["bits"], "SHIFT_W": shift["bits"], "LO": step["lo"], "HI": step["hi"],
+    }  # fmt: skip
+    command("ghdl", "-a", "--std=08", HERE / "requantize.vhd", cwd=tmp_path)
+    command("ghdl", "-e", "--std=08", "requantize", cwd=tmp_path)
+    for name, floor in (("right", "false"), ("wrong", "true")):
+        (tmp_path / name).mkdir()
+        given = {**generics, "RESULTS": f"{name}/003_conv.code.txt", "FLOOR": floor}
+        waves = [] if ending == "txt" else [f"--{ending}={name}.{ending}"]
+        options = [f"-g{key}={value}" for key, value in given.items()]
+        command("ghdl", "-r", "--std=08", "requantize", *options, *waves, cwd=tmp_path)
+    if ending == "txt":
+        assert_read_as_it_is(pack, tmp_path / "right", tmp_path / "wrong", values=250)
+        return
+    signals = ["--clock", "clock", "--valid", "valid", "--data", "code=code"]
+    assert_read_as_it_is(pack, *(tmp_path / f"{name}.{ending}" for name in ("right", "wrong")), *signals, values=250)
 
 
 # ----------------------------------------------------------------------------------------------------- other parameters
@@ -279,7 +386,7 @@ def small(shape):
 def test_other_layers_agree_in_icarus(shape, tmp_path):
     made = small(shape)
     written(made, random_images(made, 2), "003_conv", tmp_path)
-    dut = simulated(built_by_icarus(tmp_path), tmp_path, "003_conv")
+    dut = simulated(built_by_icarus(tmp_path), tmp_path)
     assert assert_agrees(tmp_path, dut, "003_conv") >= 2 * 3 * 4 * 3 * 5
 
 
@@ -290,8 +397,10 @@ def test_both_simulators_make_the_same_mistakes(tmp_path):
     written(made, random_images(made, 2), "003_conv", tmp_path)
     icarus, verilator = built_by_icarus(tmp_path), built_by_verilator(tmp_path)
     for bug in BUGS[::3]:
-        one = stages_of(simulated(icarus, tmp_path, "003_conv", bug), "003_conv")
-        other = stages_of(simulated(verilator, tmp_path, "003_conv", bug), "003_conv")
+        one, other = (
+            stages_of(simulated(simulator, tmp_path, bug), tmp_path / "pack", "003_conv")
+            for simulator in (icarus, verilator)
+        )
         for stage in STAGES:
             np.testing.assert_array_equal(one[stage], other[stage], err_msg=f"{bug} {stage}")
 
@@ -342,9 +451,8 @@ def test_the_layer_of_the_page_agrees_in_icarus(page):
     folder, _ = page
     values = 0
     for stage in STAGES:
-        got, wanted = (
-            np.load(folder / name) for name in (f"right/{LAYER}.{stage}.npy", f"vectors/{LAYER}/{stage}.npy")
-        )
+        got = stages_of(folder / "right", folder / "vectors")[stage]
+        wanted = np.load(folder / "vectors" / LAYER / f"{stage}.npy")
         np.testing.assert_array_equal(got, wanted)
         values += got.size
     assert values == 3 * 28 * 28 * 16 > 10_000
@@ -406,8 +514,8 @@ def test_a_layer_that_the_hardware_cannot_take_is_refused(tmp_path):
         (folders[1], "001_read", "is no ternary convolution"),
         (folders[1], "004_pool", "is no ternary convolution"),
     ):
-        with pytest.raises(SystemExit, match=f"bench.py: the layer {reason}"):
-            bench.parameters(bench.Pack(folder), layer)
+        with pytest.raises(SystemExit, match=f"layer_parameters.py: the layer {reason}"):
+            layer_parameters.parameters(layer_parameters.Pack(folder), layer)
 
 
 @VERILATOR

@@ -48,14 +48,16 @@ def test_the_text(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "needle"),
     [
-        (b"WIDTH = 12", b"WIDTH = 13", "line 1 holds 'WIDTH = 13;', needed 'WIDTH = 12;'"),
-        (b"DEPTH = 2", b"DEPTH = 3", "line 2 holds"),
-        (b"1 : fff;", b"2 : fff;", "line 7 holds '2 : fff;', needed '1 : ', a number and ';'"),
-        (b"fff;", b"fff", "line 7 holds"),
+        (b"WIDTH = 12", b"WIDTH = 13", "has width, depth and radix (13, 2, 16), needed WIDTH = 12;"),
+        (b"DEPTH = 2", b"DEPTH = 3", "has width, depth and radix (12, 3, 16)"),
+        (b"DEPTH = 2;\n", b"", "line 1 holds 'WIDTH = 12;"),
+        (b"DATA_RADIX = HEX", b"DATA_RADIX = OCT", "needed radices BIN, DEC, UNS, HEX"),
+        (b"1 : fff;", b"2 : fff;", "line 7 comes after '@2', needed the next address, 1"),
         (b"fff;", b"ffg;", "line 7 holds 'ffg', needed hexadecimal digits"),
         (b"fff;", b"1fff;", "line 7 holds a number of 13 bits, a word has 12"),
+        (b"1 : fff;", b"[1 : fff;", "line 7 holds '[', needed address : word;"),
         (b"END;\n", b"", "line 8 the file ends here"),
-        (b"END;\n", b"END;\n\n", "line 9 holds '', needed the end of the file"),
+        (b"END;\n", b"END;\nfff\n", "line 9 holds 'fff', needed the end"),
     ],
 )
 def test_what_is_refused(old, new, needle, tmp_path):

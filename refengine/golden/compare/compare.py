@@ -25,7 +25,8 @@ from ..diagnose.observe import Observation, observe
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
 from .isolated import Alone
-from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of
+from .one_array import lies
+from .pairs import BROKEN, CONTRADICTORY, DAMAGED, MISSING, UNKNOWN, Pair, Plan, Problem, Rules, bytes_of, marks_in
 from .whole_dump import Explanation, explained
 
 CAUSE_IMAGES = 16
@@ -53,7 +54,12 @@ class StageReport:
     @property
     def fails(self) -> bool:
         """Whether anything is wrong here."""
-        return self.problem is not None or any(d is not None and d.different for d in (self.entire, self.single))
+        return self.problem is not None or self.differs
+
+    @property
+    def differs(self) -> bool:
+        """Whether any value is wrong here."""
+        return any(d is not None and d.different for d in (self.entire, self.single))
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,10 @@ class LayerReport:
         """Whether it fails by more than by what is missing."""
         if not self.stages:
             return self.fails and self.verdict not in (MISSING, UNKNOWN)
-        return any(stage.fails and (stage.problem is None or stage.problem.verdict != MISSING) for stage in self.stages)
+        return any(
+            stage.fails and (stage.problem is None or stage.problem.verdict != MISSING or stage.differs)
+            for stage in self.stages
+        )
 
     def first(self, column: str = "entire") -> StageReport | None:
         """The first stage whose ``entire`` or ``single`` differs."""
@@ -224,6 +233,7 @@ def compare(
         reports.append(compare_layer(pair, alone))
         done += pair.megabytes
     explanation = explained(plan) if any(report.fails for report in reports) else None
+    explanation = explanation or _of_one_array(plan, reports)
     if alone is not None:
         reports = [_with_blame(report, alone, reports) for report in reports]
     if diagnose is not None and alone is not None and explanation is None:
@@ -254,12 +264,27 @@ def compare(
     )
 
 
+def _of_one_array(plan: Plan, reports: Sequence[LayerReport]) -> Explanation | None:
+    """How the first array lies that is not the golden's, where no other layer is wrong."""
+    wrong = [report for report in reports if report.wrong]
+    if len(wrong) != 1:
+        return None
+    layer = wrong[0].layer
+    for stage in wrong[0].stages:
+        golden, dut = (side.get(layer, {}).get(stage.stage) for side in (plan.golden_stages, plan.dut_stages))
+        if not stage.fails or golden is None or dut is None:
+            continue
+        found = lies(golden, dut)
+        return None if found is None else Explanation(f"{layer} {stage.stage}: {found.sentence}", 1, 1)
+    return None
+
+
 # ----------------------------------------------------------------------------------------------------------- one layer
 
 
 @dataclass
 class _Judged:
-    """One stage while it is read: both sides, what was counted, and why it cannot be read on."""
+    """One stage while it is read: both sides, what was counted, why it cannot be read on, and unknown bits."""
 
     golden: Values
     dut: Values
@@ -267,6 +292,7 @@ class _Judged:
     single: Tally
     problem: Problem | None = None
     unread: bool = False
+    marks: tuple[Array | None, Array | None] = (None, None)
 
     def block(self, start: int, stop: int) -> Array | None:
         """The DUT's images, once they are counted; None where the stage cannot be read."""
@@ -276,7 +302,8 @@ class _Judged:
         if isinstance(read, Problem):
             self.problem, self.unread = read, True
             return None
-        self.entire.add(start, *read)
+        self.marks = _marks(self.dut, start, stop)
+        self.entire.add(start, *read, *self.marks)
         self.problem = self.problem or _contradicted(self.dut, start, stop, read[1])
         return read[1]
 
@@ -331,7 +358,7 @@ def _count_alone(
     for stage, array in (expected or {}).items():
         should, found = _alike(array, got[stage])
         if should.shape == found.shape:
-            judged[stage].single.add(start, should, found)
+            judged[stage].single.add(start, should, found, *judged[stage].marks)
     return expected is not None
 
 
@@ -343,6 +370,12 @@ def _read(golden: Values, dut: Values, start: int, stop: int) -> tuple[Array, Ar
         return Problem(DAMAGED, str(error))
     except RangeError as error:
         return Problem(BROKEN, str(error))
+
+
+def _marks(dut: Values, start: int, stop: int) -> tuple[Array | None, Array | None]:
+    """Unknown bits and missing values of some images."""
+    found = marks_in(dut, start, stop)
+    return (None, None) if found is None else (found.unknown, found.missing)
 
 
 def _contradicted(dut: Values, start: int, stop: int, block: Array) -> Problem | None:
@@ -401,6 +434,8 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
     if not known:
         return report
     images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
+    if any(marks_in(values, images.start, images.stop) is not None for values in known.values()):
+        return report
     got = {name: values.read(images.start, images.stop) for name, values in known.items()}
     case = alone.case(report.layer, images, got)
     if case is None:

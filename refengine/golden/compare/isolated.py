@@ -21,7 +21,7 @@ from ...runs.trace import partial_sums
 from ..diagnose.machine import Case, machine_of, recompute
 from ..dumps.difference import Array
 from ..dumps.dump import Values
-from .pairs import result_stage
+from .pairs import marks_in, result_stage
 
 _OTHERS = 8
 _PLACES = 512
@@ -215,10 +215,12 @@ def likeliest_first(case: Case, others: Mapping[str, Array], got: Mapping[str, A
 
 
 def _read(values: Values | None, start: int, stop: int) -> Array | None:
-    """Images of an array; None where it is not there, too short, or damaged."""
+    """Images of an array; None where it is not there, too short, damaged, or not wholly known."""
     if values is None or values.shape[0] < stop:
         return None
     try:
+        if marks_in(values, start, stop) is not None:
+            return None
         return values.read(start, stop)
     except FileError:
         return None

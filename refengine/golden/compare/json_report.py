@@ -98,10 +98,10 @@ def _element(element: Element | None) -> Figures | None:
         "got": element.got,
         "bits": bits,
         "golden_hex": as_hex(element.wanted, bits),
-        "got_hex": as_hex(element.got, bits),
+        "got_hex": as_hex(element.got, bits, element.unknown),
         "golden_binary": as_binary(element.wanted, bits),
-        "got_binary": as_binary(element.got, bits),
-        "xor": as_hex(element.xor, bits),
+        "got_binary": as_binary(element.got, bits, element.unknown),
+        "xor": as_hex(element.xor, bits, element.unknown),
     }
 
 

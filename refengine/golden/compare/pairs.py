@@ -7,7 +7,7 @@ name.  A stage that one side dumped of no layer at all is not judged; one that i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from ...runs.trace import STAGES
 from ...text import printable, shown
 from ...vectors.tensors import LOGITS
 from ..dumps.axes import orders_between
-from ..dumps.dump import IMAGES, RESULT, Array, Damaged, Dump, Values, by_order, contradiction, other_forms
+from ..dumps.dump import IMAGES, RESULT, Array, Damaged, Dump, Forms, Values, by_order, contradiction, other_forms
+from ..dumps.fit import Marks, complaints_of, marks_of
 from ..dumps.layer_names import bare, dut_names, means, nearest, some
 from ..dumps.same_files import copies, same_file, shared
 
@@ -132,6 +133,7 @@ class Plan:
     """
 
     def __init__(self, golden: Dump, dut: Dump, rules: Rules, network: IntNetwork | None) -> None:
+        rules = replace(rules, layers=dut.asked) if dut.asked and not rules.layers else rules
         self.rules = rules
         self.network = network
         self.problems: list[str] = []
@@ -318,8 +320,12 @@ class Plan:
             problem = self._problem(golden.get(stage), dut.get(stage))
             if problem is not None:
                 problems[stage] = problem
-            else:
-                stages[stage] = (golden[stage], dut[stage])
+                continue
+            stages[stage] = (golden[stage], dut[stage])
+            complaints = complaints_of(_judged(dut[stage]))
+            if complaints:
+                verdict = BROKEN if any(one.kind == BROKEN for one in complaints) else MISSING
+                problems[stage] = Problem(verdict, "; ".join(one.why for one in complaints))
         ends = {stage: self._ends(layer, stage, pair[0].dtype) for stage, pair in stages.items()}
         return Pair(layer, dut_name, None, None, stages, problems, ends)
 
@@ -361,7 +367,8 @@ class Plan:
             return f"has shape {_times(dut.shape[1:])}, the golden {_times(one)}{axes}"
         if golden.shape[0] != dut.shape[0]:
             return f"has {_images(dut.shape[0])}, the golden {golden.shape[0]}"
-        if golden.dtype != dut.dtype and not self.rules.any_integer_type:
+        typeless = getattr(_judged(dut), "typeless", False)
+        if golden.dtype != dut.dtype and not typeless and not self.rules.any_integer_type:
             return f"holds {dut.dtype}, the golden {golden.dtype} (--any-integer-type compares the values)"
         return None
 
@@ -379,8 +386,21 @@ class Plan:
         return lo, hi, bits
 
 
+def _judged(values: Values) -> Values:
+    """The form of an array that is judged."""
+    return values.judged if isinstance(values, Forms) else values
+
+
+def marks_in(values: Values, start: int, stop: int) -> Marks | None:
+    """What is unknown or missing in the form that is judged."""
+    return marks_of(_judged(values), start, stop)
+
+
 def _unequal(golden: Values, dut: Values) -> str | None:
     """In what two arrays that are no layer's differ."""
+    complaints = complaints_of(_judged(dut))
+    if complaints:
+        return complaints[0].why
     if golden.shape != dut.shape:
         return f"shape {_times(dut.shape)} for {_times(golden.shape)}"
     rows = max(1, BLOCK_BYTES * golden.shape[0] // max(1, bytes_of(golden)))
@@ -388,6 +408,8 @@ def _unequal(golden: Values, dut: Values) -> str | None:
         for start in range(0, golden.shape[0], rows):
             stop = min(start + rows, golden.shape[0])
             one, other = golden.read(start, stop), dut.read(start, stop)
+            if marks_in(dut, start, stop) is not None:
+                return f"image {start} or a later one has unknown bits"
             if not np.array_equal(one, other):
                 return f"image {start + int(np.argmax((one != other).reshape(len(one), -1).any(axis=1)))} differs"
             contradicted = contradiction(dut, start, stop, other)

@@ -162,6 +162,9 @@ def _faulty_layer(layer: LayerReport, comparison: Comparison, golden: Dump, dut:
         address = dump.address_of(name, stage.stage, *element.index)
         if address is not None:
             yield f"  {who}: {dump.file}/{printable(address.file)}, word {address.word}, bit {address.bit}"
+        where = dump.where(name, stage.stage, *element.index)
+        if where is not None:
+            yield f"  {who}: {where}"
     yield from (f"  where: {one.sentence}" for one in layer.where[:_OBSERVED] if one.kind != "share")
     if layer.cause is not None:
         certain = "" if layer.cause.certain or layer.cause.cause is None else "not certain: "
@@ -215,16 +218,18 @@ def element_sentence(element: Element, comparison: Comparison | None = None) -> 
     '(n 0, y 1, x 2, c 3): golden 5 = 0x05 = 0000_0101, got -3 = 0xfd = 1111_1101, xor 0xf8 = 1111_1000'
     """
     both = [f"{value} = {_bits(value, element.bits)}" for value in _values(element)]
-    xor = _bits(element.xor, element.bits)
+    if element.unknown:
+        both[1] = f"unknown bits: {_bits(element.got, element.bits, element.unknown)}"
+    xor = _bits(element.xor, element.bits, element.unknown)
     image = ""
     if comparison is not None and comparison.first_image:
         image = f" of image {comparison.first_image + element.index[0]}"
     return f"{place(element.index)}{image}: golden {both[0]}, got {both[1]}, xor {xor}"
 
 
-def _bits(value: int, bits: int) -> str:
-    """In hexadecimal, and in binary where a line has room for it."""
-    return as_hex(value, bits) + (f" = {as_binary(value, bits)}" if bits <= _BINARY_UP_TO else "")
+def _bits(value: int, bits: int, unknown: int = 0) -> str:
+    """In hexadecimal, and in binary where a line has room for it; x for what is unknown."""
+    return as_hex(value, bits, unknown) + (f" = {as_binary(value, bits, unknown)}" if bits <= _BINARY_UP_TO else "")
 
 
 def _values(element: Element) -> tuple[int, int]:

@@ -1,88 +1,88 @@
 """The axes of a dump's arrays where they are not those of a trace, (N, H, W, C).
 
 An order is named by its letters, the axis that runs fastest last: ``NCHW``; ``CHW`` for arrays without an image axis.
-It holds for all arrays of a dump with as many axes; vectors and the sums of clusters stay as they are.
+``NCHW8c`` has blocks of 8 channels, which run fastest.  Vectors and the sums of clusters have one order alone.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...errors import RangeError
 from ...text import shown
-from .dump import VECTORS, Array, Dump, Values, other_forms
+
+Array = np.ndarray[Any, Any]
 
 OF_ONE_IMAGE = "HWC"
 ORDERS = ("CHW", "WHC", "CWH", "HCW", "WCH")  # other orders of one image, those that are met first
 
 
-def checked_order(order: str) -> str:
-    """The order in capitals; RangeError unless it is HWC in some order, with N before them or not."""
-    letters = order.upper()
-    if sorted(letters.removeprefix("N")) != sorted(OF_ONE_IMAGE):
-        raise RangeError(f"--order is {shown(order)}, needed N and then H, W, C in any order, as NCHW (without N: CHW)")
-    return letters
+BLOCKS = (4, 8, 16, 32)  # channels of a block, in the usual blocked layouts
+_BLOCKED = re.compile(r"(N?[HWC]{3})(?:([0-9]{1,4})C)?")
 
 
-def reordered(dump: Dump, order: str) -> Dump:
-    """The dump with its arrays turned into the axes of a trace; RangeError for no order, or a vector pack."""
-    letters = checked_order(order)
-    if dump.kind == VECTORS:
-        raise RangeError(f"--order {letters}: {dump.file} is a vector pack, whose manifest says how its arrays lie")
+@dataclass(frozen=True)
+class Order:
+    """Axes of one image as they are stored, the fastest last, and channels of a block, where channels are blocked.
 
-    def turned(values: Values) -> Values:
-        return Turned(values, letters) if len(values.shape) == len(letters) else values
+    ``NCHW8c``: N, C / 8, H, W, and 8 channels; ``NHWC16c``: channels padded with zeros to a multiple of 16.
+    """
 
-    arrays = {
-        layer: {stage: turned(values) for stage, values in stages.items()} for layer, stages in dump.arrays.items()
-    }
-    counts = [values.shape[0] for stages in arrays.values() for values in stages.values()]
-    return replace(dump, arrays=arrays, count=max(counts), images=None if dump.images is None else turned(dump.images))
-
-
-@dataclass(frozen=True, eq=False)
-class Turned:
-    """Values whose axes lie in another order, read as (N, H, W, C) or (H, W, C)."""
-
-    values: Values
-    order: str
+    axes: str
+    block: int | None = None
+    images: bool = True
 
     @property
-    def axes(self) -> tuple[int, ...]:
-        """Where each axis of the result is in what is stored."""
-        wanted = ("N" if len(self.order) > len(OF_ONE_IMAGE) else "") + OF_ONE_IMAGE
-        return tuple(self.order.index(axis) for axis in wanted)
+    def name(self) -> str:
+        """As options have it."""
+        return f"{'N' if self.images else ''}{self.axes}" + (f"{self.block}c" if self.block else "")
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """In the order of a trace."""
-        return tuple(self.values.shape[axis] for axis in self.axes)
+    def stored_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The axes of one image (H, W, C) as they are stored.
 
-    @property
-    def dtype(self) -> np.dtype:
-        """As stored."""
-        return self.values.dtype
+        >>> order_of("NCHW8c").stored_shape((28, 14, 20)), order_of("chw").stored_shape((28, 14, 20))
+        ((3, 28, 14, 8), (20, 28, 14))
+        """
+        length = dict(zip(OF_ONE_IMAGE, shape, strict=True))
+        if self.block is None:
+            return tuple(length[axis] for axis in self.axes)
+        blocks = {**length, "C": -(-length["C"] // self.block)}
+        return (*(blocks[axis] for axis in self.axes), self.block)
 
-    @property
-    def chunk_rows(self) -> int:
-        """As stored."""
-        return self.values.chunk_rows
+    def as_trace(self, block: Array, shape: Sequence[int]) -> tuple[Array, Array]:
+        """Images as they are stored, of any shape, as (n, H, W, C); and the channels that only fill blocks."""
+        stored = block.reshape(-1, *self.stored_shape(shape))
+        places = [1 + self.axes.index(axis) for axis in OF_ONE_IMAGE]
+        if self.block is None:
+            return stored.transpose(0, *places), stored[:0]
+        whole = stored.transpose(0, *places, 4).reshape(len(stored), shape[0], shape[1], -1)
+        return whole[..., : shape[2]], whole[..., shape[2] :]
 
-    @property
-    def others(self) -> tuple[tuple[str, Values], ...]:
-        """Further forms of the same integers."""
-        return tuple((place, Turned(form, self.order)) for place, form in other_forms(self.values))
 
-    def read(self, start: int, stop: int) -> Array:
-        """Rows start..stop-1 of the first axis."""
-        if self.axes[0] == 0:
-            return np.ascontiguousarray(self.values.read(start, stop).transpose(self.axes))
-        whole = self.values.read(0, self.values.shape[0]).transpose(self.axes)
-        return np.ascontiguousarray(whole[start:stop])
+def order_of(text: str) -> Order:
+    """The order that a text names, in upper case or lower; RangeError for another text."""
+    found = _BLOCKED.fullmatch(text.upper())
+    if found is None or sorted(found[1].removeprefix("N")) != sorted(OF_ONE_IMAGE) or found[2] in ("0", "00"):
+        raise RangeError(
+            f"--order is {shown(text)}, needed N and then H, W, C in any order, as NCHW (without N: CHW), "
+            "or with channels in blocks, as NCHW8c or NHWC16c"
+        )
+    return Order(found[1].removeprefix("N"), int(found[2]) if found[2] else None, found[1].startswith("N"))
+
+
+def usual_orders(channels: int) -> tuple[Order, ...]:
+    """Orders that hardware is known to store images in: all orders of the axes, and blocks of channels."""
+    plain = [Order(axes) for axes in (OF_ONE_IMAGE, *ORDERS)]
+    blocked = [Order("CHW", block) for block in BLOCKS if block < channels]
+    filled = {-(-channels // block) * block: block for block in BLOCKS[::-1] if channels % block}
+    padded = [Order("HWC", block) for block in sorted(filled.values())]
+    return (*plain, *blocked, *padded)
 
 
 def orders_between(found: Sequence[int], wanted: Sequence[int]) -> tuple[str, ...]:

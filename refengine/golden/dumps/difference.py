@@ -19,12 +19,16 @@ _LOW_WORD = np.uint64(2**32 - 1)
 
 @dataclass(frozen=True)
 class Element:
-    """One place at which two dumps differ: ``index`` is (image, ...), ``bits`` the width of what is stored there."""
+    """One place at which two dumps differ: ``index`` is (image, ...), ``bits`` the width of what is stored there.
+
+    unknown: mask of the bits of ``got`` that are neither 0 nor 1.
+    """
 
     index: tuple[int, ...]
     wanted: int
     got: int
     bits: int
+    unknown: int = 0
 
     @property
     def xor(self) -> int:
@@ -59,18 +63,31 @@ class Tally:
         self._ends = np.zeros(4, np.int64)
         self._first: Element | None = None
 
-    def add(self, start: int, wanted: Array, got: Array) -> None:
-        """Two arrays of one shape, integers of any types, whose first image has the number ``start``."""
+    def add(
+        self, start: int, wanted: Array, got: Array, unknown: Array | None = None, missing: Array | None = None
+    ) -> None:
+        """Two arrays of one shape, integers of any types, whose first image has the number ``start``.
+
+        unknown: masks of bits of ``got`` that are neither 0 nor 1: such a value differs, whatever its other bits are.
+        missing: values of ``got`` that are not there and do not count.
+        """
         self._values += wanted.size
-        if wanted.dtype == got.dtype and same_bytes(wanted, got):
+        if wanted.dtype == got.dtype and unknown is None and missing is None and same_bytes(wanted, got):
             return
-        where = np.flatnonzero(wanted.reshape(-1) != got.reshape(-1))
+        differs = wanted.reshape(-1) != got.reshape(-1)
+        if unknown is not None:
+            differs |= unknown.reshape(-1) != 0
+        if missing is not None:
+            self._values -= int(np.count_nonzero(missing))
+            differs &= ~missing.reshape(-1)
+        where = np.flatnonzero(differs)
         if not len(where):
             return
         w, g = wanted.reshape(-1)[where], got.reshape(-1)[where]
         if self._first is None:
             index = tuple(int(i) for i in np.unravel_index(int(where[0]), wanted.shape))
-            self._first = _element((index[0] + start, *index[1:]), int(w[0]), int(g[0]), self._bits)
+            mask = 0 if unknown is None else int(unknown.reshape(-1)[where[0]])
+            self._first = _element((index[0] + start, *index[1:]), int(w[0]), int(g[0]), self._bits, mask)
         self._different += len(where)
         size = distances(w, g)
         self._largest = max(self._largest, int(size.max()))
@@ -118,29 +135,35 @@ def bit_lengths(values: Array) -> Array:
     return np.where(high > 0, of_high + 32, of_low).astype(np.int64)
 
 
-def _element(index: tuple[int, ...], wanted: int, got: int, bits: int) -> Element:
+def _element(index: tuple[int, ...], wanted: int, got: int, bits: int, unknown: int = 0) -> Element:
     """Widened to the next usual width where a value does not fit, as one that was never wrapped does not."""
     while not all(-(2 ** (bits - 1)) <= value < 2**bits for value in (wanted, got)):
         bits = max(2 * bits, 8)
-    return Element(index, wanted, got, bits)
+    return Element(index, wanted, got, bits, unknown & (2**bits - 1))
 
 
-def as_hex(value: int, bits: int) -> str:
-    """Two's complement of ``bits`` bits.
+def as_hex(value: int, bits: int, unknown: int = 0) -> str:
+    """Two's complement of ``bits`` bits; a digit with an unknown bit is x.
 
-    >>> as_hex(-3, 8), as_hex(5, 20)
-    ('0xfd', '0x00005')
+    >>> as_hex(-3, 8), as_hex(5, 20), as_hex(5, 8, 0x10)
+    ('0xfd', '0x00005', '0xx5')
     """
-    return f"0x{value & (2**bits - 1):0{-(-bits // 4)}x}"
+    digits = f"{value & (2**bits - 1):0{-(-bits // 4)}x}"
+    return f"0x{_crossed(digits, f'{unknown:0{len(digits)}x}')}"
 
 
-def as_binary(value: int, bits: int) -> str:
-    """Two's complement of ``bits`` bits, in groups of four.
+def _crossed(digits: str, unknown: str) -> str:
+    """Digits with x wherever ``unknown`` is not 0."""
+    return "".join(digit if mask == "0" else "x" for digit, mask in zip(digits, unknown, strict=True))
 
-    >>> as_binary(-3, 8), as_binary(5, 6)
-    ('1111_1101', '00_0101')
+
+def as_binary(value: int, bits: int, unknown: int = 0) -> str:
+    """Two's complement of ``bits`` bits, in groups of four; an unknown bit is x.
+
+    >>> as_binary(-3, 8), as_binary(5, 6), as_binary(5, 6, 0b11)
+    ('1111_1101', '00_0101', '00_01xx')
     """
-    digits = f"{value & (2**bits - 1):0{bits}b}"
+    digits = _crossed(f"{value & (2**bits - 1):0{bits}b}", f"{unknown:0{bits}b}")
     first = len(digits) % 4
     groups = [digits[:first], *(digits[i : i + 4] for i in range(first, len(digits), 4))]
     return "_".join(group for group in groups if group)

@@ -7,14 +7,14 @@ Images are the first axis of every array.  A name (in .npz and HDF5 without ``.n
     LAYER.npy                          the layer's result: its codes, or the accumulators of a layer that gives logits
     images.npy                         uint8 (N, H, W, C): what went in, if it is there
 
+A DUT may write files of numbers in place of .npy (``number_files``): they are ``NumberFile`` here, which ``dut`` gives
+the shape that the golden has.
 Nothing is believed unchecked and nothing is read before it is asked for: arrays are read in blocks of images.  A dump
 that is none is a FileError of one line; a single array that cannot be used is ``Damaged``, and the others are there.
 
 Nothing that a dump holds is passed over in silence: what no reader takes is in ``passed_over``, by name, unless a
 pattern of ``ignore`` means it; then it is as if it were not there, and in ``ignored``.  An array that is there in
-several forms is ``Forms``: the first is judged, and the others must hold the same integers.  Whoever teaches this
-module to read another form lets ``_folder`` (or ``_vectors``) make its ``Values`` and puts them into ``Forms`` with
-those of the same layer and stage.
+several forms is ``Forms``: the first is judged, and the others must hold the same integers.
 """
 
 from __future__ import annotations
@@ -39,17 +39,21 @@ from ...text import PathLike, printable, shown
 from ...vectors.manifest import MANIFEST
 from ...vectors.reader import Address, Vectors, open_vectors
 from ...vectors.tensors import LOGITS
+from .expected import Expected, of_array, of_entry
+from .fit import Fitted, marks_of
 from .layer_names import covered, some
 from .npy_arrays import Reopened, guarded, npy_array
+from .number_files import NumberFile, fitted_pack_file, is_number_file
+from .reading import RESULT, Reading
 
-RESULT = "result"  # the stage of LAYER.npy, which says neither code nor accumulator
 IMAGES = "images"
 NO_READER = "not read: no array is called so"
 CONSTANT_CHANGED = "changed since it was written, and nothing that a layer gives"
-_NPY = ".npy"
+_NPY, _NPY_MAGIC, _ZIP = ".npy", b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
 _OPEN_DATASETS = 8
 _MOST_GROUPS = 3  # layers/LAYER/STAGE
 TRACE, FOLDER, ARCHIVE, HDF5, VECTORS, MEMORY = "trace", "folder", "npz", "hdf5", "vectors", "memory"
+WAVES = "waves"
 
 Array = np.ndarray[Any, Any]
 
@@ -81,10 +85,11 @@ class Values(Protocol):
 class Dump:
     """The integers of a run: ``arrays[layer][stage]``, layers in order of execution as far as that is known.
 
-    file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors or memory.  count: images.
+    file: the name that messages print.  kind: trace, folder, npz, hdf5, vectors, waves or memory.  count: images.
     first_image, model_hash, images_sha256, images: None where the dump does not say.  model: the file of the network
     that travels with the dump.  files: what the integers of (layer, stage) are read from, where each has a file of its
     own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.
+    expected: of a vector pack, what its manifest says of a stage.  asked: the golden's layer that one file alone is of.
     passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.  inputs:
     layers of a vector pack that are there because the others read their codes.
     """
@@ -107,6 +112,13 @@ class Dump:
     passed_over: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
+    expected: Callable[[str, str], Expected] | None = None
+    asked: tuple[str, ...] = ()
+
+    def expects(self, layer: str, stage: str) -> Expected:
+        """What is to be known of an array before another dump's is read; FileError if the dump does not hold it."""
+        values = self.values(layer, stage)
+        return of_array(values.shape, values.dtype) if self.expected is None else self.expected(layer, stage)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -141,30 +153,49 @@ class Dump:
         """File, word and bit of one integer in a vector pack; None in other dumps."""
         return None if self.address is None else self.address(layer, stage, n, *index)
 
+    def where(self, layer: str, stage: str, n: int, *index: int) -> str | None:
+        """Where one integer stands in a file of numbers, or when it came; None in other dumps."""
+        held = self.arrays.get(layer, {})
+        values = held.get(stage, held.get(RESULT))
+        values = values.judged if isinstance(values, Forms) else values
+        return f"{values.source.place}, {values.where(n, *index)}" if isinstance(values, Fitted) else None
+
 
 @contextmanager
-def open_dump(path: PathLike, ignore: Sequence[str] = (), as_written: bool = True) -> Iterator[Dump]:
+def open_dump(
+    path: PathLike, ignore: Sequence[str] = (), as_written: bool = True, name: str | None = None
+) -> Iterator[Dump]:
     """Open a dump of any kind for the length of a ``with`` block; FileError if it is none.
 
     ignore: names or shell patterns of files, members and layers that are taken as if they were not there.  as_written:
-    whether a vector pack of which a file was changed is refused, as a golden must be; a DUT's is read as it is.
+    whether a vector pack of which a file was changed is refused, as a golden must be; a DUT's is read as it is, and
+    it may hold files of numbers and floats.  name: what the one array of a file is, LAYER.STAGE.
     """
-    place, chosen = Path(path), _Chosen(printable(os.fspath(path)), tuple(ignore))
+    place = Path(path)
+    chosen = _Chosen(printable(os.fspath(path)), tuple(ignore), not as_written)
     with ExitStack() as stack:
         if place.is_dir():
             pack = (place / MANIFEST).exists()
             yield _vectors(place, chosen, stack, as_written) if pack else _folder(place, chosen, stack)
-        elif _is_archive(place):
+        elif begins_with(place, *_ZIP):
             yield _archive(place, chosen, stack)
+        elif name is not None:
+            yield _by_name(
+                place, chosen, FOLDER, {name: _checked(partial(_file, place, chosen.name, chosen, stack))}, {}
+            )
         else:
             yield _hdf5(place, chosen, stack)
 
 
 class _Chosen:
-    """What is read of a dump called ``name``, what a pattern left out, and what was passed over."""
+    """What is read of a dump called ``name``, what a pattern left out, and what was passed over.
 
-    def __init__(self, name: str, ignore: tuple[str, ...]) -> None:
+    of_dut: whether it is a DUT's, which may hold files of numbers and floats.
+    """
+
+    def __init__(self, name: str, ignore: tuple[str, ...], of_dut: bool) -> None:
         self.name = name
+        self.of_dut = of_dut
         self._ignore = ignore
         self._ignored: dict[str, None] = {}
         self._passed_over: dict[str, str] = {}
@@ -191,13 +222,15 @@ class _Chosen:
         return {"passed_over": self._passed_over, "ignored": tuple(self._ignored)}
 
 
-def _without_npy(member: str) -> str:
-    """The name without its ending, upper case or lower.
+def _without_ending(member: str, number_files: bool = False) -> str:
+    """The name without its ending, upper case or lower: .npy, or that of a file of numbers.
 
-    >>> _without_npy("conv.code.NPY"), _without_npy("conv.code")
-    ('conv.code', 'conv.code')
+    >>> _without_ending("conv.code.NPY"), _without_ending("conv.code"), _without_ending("conv.code.memh", True)
+    ('conv.code', 'conv.code', 'conv.code')
     """
-    return member[: -len(_NPY)] if member.lower().endswith(_NPY) else member
+    if member.lower().endswith(_NPY):
+        return member[: -len(_NPY)]
+    return member[: -len(Path(member).suffix)] if number_files and is_number_file(member) else member
 
 
 def in_memory(arrays: Mapping[str, Mapping[str, Array]], **known: Any) -> Dump:
@@ -276,6 +309,14 @@ class Forms:
         return self.judged.read(start, stop)
 
 
+def one_or_more(forms: Sequence[tuple[str, Values]]) -> Values:
+    """One form of an array as it is, several as ``Forms``; one that is damaged stands for all of them."""
+    damaged = next((values for _, values in forms if isinstance(values, Damaged)), None)
+    if len(forms) == 1 or damaged is not None:
+        return damaged or forms[0][1]
+    return Forms(forms[0][1], forms[0][0], tuple(forms[1:]))
+
+
 def other_forms(values: Values) -> tuple[tuple[str, Values], ...]:
     """Further forms of an array, each with its place; what wraps ``Forms`` has ``others`` too."""
     found: tuple[tuple[str, Values], ...] = getattr(values, "others", ())
@@ -285,7 +326,7 @@ def other_forms(values: Values) -> tuple[tuple[str, Values], ...]:
 def contradiction(values: Values, start: int, stop: int, block: Array) -> str | None:
     """Which other form of an array holds other integers than ``block``; FileError where one cannot be read."""
     for place, form in other_forms(values):
-        if not np.array_equal(form.read(start, stop), block):
+        if marks_of(form, start, stop) is not None or not np.array_equal(form.read(start, stop), block):
             return f"{place} is another form of what was judged, and holds other integers"
     return None
 
@@ -382,12 +423,13 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         pack.verify()
     changed = () if as_written else pack.changed()
     arrays: dict[str, dict[str, Values]] = {}
+    said: list[str] = []
     for layer in pack.layers:
-        found = {stage: _forms(pack, f"{layer}/{stage}", changed, chosen) for stage in pack.stages(layer)}
+        found = {stage: _forms(pack, f"{layer}/{stage}", changed, chosen, said) for stage in pack.stages(layer)}
         held = {stage: values for stage, values in found.items() if values is not None}
         if held:
             arrays[layer] = held
-    images, logits = (_forms(pack, tensor, changed, chosen) for tensor in (IMAGES, LOGITS))
+    images, logits = (_forms(pack, tensor, changed, chosen, said) for tensor in (IMAGES, LOGITS))
     own = {MANIFEST, *(stored.file for stored in pack.files)}
     for file in _files(path, chosen.name):
         if file not in own:
@@ -410,9 +452,10 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         pack.model if pack.is_there(pack.model.name) else None,
         path=path,
         address=pack.address_of,
-        notes=notes,
+        notes=(*notes, *said),
         logits=logits,
         inputs=frozenset(_inputs(pack)),
+        expected=lambda layer, stage: of_entry(pack.entry(f"{layer}/{stage}")),
         **chosen.known,
     )
 
@@ -433,13 +476,27 @@ def _inputs(pack: Vectors) -> Iterator[str]:
             yield name
 
 
-def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen) -> Values | None:
+_RADIX = {"readmemh": 16, "readmemb": 2}
+_WRITTEN_BY_SIMULATORS = ("readmemh", "readmemb", "coe", "mif")
+
+
+def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen, said: list[str]) -> Values | None:
     """A tensor of a pack in every format whose file is there, those first that were changed; None where none is."""
+
+    def opened(fmt: str) -> Values:
+        file = files[fmt]
+        if file not in changed or fmt not in _WRITTEN_BY_SIMULATORS:
+            return pack.tensor(tensor, fmt)
+        place = f"{chosen.name}/{printable(file)}"
+        found, notes = fitted_pack_file(pack.path / file, place, pack.entry(tensor), Reading(radix=_RADIX.get(fmt)))
+        said.extend(notes)
+        return found
+
     files = {fmt: stored.file for fmt, stored in pack.entry(tensor).files.items() if pack.is_there(stored.file)}
     taken = (fmt for fmt in files if chosen.takes(files[fmt], tensor))
     formats = sorted(taken, key=lambda fmt: files[fmt] not in changed)
-    forms = [(f"{chosen.name}/{printable(files[fmt])}", pack.tensor(tensor, fmt)) for fmt in formats]
-    return Forms(forms[0][1], forms[0][0], tuple(forms[1:])) if forms else None
+    forms = [(f"{chosen.name}/{printable(files[fmt])}", _checked(partial(opened, fmt))) for fmt in formats]
+    return one_or_more(forms) if forms else None
 
 
 def _files(path: Path, name: str) -> Iterator[str]:
@@ -465,7 +522,7 @@ def _plain_hdf5(path: Path, chosen: _Chosen, root: CheckedGroup) -> Dump:
     """Datasets called LAYER, LAYER.STAGE or LAYER/STAGE, in a group ``layers`` or not."""
 
     def find(group: CheckedGroup, member: str) -> CheckedDataset:
-        dataset = group.dataset(member, None)
+        dataset = group.dataset(member, group.float_type(member) if chosen.of_dut else None)
         if not dataset.shape or 0 in dataset.shape:
             raise group.error(f"has shape {dataset.shape}, needed (images, ...), none of them 0", member)
         return dataset
@@ -490,35 +547,41 @@ def _plain_hdf5(path: Path, chosen: _Chosen, root: CheckedGroup) -> Dump:
 
 def _folder(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
     name = chosen.name
-
-    def opened(file: Path, place: str) -> Values:
-        with guarded(place):
-            size = file.stat().st_size
-            if not file.is_file():
-                raise FileError(f"{place}: is not a regular file")
-        return npy_array(stack.enter_context(Reopened(file)), place, size)
-
-    found: dict[str, Values] = {}
+    found: dict[str, dict[str, tuple[str, Values]]] = {}
     usable: dict[str, Path] = {}
     for member in _files(path, name):
-        key, place = _without_npy(member), f"{name}/{printable(member)}"
+        key, place = _without_ending(member, chosen.of_dut), f"{name}/{printable(member)}"
         if key == member or member.count("/") > 1:
             chosen.pass_over(member, NO_READER)
         elif chosen.takes(member, key):
-            if key in found:
+            ending = member[len(key) :].lower()
+            if ending in found.setdefault(key, {}):
                 raise FileError(f"{place}: is there twice, in upper and lower case")
-            found[key] = _checked(partial(opened, path / member, place))
-            if not isinstance(found[key], Damaged):
+            values = _checked(partial(_file, path / member, place, chosen, stack))
+            found[key][ending] = place, values
+            if not isinstance(values, Damaged):
                 usable[key] = path / member
-    return _by_name(path, chosen, FOLDER, found, usable)
+    return _by_name(path, chosen, FOLDER, {key: one_or_more([*forms.values()]) for key, forms in found.items()}, usable)
 
 
-def _is_archive(path: Path) -> bool:
+def _file(file: Path, place: str, chosen: _Chosen, stack: ExitStack) -> Values:
+    """A file that is one array: .npy by its ending or its first bytes, of a DUT numbers in any other form."""
+    with guarded(place):
+        size = file.stat().st_size
+        if not file.is_file():
+            raise FileError(f"{place}: is not a regular file")
+    if file.suffix.lower() == _NPY or begins_with(file, _NPY_MAGIC) or not chosen.of_dut:
+        return npy_array(stack.enter_context(Reopened(file)), place, size, chosen.of_dut)
+    return NumberFile(file, place)
+
+
+def begins_with(path: Path, *magic: bytes) -> bool:
+    """Whether a file begins with some bytes; False where it cannot be read, for its reader to say why."""
     try:
         with open(path, "rb") as file:
-            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+            return file.read(max(map(len, magic))).startswith(magic)
     except OSError:
-        return False  # the reader of HDF5 says what is wrong with it
+        return False
 
 
 def _archive(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
@@ -534,11 +597,11 @@ def _archive(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
             raise FileError(f"{place}: claims {member.file_size} bytes in {member.compress_size} packed bytes")
         with guarded(place):
             file = stack.enter_context(archive.open(member))
-        return npy_array(file, place, member.file_size)
+        return npy_array(file, place, member.file_size, chosen.of_dut)
 
     found: dict[str, Values] = {}
     for member in sorted(members, key=lambda info: info.filename):
-        key, place = _without_npy(member.filename), f"{name}: {printable(member.filename)}"
+        key, place = _without_ending(member.filename), f"{name}: {printable(member.filename)}"
         if key in found:
             raise FileError(f"{place}: is there twice")
         if chosen.takes(member.filename, key):

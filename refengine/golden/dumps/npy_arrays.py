@@ -61,14 +61,17 @@ class NpyArray:
         return array.astype(self.dtype, copy=False)
 
 
-def npy_array(file: Any, place: str, size: int) -> NpyArray:
-    """The array whose header ``file`` begins with; ``size``: bytes of header and data together."""
+def npy_array(file: Any, place: str, size: int, floats: bool = False) -> NpyArray:
+    """The array whose header ``file`` begins with; ``size``: bytes of header and data together.
+
+    floats: whether an array of floats is taken too, for its reader to say what becomes of it.
+    """
     if size == 0:
         raise FileError(f"{place}: is empty")
     with guarded(place):
         _, shape, fortran, dtype = header(file)
         offset = file.tell()
-    if dtype.kind not in "iu":
+    if dtype.kind not in ("iuf" if floats else "iu"):
         raise FileError(f"{place}: holds {printable(dtype)}, needed integers")
     if not shape or min(shape) < 1:
         raise FileError(f"{place}: has shape {shape}, needed (images, ...), none of them 0")

@@ -16,11 +16,11 @@ HDL = HERE.parent
 def main(pack, layer, folder, bug="0"):
     """Build and simulate in a folder; an exit code other than 0 says that the test failed."""
     sys.path[:0] = [str(HERE), str(HDL)]  # the runner hands them on as PYTHONPATH
-    import bench
+    import layer_parameters as layers
 
     folder, pack = Path(folder).resolve(), Path(pack).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "layer.svh").write_text(bench.as_systemverilog(bench.parameters(bench.Pack(pack), layer)))
+    (folder / "layer.svh").write_text(layers.as_systemverilog(layers.parameters(layers.Pack(pack), layer)))
     os.environ.update(PACK=str(pack), LAYER=layer)
     runner = get_runner("icarus")
     runner.build(
@@ -36,7 +36,7 @@ def main(pack, layer, folder, bug="0"):
         build_dir=folder / "build",
         test_dir=folder,
         results_xml=str(folder / "results.xml"),
-        plusargs=[f"+pack={pack}", f"+out={folder / 'out.txt'}", f"+bug={bug}"],
+        plusargs=[f"+pack={pack}", f"+out={folder}", f"+bug={bug}"],
     )
     return 1 if b"<failure" in Path(results).read_bytes() else 0
 

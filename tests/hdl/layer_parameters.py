@@ -1,17 +1,13 @@
-"""Between a vector pack and a testbench: the layer's parameters for the testbench, and its results for ``compare``.
+"""From a vector pack to a testbench: the parameters of one layer, as ternary_conv_tb.sv includes them.
 
-    python bench.py parameters PACK LAYER > layer.svh        what ternary_conv_tb.sv includes
-    python bench.py collect PACK LAYER RESULTS FOLDER        RESULTS ("accumulator total code" a line) as .npy of a dump
+    python layer_parameters.py PACK LAYER > layer.svh
 
-Nothing but the manifest is read, with nothing of refengine: this is the side of whoever builds the hardware.  The dump
-has the codes that the layer read too, as the testbench fed them, so that the layer can be recomputed alone.
+Nothing but the manifest is read, with nothing of refengine: this is the side of whoever builds the hardware.
 """
 
 import json
 import sys
 from pathlib import Path
-
-import numpy as np
 
 SIGNED = ("int8",)
 
@@ -25,10 +21,6 @@ class Pack:
         self.count = manifest["count"]
         self.layers = {layer["name"]: layer for layer in manifest["layers"]}
         self.tensors = {tensor["name"]: tensor for tensor in manifest["tensors"]}
-
-    def codes(self, layer):
-        """The codes of a layer, by NumPy."""
-        return np.load(self.folder / self.tensors[f"{layer}/code"]["files"]["npy"]["file"])
 
 
 def parameters(pack, name):
@@ -86,7 +78,7 @@ def parameters(pack, name):
 def refuse(problem, sentence):
     """Stop with one line."""
     if problem:
-        sys.exit(f"bench.py: the layer {sentence}")
+        sys.exit(f"layer_parameters.py: the layer {sentence}")
 
 
 def as_systemverilog(values):
@@ -98,23 +90,5 @@ def as_systemverilog(values):
     )
 
 
-def collect(pack, name, results, folder):
-    """What the layer wrote, and the codes that it was given, as a dump of .npy."""
-    folder = Path(folder)
-    folder.mkdir(exist_ok=True)
-    layer = pack.layers[name]
-    stages = np.loadtxt(results, np.int64, ndmin=2).reshape(-1, *layer["output_shape"], 3)
-    for column, (stage, dtype) in enumerate(
-        {"accumulator": "int32", "total": "int64", "code": layer["format"]}.items()
-    ):
-        np.save(folder / f"{name}.{stage}.npy", np.ascontiguousarray(stages[..., column].astype(dtype)))
-    for read in [*layer["inputs"], layer["residual"]]:
-        if read is not None:
-            np.save(folder / f"{read}.code.npy", pack.codes(read)[: len(stages)])
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "parameters":
-        sys.stdout.write(as_systemverilog(parameters(Pack(sys.argv[2]), sys.argv[3])))
-    else:
-        collect(Pack(sys.argv[2]), *sys.argv[3:])
+    sys.stdout.write(as_systemverilog(parameters(Pack(sys.argv[1]), sys.argv[2])))

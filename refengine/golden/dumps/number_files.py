@@ -1,0 +1,304 @@
+"""Files of numbers as simulators, testbenches and tools write them: text of any kind, or raw words.
+
+========================================  ==========================================================================
+ending                                    what it is
+========================================  ==========================================================================
+.memh .memb .mem .hex                     $writememh and $writememb: comments, addresses in any order, x and z
+.txt .dat .csv                            numbers in any radix, a line each or several; tables with names of columns
+.coe .mif                                 memories of AMD's and Intel's tools
+.bin .raw                                 words of whole bytes
+========================================  ==========================================================================
+
+A file alone says little: ``fitted_file`` takes the rest from the golden and from the options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileError
+from ...text import shown
+from ...vectors.coe import CoeGrammar
+from ...vectors.columns import ColumnGrammar, column_of, table_of
+from ...vectors.manifest import Entry
+from ...vectors.mif import MifGrammar
+from ...vectors.readmem import ReadmemGrammar
+from ...vectors.word_text import DECIMAL, HEXADECIMAL, Grammar, Survey, survey, tokens_of
+from .expected import Expected, of_entry
+from .fit import Fitted, fitted_words, stored_elements
+from .npy_arrays import guarded
+from .radix import FLOATS, radix_of
+from .reading import Reading
+from .word_sources import HeldWords, RawWords, Words, line_of, text_words
+
+READMEM = (".memh", ".memb", ".mem", ".hex")
+TEXT = (*READMEM, ".txt", ".dat", ".csv", ".coe", ".mif")
+RAW = (".bin", ".raw")
+ENDINGS = (*TEXT, *RAW)
+_HEAD = 1 << 12
+_MAX_WORDS = 1 << 31
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class NumberFile:
+    """A file of numbers that nobody has read yet; without a golden it is no array, and reading it raises FileError."""
+
+    path: Path
+    place: str
+    shape: tuple[int, ...] = (0,)
+    dtype: np.dtype[Any] = np.dtype(np.uint8)  # noqa: RUF009  (a type is no mutable default)
+    chunk_rows: int = 1
+
+    @property
+    def ending(self) -> str:
+        """In lower case."""
+        return self.path.suffix.lower()
+
+    def read(self, start: int, stop: int) -> Array:
+        """FileError."""
+        raise FileError(f"{self.place}: is a file of numbers, which a golden must give a shape")
+
+
+def is_number_file(name: str) -> bool:
+    """Whether a name ends as a file of numbers does."""
+    return Path(name).suffix.lower() in ENDINGS
+
+
+def fitted_file(file: NumberFile, expected: Expected, reading: Reading, stage: str) -> tuple[Fitted, list[str]]:
+    """A file of numbers as the array that is expected, and what is to be said of how it was read."""
+    with guarded(file.place):
+        with open(file.path, "rb") as opened:
+            head = opened.read(_HEAD)
+        if not file.path.stat().st_size:
+            raise FileError(f"{file.place}: is empty")
+        if file.ending in RAW or (file.ending not in READMEM and _is_raw(head)):
+            source, notes = _raw(file, expected, reading)
+        else:
+            source, notes = _text(file, head, expected, reading, stage)
+        found, said = fitted_words(source, expected, reading)
+    return found, [*notes, *said]
+
+
+def fitted_pack_file(path: Path, place: str, entry: Entry, reading: Reading) -> tuple[Fitted, list[str]]:
+    """A text file of a DUT's pack that a simulator wrote, as the manifest has it."""
+    plain = Reading(radix=reading.radix)
+    return fitted_file(NumberFile(path, place), of_entry(entry), plain, entry.tensor.part)
+
+
+def _is_raw(head: bytes) -> bool:
+    """Whether a file has bytes that no text of numbers has."""
+    return any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head.removeprefix(b"\xef\xbb\xbf"))
+
+
+# ------------------------------------------------------------------------------------------------------------ raw words
+
+
+def _raw(file: NumberFile, expected: Expected, reading: Reading) -> tuple[Words, list[str]]:
+    """Words of whole bytes: as wide as an option says, as the manifest has them, or as their count leaves."""
+    size = file.path.stat().st_size
+    notes: list[str] = []
+    manifest, stored = expected.packing, stored_elements(expected, reading)
+    one = expected.images * stored
+    if reading.word_bits is not None:
+        word = -(-reading.word_bits // 8)
+    elif reading.pack is not None:
+        word = max(1, size * reading.pack[0] // one)
+    elif manifest.elements != 1 and size == expected.images * expected.words(manifest, stored) * manifest.word_bytes:
+        word = manifest.word_bytes
+    else:
+        least = -(-expected.bits // 8)
+        usual = sorted({least, *(width for width in (1, 2, 4, 8) if width >= least)})
+        word = size // one if size % one == 0 and least <= size // one <= 8 else 0
+        word = word or min(usual, key=lambda width: abs(size / width - one))
+        if word != least:
+            notes.append(f"{file.place}: each integer of {expected.bits} bits has a word of {8 * word}")
+    if size % word:
+        raise FileError(
+            f"{file.place}: has {size} bytes, needed a multiple of {word}: words of {8 * word} bits (--word-bits)"
+        )
+    source = RawWords(file.path, file.place, size // word, word)
+    if reading.endian is not None or word == 1:
+        return RawWords(file.path, file.place, size // word, word, reading.endian == "big"), notes
+    if manifest.elements != 1 and word == manifest.word_bytes:
+        return source, notes  # the manifest's packing says which byte is first
+    big = RawWords(file.path, file.place, size // word, word, True)
+    default = big if manifest.endian == "big" else source
+    other = source if manifest.endian == "big" else big
+    if not _fits(default, expected) and _fits(other, expected):
+        order = "lowest" if manifest.endian == "big" else "highest"
+        notes.append(
+            f"{file.place}: words with the {order} byte first, because otherwise they exceed {expected.bits} bits"
+        )
+        return other, notes
+    return default, notes
+
+
+def _fits(source: RawWords, expected: Expected) -> bool:
+    """Whether each of some words is one integer of the stage."""
+    words = source.take(0, min(source.count, 1 << 20))
+    high = words[:, -(-expected.bits // 8) :]
+    return bool(((high == 0).all(axis=1) | ((high == 255).all(axis=1) & expected.signed)).all())
+
+
+# ----------------------------------------------------------------------------------------------------------------- text
+
+
+def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str) -> Callable[[], Grammar]:
+    """What makes the grammar of a text, by its ending or by what stands at its beginning."""
+    upper = head.upper()
+    if file.ending == ".coe" or b"MEMORY_INITIALIZATION" in upper:
+        return CoeGrammar
+    if file.ending == ".mif" or (b"CONTENT" in upper and b"BEGIN" in upper and b"WIDTH" in upper):
+        return MifGrammar
+    if file.ending in READMEM:
+        return ReadmemGrammar
+    table = table_of(file.path)
+    column = column_of(table, reading.column, stage, file.place)
+    if column is not None:
+        return partial(ColumnGrammar, column=column, head=_lines_of_head(file.path) if table.names else 0)
+    return ReadmemGrammar
+
+
+def _columns(file: NumberFile, make: Callable[[], Grammar]) -> int:
+    """Numbers of a line of a text without names of columns."""
+    return table_of(file.path).columns if make is ReadmemGrammar and file.ending not in READMEM else 1
+
+
+def _lines_of_head(path: Path) -> int:
+    """How many lines end with the one that names the columns."""
+    with open(path, "rb") as opened:
+        for number, line in enumerate(opened, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if text and not text.startswith((b"#", b"//")):
+                return number
+    return 0
+
+
+def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, stage: str) -> tuple[Words, list[str]]:
+    make = _grammar_of(file, head, reading, stage)
+
+    def grammar() -> Grammar:
+        return make()
+
+    found = survey(file.path, grammar())
+    if not found.words:
+        raise FileError(f"{file.place}: holds no number")
+    if found.words > _MAX_WORDS:
+        raise FileError(f"{file.place}: holds {found.words} words, at most {_MAX_WORDS} are read")
+    columns = 1 if reading.column is not None else _columns(file, make)
+    if columns > 1 and found.words == columns * expected.images * stored_elements(expected, reading):
+        raise FileError(f"{file.place}: has {columns} numbers a line, --column NUMBER (from 0) says which is meant")
+    radix = radix_of(found, file.ending, expected, file.place, reading.radix)
+    notes = [] if radix.note is None else [radix.note]
+    plain = file.ending not in READMEM
+    notes += [
+        f"{file.place}: line {habit.line}: {habit.what} is not legal there, read all the same (word {habit.address})"
+        for habit in found.habits
+        if not (plain and ("after a word" in habit.what or "'#'" in habit.what))
+    ]
+    if radix.radix == FLOATS:
+        return _floats(file, grammar, reading), notes
+    return _words(file, grammar, found, radix.radix, expected, reading, notes), notes
+
+
+def _words(
+    file: NumberFile,
+    grammar: Callable[[], Grammar],
+    found: Survey,
+    radix: int,
+    expected: Expected,
+    reading: Reading,
+    notes: list[str],
+) -> Words:
+    read = text_words(file.path, grammar(), radix, found)
+    numbers = radix == DECIMAL
+    digits = 4 if radix == HEXADECIMAL else 1
+    fixed = not found.prefixed and found.shortest == found.longest
+    wider = digits * found.longest > expected.bits
+    width = found.width
+    if width is None and not numbers and (fixed or wider):
+        width = digits * found.longest
+
+    def place(word: int) -> str:
+        line = line_of(file.path, grammar(), word)
+        return f"word {word}" if line is None else f"word {word}, line {line}"
+
+    if read.first_unknown is not None and read.masks is not None:
+        count = int(np.count_nonzero(read.masks.any(axis=1)))
+        have = "1 word has" if count == 1 else f"{count} words have"
+        notes.append(f"{file.place}: {have} unknown bits (x or z), the first is {place(read.first_unknown)}")
+    words, masks, there = read.words, read.masks, None
+    if read.addresses is not None:
+        words, masks, there = _at_addresses(file.place, words, masks, read.addresses, expected, reading, notes)
+        return HeldWords(file.place, words, numbers, numbers, width, masks, there)
+    return HeldWords(file.place, words, numbers, numbers, width, masks, None, place)
+
+
+def _at_addresses(
+    place: str,
+    words: Array,
+    masks: Array | None,
+    addresses: Array,
+    expected: Expected,
+    reading: Reading,
+    notes: list[str],
+) -> tuple[Array, Array | None, Array | None]:
+    """Words where their addresses say; FileError where one address has two words that are not the same."""
+    lowest, highest = int(addresses.min()), int(addresses.max())
+    first = 0
+    if lowest and highest - lowest + 1 == len(words):
+        notes.append(f"{place}: addresses begin at {lowest:#x}, which is taken for word 0")
+        first = lowest
+    most = 2 * max(len(words), expected.images * stored_elements(expected, reading)) + 1024
+    if highest - first >= most:
+        raise FileError(f"{place}: has a word at address {highest:#x}, needed at most {most} words")
+    size = highest - first + 1
+    there = np.zeros(size, bool)
+    there[addresses - first] = True
+    found = np.zeros((size, words.shape[1]), np.uint8)
+    found[addresses - first] = words
+    placed = None
+    if masks is not None:
+        placed = np.zeros_like(found)
+        placed[addresses - first] = masks
+    if int(np.count_nonzero(there)) < len(words):
+        again = (found[addresses - first] != words).any(axis=1)
+        if again.any():
+            twice = int(addresses[int(again.argmax())])
+            raise FileError(f"{place}: address {twice:#x} is there twice, with two different words")
+        notes.append(f"{place}: some addresses are there twice, with the same words")
+    return found, placed, None if there.all() else there
+
+
+def _floats(file: NumberFile, grammar: Callable[[], Grammar], reading: Reading) -> Words:
+    """Numbers with a decimal point: whole ones count as integers under an option."""
+    parts = []
+    for tokens in tokens_of(file.path, grammar()):
+        texts = tokens.text.tobytes().split() if not tokens.addresses else []
+        texts = [one for text in texts for one in text.replace(b";", b",").split(b",") if one]
+        try:
+            values = np.array(texts, "S").astype(np.float64) if texts else np.zeros(0)
+        except ValueError as error:
+            raise FileError(f"{file.place}: cannot be read as numbers ({shown(str(error))})") from None
+        whole = np.isfinite(values) & (np.abs(values) < 2.0**53)
+        whole[whole] = values[whole] == np.floor(values[whole])
+        if not whole.all():
+            word = int(np.argmin(whole))
+            raise FileError(
+                f"{file.place}: line {tokens.line_of(word)} holds {shown(texts[word])[1:]}, needed whole numbers"
+            )
+        parts.append(values.astype("<i8"))
+    if not reading.any_integer_type:
+        raise FileError(
+            f"{file.place}: holds numbers with a decimal point, all of them whole: --any-integer-type compares them"
+        )
+    words = np.concatenate(parts).view(np.uint8).reshape(-1, 8)
+    return HeldWords(file.place, words, True, True)
