@@ -184,7 +184,7 @@ def _conv(change: Change) -> Change:
     return lambda machine, source: change(machine, source) if machine.op == "conv" else None
 
 
-# name -> (what is read, group, how it is changed, which steps are named elsewhere, how many places there are)
+# name -> (what is read, group, how it is changed, which steps are named elsewhere)
 ORDERS: dict[str, tuple[str, str, Change, tuple[int, ...]]] = {
     "scale_clusters_order": ("scales along the clusters", "clusters", _conv(_scale_clusters), (1, -1)),
     "scale_outputs_order": ("scales along the output channels", "clusters", _conv(_scale_outputs), (1, -1)),
@@ -230,12 +230,32 @@ def order_numbers(name: str) -> Callable[[Clues], Iterator[Numbers]]:
 
         if not possible(clues, ORDERS[name][1]) or change(clues.machine, ask) is None or counts[0] < 2:
             return
-        for pattern, k, source in patterns(counts[0], _turned(counts[0], *steps)):
+        for pattern, k, source in patterns(counts[0], (*_turned(counts[0], *steps), *_known(name, counts[0], clues))):
             machine = change(clues.machine, lambda count, source=source: source)  # type: ignore[misc]
             if machine is not None and gives(clues, machine):
                 yield pattern, k
 
     return numbers
+
+
+def _known(name: str, count: int, clues: Clues) -> Iterator[np.ndarray]:
+    """Orders that have a name of their own among the hypotheses without numbers."""
+    places = np.arange(count)
+    if name in ("scale_clusters_order", "bias_order", "multiplier_order", "shift_order", "factor_order"):
+        yield 0 * places
+    if name in ("channel_order", "column_order", "row_order", "input_order", "weight_taps_order"):
+        yield places[::-1]
+    if name == "column_order":
+        yield _inside(places ^ 1, count)
+    if name == "channel_order":
+        yield from (places ^ (words - 1) for words in (2, 4, 8) if count % words == 0)
+    if name == "weight_inputs_order":
+        size = clues.machine.attributes["cluster"]
+        yield PATTERNS[4][2](count, size)
+    if name == "weight_taps_order":
+        rows, columns = kernel(clues.machine)
+        yield places.reshape(rows, columns)[:, ::-1].reshape(-1)
+        yield places.reshape(rows, columns).T.reshape(-1)
 
 
 def gives(clues: Clues, machine: Machine) -> bool:

@@ -15,8 +15,9 @@ from ...numbers.rounding import round_shift
 from .clues import Clues, Family, Fault, Numbers
 from .machine import Machine, Parts, accumulators, plain_codes, plain_total, recompute, stages_at
 
-_WIDTHS = range(3, 33)
+_WIDTHS = range(3, 32)
 _TOTAL_WIDTHS = range(8, 63)
+_SHIFTS = range(1, 40)
 _PASSING = ("maxpool", "concat", "pad_channels", "flatten")
 
 
@@ -173,7 +174,7 @@ def accumulator_widths(policy: str) -> Callable[[Clues], Iterator[Numbers]]:
             yield from (
                 (bits,)
                 for bits in _WIDTHS
-                if clues.machine.narrow != (bits, policy) and _gives(clues, held(sums, bits, policy))
+                if (clues.machine.narrow or (0,))[0] != bits and _gives(clues, held(sums, bits, policy))
             )
 
     return numbers
@@ -274,6 +275,22 @@ def _beyond_shift(clues: Clues) -> Sequence[Numbers]:
     """Widths that leave something of a sum that is shifted right."""
     step = clues.machine.step
     return [] if step is None else [(bits,) for bits in _TOTAL_WIDTHS if bits > int(step.shift.max()) + 2]
+
+
+def _below_shift(clues: Clues) -> Sequence[Numbers]:
+    """First shifts that leave something to a second one."""
+    step = clues.machine.step
+    return [] if step is None else [(bits,) for bits in _SHIFTS if bits < int(step.shift.min())]
+
+
+def _offsets(clues: Clues) -> Sequence[Numbers]:
+    """Single bits that are no half, quarter or whole unit of all channels."""
+    step = clues.machine.step
+    if step is None:
+        return []
+    shifts = {int(shift) for shift in step.shift}
+    known = {shift - by for shift in shifts for by in (0, 1, 2)} if len(shifts) == 1 else set()
+    return [(bit,) for bit in range(40) if bit not in known]
 
 
 def _total_of(change: Callable[[Parts, int], np.ndarray]) -> Callable[[int], Fault]:
@@ -396,7 +413,13 @@ def _ends(clues: Clues) -> Sequence[Numbers]:
     """The one code that all wrong values are."""
     values = np.unique(clues.got["code"][clues.wrong]) if "code" in clues.got else np.zeros(0, np.int64)
     step = clues.machine.step
-    if step is None or len(values) != 1 or abs(int(values[0]) - step.lo) < 2 or abs(int(values[0]) - step.hi) < 2:
+    if (
+        step is None
+        or len(values) != 1
+        or int(values[0]) == 127  # named by itself
+        or abs(int(values[0]) - step.lo) < 2
+        or abs(int(values[0]) - step.hi) < 2
+    ):
         return []
     return [(int(values[0]),)]
 
@@ -431,7 +454,7 @@ def other_bias(member: Callable[[int], Fault], tried: Sequence[int]) -> Callable
         if not _sums_wrong(clues) or "bias" not in machine.constants:
             return
         right = machine.constants["bias"].astype(np.int64)
-        seen = {right.tobytes()}
+        seen = {right.tobytes(), np.zeros_like(right).tobytes()}
         for number in tried:
             changed = member(number)(machine)
             if changed is None or changed.constants["bias"].tobytes() in seen:
@@ -456,7 +479,7 @@ BIAS_CHANGES: tuple[tuple[str, str, str, Callable[[np.ndarray, int], np.ndarray]
     ("bias_rounded", "the bias is rounded to a power of two", "the bias is rounded to multiples of 2**{}",
      lambda bias, bits: (bias + (1 << bits >> 1)) >> bits << bits, range(1, 24)),
     ("bias_shifted_left", "the bias comes too far left", "the bias is {} bits too far left",
-     lambda bias, bits: bias << bits, range(1, 24)),
+     lambda bias, bits: bias << bits, range(2, 24)),
     ("bias_shifted_right", "the bias comes too far right", "the bias is {} bits too far right",
      lambda bias, bits: bias >> bits, range(2, 24)),
 )  # fmt: skip
@@ -511,25 +534,25 @@ def families() -> Iterator[Family]:
          "the sum with its rounding offset saturates in {} bits", _rounded_sum_held("saturate"), _TOTAL_WIDTHS),
         ("quotient_wraps", "the quotient wraps before it is clipped",
          "the quotient wraps in {} bits before it is clipped",
-         _quotient_short("wrap"), range(4, 32)),
+         _quotient_short("wrap"), range(9, 32)),
         ("quotient_saturates", "the quotient saturates before it is clipped",
-         "the quotient saturates in {} bits before it is clipped", _quotient_short("saturate"), range(4, 32)),
+         "the quotient saturates in {} bits before it is clipped", _quotient_short("saturate"), range(9, 32)),
         ("unrounded_quotient_wraps", "the quotient wraps while its rounding bit is there",
-         "the quotient with its rounding bit wraps in {} bits", _quotient_held("wrap"), range(4, 32)),
+         "the quotient with its rounding bit wraps in {} bits", _quotient_held("wrap"), range(9, 32)),
         ("rounds_twice", "rounds twice, half up", "rounds twice, half up: first {} bits, then the rest",
-         _rounded_twice("half_up", "half_up"), range(1, 40)),
+         _rounded_twice("half_up", "half_up"), _SHIFTS),
         ("rounds_twice_away", "rounds twice, ties away from zero",
          "rounds twice, ties away from zero: first {} bits, then the rest",
-         _rounded_twice("half_away", "half_away"), range(1, 40)),
+         _rounded_twice("half_away", "half_away"), _SHIFTS),
         ("cut_then_rounded", "low bits are cut before the rounding", "the lowest {} bits are cut before the rounding",
-         _rounded_twice("floor", "half_up"), range(1, 40)),
+         _rounded_twice("floor", "half_up"), _SHIFTS),
     )  # fmt: skip
     for name, sentence, words, change, tried_numbers in codes:
         member = _codes_of(change)
-        every = _beyond_shift if tried_numbers is _TOTAL_WIDTHS else _each(tried_numbers)
+        every = {_TOTAL_WIDTHS: _beyond_shift, _SHIFTS: _below_shift}.get(tried_numbers) or _each(tried_numbers)
         yield Family(name, sentence, "widths", fitting(member, every, "code"), words, member)
     yield Family("rounding_offset_bit", "the rounding offset is one bit at another place, the same for all channels",
-                 "widths", fitting(_offset_member, _each(range(40)), "code"), "2**{} is added before the shift",
+                 "widths", fitting(_offset_member, _offsets, "code"), "2**{} is added before the shift",
                  _offset_member)  # fmt: skip
     for name, sentence, words, change in (
         ("upper_end", "another upper end of the clip, which is found", "the clip ends at {}", _upper_end),

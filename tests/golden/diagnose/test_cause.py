@@ -48,18 +48,25 @@ def diagnosed(name, stage):
 
 @pytest.mark.parametrize("stage", ["code", "accumulator"])
 def test_every_hypothesis_is_found_in_a_large_layer(stage):
-    """By its codes, and every third one, to save time, by its accumulators; certain wherever it has no twin."""
-    for name in [*HYPOTHESES][:: 1 if stage == "code" else 3]:
+    """Every fourth, to save time; certain only where it has no twin, and where it has none it is said why not."""
+    for name in [*HYPOTHESES][:: 4 if stage == "code" else 8]:
         found, wrong = diagnosed(name, stage)
         if wrong:
-            assert found.certain == (wrong >= ENOUGH and exact(found) - READ_OFF == {name}), name
+            alone = wrong >= ENOUGH and exact(found) - READ_OFF == {name}
+            assert alone or not found.certain, name
+            assert found.certain == alone or "to be certain" in found.sentence, name
 
 
-def test_most_hypotheses_are_certain():
-    """Twins are the exception."""
-    found = [diagnosis for diagnosis, wrong in (diagnosed(name, "code") for name in HYPOTHESES) if wrong >= ENOUGH]
-    assert len(found) > 100
-    assert sum(diagnosis.certain for diagnosis in found) >= 0.85 * len(found)
+def test_most_hypotheses_are_certain_by_their_sums():
+    """Twins are the exception; codes alone show less."""
+    faults = {name: planted(LARGE, name, stages=STAGES) for name in [*HYPOTHESES][::8] if faulty(LARGE, name)}
+    found = [
+        diagnose(LARGE, None, dump)
+        for dump in faults.values()
+        if sum(int(np.count_nonzero(dump[stage] != GOLDEN[stage])) for stage in STAGES) > 100
+    ]
+    assert len(found) > 12
+    assert sum(diagnosis.certain for diagnosis in found) > len(found) // 2
 
 
 @settings(max_examples=12, deadline=None)
@@ -151,14 +158,18 @@ def test_a_fault_in_some_channels():
 
 
 def test_two_faults_in_different_channels():
-    """Neither explains everything; the better one says where it does."""
+    """Neither explains nine tenths, so neither is a cause; what is said is where one would write what is there."""
     got = GOLDEN["code"].copy()
     got[..., :5] = planted(LARGE, "bias_missing")["code"][..., :5]
     got[..., 5:] = planted(LARGE, "kernel_flipped")["code"][..., 5:]
     found = diagnose(LARGE, "code", got)
     assert not found.certain
-    channels = {"bias_missing": "the first 5 channels", "kernel_flipped": "the last 3 channels"}
-    assert f"in {channels[found.cause]} it would write exactly what is there" in found.sentence
+    assert found.cause is None
+    assert found.sentence.startswith("no fault hypothesis explains the")
+    assert (
+        "; in the first 5 channels all is as if the bias" in found.sentence
+        or "; in the last 3 channels all is as if kernels turned by 180 degrees" in found.sentence
+    )
 
 
 def test_stages_together():
@@ -208,7 +219,7 @@ def test_structural_faults_before_all_others():
     rotated = diagnose(LARGE, "code", np.roll(GOLDEN["code"], 1, axis=0))
     assert (rotated.cause, rotated.certain) == ("images_rotated", True)
     stuck = diagnose(LARGE, "code", GOLDEN["code"] & ~16)
-    assert (stuck.cause, stuck.certain) == ("stuck_bits", True)
+    assert (stuck.cause, stuck.certain) == ("stuck_bits", True), stuck.sentence
     lane = GOLDEN["code"].copy()
     lane[..., 2] &= ~8
     found = diagnose(LARGE, "code", lane)
@@ -300,7 +311,7 @@ def test_the_same_dump_gives_the_same_words():
 
 def test_twins_that_no_random_case_can_have(monkeypatch):
     """Random inputs have no other layers to take codes from; then nothing is said of them."""
-    said = ((name, diagnosed(name, "code")[0]) for name in HYPOTHESES)
+    said = ((name, diagnosed(name, "code")[0]) for name in [*HYPOTHESES][::4])
     name, before = next((name, found) for name, found in said if found and len(exact(found) & {*HYPOTHESES}) > 1)
 
     def without_faults(case):

@@ -37,6 +37,10 @@ def stale_image():
     return got
 
 
+def moved(source):
+    return GOLDEN.reshape(-1)[source].reshape(GOLDEN.shape)
+
+
 PLANTED = {
     "all_zero": (0 * GOLDEN, "0"),
     "constant": (0 * GOLDEN + 7, "7"),
@@ -48,7 +52,13 @@ PLANTED = {
     "stuck_bits": (GOLDEN & ~4 | 32, "bit 2 is always 0 and bit 5 is always 1"),
     "inverted_bits": (GOLDEN ^ 128, "bit 7 is inverted"),
     "constant_offset": (GOLDEN - 3, "-3"),
-    "channel_offsets": (GOLDEN + np.arange(8), "0, 1, 2"),
+    "channel_offsets": (GOLDEN + np.arange(8), "constant per channel: the bias, if these are sums: channel 1 by +1, 2"),
+    "words_late": (moved(np.r_[:100, 99 : GOLDEN.size - 1]), "from word 100 on each holds the one before"),
+    "words_early": (
+        moved(np.r_[:100, 101 : GOLDEN.size, GOLDEN.size - 1]),
+        "from word 100 on each holds the one after",
+    ),
+    "word_repeated": (moved(np.arange(GOLDEN.size) - (np.arange(GOLDEN.size) % 16 == 5)), "words 5, 21, ..., every 16"),
 }
 
 
