@@ -1,4 +1,4 @@
-"""The door to a Dask cluster, an optional package of others (``pip install "refengine[dask]"``)."""
+"""The interface to a Dask cluster, an optional package of others (``pip install "refengine[dask]"``)."""
 
 from __future__ import annotations
 

@@ -480,7 +480,7 @@ class CheckedDataset:
         return self._checked(slice(start, stop), start)
 
     def whole(self) -> np.ndarray[Any, Any]:
-        """Everything; ``CheckedGroup.array`` is the door that caps the size."""
+        """Everything; ``CheckedGroup.array`` caps the size."""
         return self._checked((), 0)
 
     def _checked(self, key: Any, first: int) -> np.ndarray[Any, Any]:

@@ -47,8 +47,8 @@ class Operands:
     def inverse_slope(self) -> np.ndarray:
         """1 / slope, float64 (O); 0 where the slope is so small that nothing asked of the channel comes through."""
         slope, _ = self.affine()
-        awake = slope > _SMALLEST_SLOPE * slope.max()
-        return np.where(awake, 1 / np.where(awake, slope, 1), 0.0)
+        active = slope > _SMALLEST_SLOPE * slope.max()
+        return np.where(active, 1 / np.where(active, slope, 1), 0.0)
 
     def affine(self) -> tuple[np.ndarray, np.ndarray]:
         """slope and intercept, float64 (O), of y = slope * t + intercept."""
@@ -115,10 +115,10 @@ def _target(walk: Walk, group: Group, operands: Operands) -> tuple[np.ndarray, T
         wanted += (_rows(walk.float_side.output(group.residual))[chosen] - reached) * beyond
     low, high = np.full(wanted.shape, -np.inf), np.full(wanted.shape, np.inf)
     if group.relu is not None:
-        asleep = beyond == 0
-        low = np.where(asleep, -np.inf, -(intercept + reached) * beyond)
+        dead = beyond == 0
+        low = np.where(dead, -np.inf, -(intercept + reached) * beyond)
         if "max" in group.relu.attributes:
-            high = np.where(asleep, np.inf, (float(group.relu.attributes["max"]) - intercept - reached) * beyond)
+            high = np.where(dead, np.inf, (float(group.relu.attributes["max"]) - intercept - reached) * beyond)
     return chosen, Target(*(values.astype(np.float32) for values in (wanted, low, high)))
 
 

@@ -1,4 +1,4 @@
-"""Any backend behind one door, ready to be called for one batch after the other from several threads."""
+"""A common interface to the backends, ready to be called for one batch after the other from several threads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

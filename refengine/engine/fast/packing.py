@@ -6,7 +6,7 @@ weights of each channel.  The tables hold, for each channel, what ``kernels/fast
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -98,6 +98,34 @@ def in_reading_order(weight: np.ndarray, stored: int, length: int) -> np.ndarray
 # -------------------------------------------------------------------------------------------------------------- tables
 
 
+@dataclass(frozen=True, eq=False)
+class _Rescale:
+    """Multipliers and shifts by channel, int64 (C); ``residual_shift`` None where nothing is added."""
+
+    multiplier: np.ndarray
+    shift: np.ndarray
+    residual_shift: np.ndarray | None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Bits by which the shifts fall short of what the epilogue takes, 0 where they do not."""
+        missing = np.maximum(0, _SHIFTS[0] - self.shift)
+        return (
+            missing if self.residual_shift is None else np.maximum(missing, _RESIDUAL_SHIFTS[0] - self.residual_shift)
+        )
+
+    @property
+    def spare(self) -> np.ndarray:
+        """Bits by which the shifts may still rise; below 0 where they are too long."""
+        spare = _SHIFTS[-1] - self.shift
+        return spare if self.residual_shift is None else np.minimum(spare, _RESIDUAL_SHIFTS[-1] - self.residual_shift)
+
+    def raised(self, bits: np.ndarray) -> "_Rescale":
+        """Both shifts longer by ``bits``."""
+        residual_shift = None if self.residual_shift is None else self.residual_shift + bits
+        return replace(self, shift=self.shift + bits, residual_shift=residual_shift)
+
+
 def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> np.ndarray | None:
     """int32 (5, filled channels) of ``kernels/fast/epilogue.py``; None where 32 bits are not enough.
 
@@ -107,40 +135,29 @@ def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> 
     if step.rounding != "half_up" or layer.accumulator_bits < 32:
         return None
     channels = network.shapes[layer.name][-1]
-    multiplier, shift = (np.broadcast_to(values, channels) for values in (step.multiplier, step.shift))
-    has_residual = step.residual_shift is not None
-    residual_shift = np.broadcast_to(step.residual_shift if step.residual_shift is not None else 0, channels)
     low, high = network.bounds[layer.name]
     peak = np.broadcast_to(np.maximum(-low, high), channels)
-    vanishing = _vanishing(step, peak, multiplier, shift, residual_shift)
-    multiplier = np.where(vanishing, 0, multiplier)
-    residual_shift = np.where(vanishing, residual_shift - shift + _SHIFTS[0], residual_shift)
-    shift = np.where(vanishing, _SHIFTS[0], shift)
-    room = np.array([_MULTIPLIER_BITS - int(m).bit_length() for m in multiplier])
-    room = np.minimum(room, _SHIFTS[-1] - shift)
-    if has_residual:
-        room = np.minimum(room, _RESIDUAL_SHIFTS[-1] - residual_shift)
+    rescale = _without_vanishing(step, peak)
+    room = np.array([_MULTIPLIER_BITS - int(m).bit_length() for m in rescale.multiplier])
+    room = np.minimum(room, rescale.spare)
     if room.min() < 0:
         return None
+    rescale = rescale.raised(room)
+    lift = rescale.missing
+    rescale = rescale.raised(lift)
     headroom = np.array([31 - int(most).bit_length() for most in peak + 2**16])
-    lift = np.maximum(0, _SHIFTS[0] - shift - room)
-    if has_residual:
-        lift = np.maximum(lift, _RESIDUAL_SHIFTS[0] - residual_shift - room)
-    shift, residual_shift = shift + room + lift, residual_shift + room + lift
-    if np.any(lift > headroom) or shift.max() > _SHIFTS[-1]:
+    if np.any(lift > headroom) or rescale.spare.min() < 0:
         return None
-    if has_residual and residual_shift.max() > _RESIDUAL_SHIFTS[-1]:
-        return None
+    added_zero = 128 if layer.residual is not None and network.formats[layer.residual] == INT8 else 0
     rows = np.zeros((len(ROWS), filled(channels)), np.int64)
     rows[HALF] = zero
-    rows[MULTIPLIER, :channels] = multiplier << room
-    rows[HALF, :channels] = (np.int64(1) << (shift - 17)) + (np.int64(zero) << (shift - 16))
-    rows[SHIFT, :channels] = shift - 16
+    rows[MULTIPLIER, :channels] = rescale.multiplier << room
+    rows[HALF, :channels] = (np.int64(1) << (rescale.shift - 17)) + (np.int64(zero) << (rescale.shift - 16))
+    rows[SHIFT, :channels] = rescale.shift - 16
     rows[LIFT, :channels] = lift
-    if has_residual:
-        rows[RESIDUAL_SHIFT, :channels] = residual_shift - 16
-        if layer.residual is not None and network.formats[layer.residual] == INT8:
-            rows[HALF, :channels] -= 128 << (residual_shift - 16)
+    if rescale.residual_shift is not None:
+        rows[RESIDUAL_SHIFT, :channels] = rescale.residual_shift - 16
+        rows[HALF, :channels] -= added_zero << (rescale.residual_shift - 16)
     return rows.astype(np.int32) if _fits(rows[:, :channels], peak) else None
 
 
@@ -154,13 +171,21 @@ def exact_table(step: Requantize, channels: int) -> np.ndarray:
     return rows
 
 
-def _vanishing(
-    step: Requantize, peak: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, residual_shift: np.ndarray
-) -> np.ndarray:
-    """Channels whose product is always less than a half: what is left is the residual, if that is a whole number."""
-    halves = [int(p) * int(m) < 1 << max(int(s) - 1, 0) for p, m, s in zip(peak, multiplier, shift, strict=True)]
-    whole = step.residual_shift is None or residual_shift >= shift
-    return np.array(halves) & whole & (shift > 0)
+def _without_vanishing(step: Requantize, peak: np.ndarray) -> _Rescale:
+    """A requantization by channel, without products that are always less than a half.
+
+    What is left of those is the residual, if it is a whole number of result codes: multiplier 0, the shortest shift.
+    """
+    multiplier, shift = (np.broadcast_to(values, peak.shape) for values in (step.multiplier, step.shift))
+    half = [1 << max(int(s) - 1, 0) for s in shift]
+    small = [int(p) * int(m) < h for p, m, h in zip(peak, multiplier, half, strict=True)]
+    vanishing = np.array(small) & (shift > 0)
+    residual_shift = None
+    if step.residual_shift is not None:
+        residual_shift = np.broadcast_to(step.residual_shift, peak.shape)
+        vanishing &= residual_shift >= shift
+        residual_shift = np.where(vanishing, residual_shift - shift + _SHIFTS[0], residual_shift)
+    return _Rescale(np.where(vanishing, 0, multiplier), np.where(vanishing, _SHIFTS[0], shift), residual_shift)
 
 
 def _fits(rows: np.ndarray, peak: np.ndarray) -> bool:

@@ -148,7 +148,7 @@ def _clustered(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarr
     bias = sums.bias - _zeros_of(sums.source, weight)
     return [
         common
-        | {step.TAPS: len(offsets), step.LENGTH: offsets.shape[1], step.OFFSETS: compiler.address(offsets)}
+        | {step.CHAINS: len(offsets), step.PLACES: offsets.shape[1], step.OFFSETS: compiler.address(offsets)}
         | _panelled(
             compiler,
             common,
@@ -312,19 +312,11 @@ def _global_avgpool(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
 
 def _input(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
     """One table a channel: what a stored byte each pixel value becomes.  The walker reads the caller's images."""
+    if layer.requantize is None or layer.residual is not None:
+        return None
     to = compiler.buffers[layer.name]
     height, width, channels = to.shape
-    values = np.arange(256, dtype=np.uint8)[:, None] + np.zeros(channels, np.uint8)
-    acc = input.reference(values, **layer.arguments)
-    confined = acc
-    if layer.accumulator_bits < 32:
-        confined = np.stack([_confined(value, layer) for value in acc])
-    rescale = layer.requantize
-    if rescale is None or layer.residual is not None:
-        return None
-    rounded = round_shift(requantize.total(confined, rescale), rescale.shift, rescale.rounding)
-    stored = requantize.clip(rounded, rescale).view(np.uint8) ^ to.zero
-    events = (rounded < rescale.lo) | (rounded > rescale.hi) << 1 | (confined != acc) << 2
+    codes, events = _codes_of_pixels(layer, layer.requantize, channels)
     order = np.arange(channels)[::-1] if layer.attributes["flip"] else np.arange(channels)
     rows = np.arange(compiler.images * height, dtype=np.int32) * width * channels
     return [
@@ -335,15 +327,32 @@ def _input(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
             step.PER_IMAGE: height,
             step.BLOCK: _block(compiler.images * height),
             step.STARTS: compiler.address(rows),
-            step.LENGTH: width,
-            step.WIDTH: channels,
+            step.RUN: width,
+            step.PIXEL_BYTES: channels,
             step.CODE_STARTS: compiler.address(to.pixels()[:, :, 0]),
-            step.OFFSETS: compiler.address(order.astype(np.int32)),
-            step.PANELS: compiler.address(stored.T),
+            step.SOURCE_CHANNELS: compiler.address(order.astype(np.int32)),
+            step.CODE_TABLES: compiler.address((codes.view(np.uint8) ^ to.zero).T),
             step.PANEL_COUNT: channels,
-            step.EXACT_TABLE: compiler.address(events.T.astype(np.uint8)) if compiler.counted else 0,
+            step.EVENT_TABLES: compiler.address(events.T) if compiler.counted else 0,
         }
     ]
+
+
+def _codes_of_pixels(layer: IntLayer, rescale: requantize.Requantize, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The code of each of 256 pixel values (256, C), and which of ``kernel.EVENTS`` each counts as: u8, a bit each."""
+    values = np.arange(256, dtype=np.uint8)[:, None] + np.zeros(channels, np.uint8)
+    acc = input.reference(values, **layer.arguments)
+    confined = acc
+    if layer.accumulator_bits < 32:
+        confined = np.stack([_confined(value, layer) for value in acc])
+    rounded = round_shift(requantize.total(confined, rescale), rescale.shift, rescale.rounding)
+    happens = {
+        kernel.BELOW: rounded < rescale.lo,
+        kernel.ABOVE: rounded > rescale.hi,
+        kernel.OVERFLOWED: confined != acc,
+    }
+    events = np.bitwise_or.reduce([where.astype(np.uint8) << event for event, where in happens.items()])
+    return requantize.clip(rounded, rescale), events
 
 
 def _confined(acc: np.ndarray, layer: IntLayer) -> np.ndarray:

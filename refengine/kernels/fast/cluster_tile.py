@@ -44,7 +44,7 @@ CROSSED = 2, 3, 4, 5, 0, 1, 6, 7
 class ClusterTile:
     """Tiles of one panel.
 
-    The step has TAPS chains of LENGTH places, crossed a single place of 8 bytes; OFFSETS int32 (chains, places) count
+    The step has CHAINS chains of PLACES places, crossed a single place of 8 bytes; OFFSETS int32 (chains, places) count
     from a pixel's start.  Panels begin at multiples of 64 bytes.
     """
 
@@ -60,7 +60,7 @@ class ClusterTile:
     ) -> None:
         self._builder, self._target, self._vectors, self._crossed = builder, target, vectors, crossed
         self._images, self._starts, self._chains, self._length, self._offsets = (
-            field(builder, row, name) for name in (step.IMAGES, step.STARTS, step.TAPS, step.LENGTH, step.OFFSETS)
+            field(builder, row, name) for name in (step.IMAGES, step.STARTS, step.CHAINS, step.PLACES, step.OFFSETS)
         )
         panel_bytes = builder.mul(panel, field(builder, row, step.PANEL_BYTES))
         self._weights = builder.add(field(builder, row, step.PANELS), panel_bytes)

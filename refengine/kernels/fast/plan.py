@@ -31,11 +31,13 @@ from .step import (
     CHANNELS,
     CLUSTERS,
     CODE_STARTS,
+    CODE_TABLES,
     CODES,
     CONV,
     COPY,
     CROSSED,
     DEPTHWISE,
+    EVENT_TABLES,
     EXACT_TABLE,
     FILL,
     HI,
@@ -48,13 +50,15 @@ from .step import (
     LOOKUP,
     OFFSETS,
     PANEL_COUNT,
-    PANELS,
     PER_IMAGE,
+    PIXEL_BYTES,
     PIXELS,
     RESIDUAL,
     RESIDUAL_STARTS,
     RESIDUAL_ZERO,
+    RUN,
     SATURATES,
+    SOURCE_CHANNELS,
     STARTS,
     STORED,
     SUMS,
@@ -191,20 +195,16 @@ def _largest(row: Array, first: int, end: int, panel: int) -> None:
 
 @jit
 def _lookup(row: Array, first: int, end: int, channel: int, events: Array) -> None:
-    """PANELS u8 (channels, 256): what each byte becomes; OFFSETS int32: the channel that is read.
-
-    A run of LENGTH pixels begins at each start, WIDTH bytes apart where they are read, STORED where they are written.
-    EXACT_TABLE u8 like PANELS: which events each byte counts as, a bit each; or 0.
-    """
-    table = _bytes_at(row[PANELS] + 256 * channel, 256)
-    length, width, stored = row[LENGTH], row[WIDTH], row[STORED]
+    """A run of RUN pixels at each start: each byte of a channel becomes what its table says, STORED bytes apart."""
+    table = _bytes_at(row[CODE_TABLES] + 256 * channel, 256)
+    length, width, stored = row[RUN], row[PIXEL_BYTES], row[STORED]
     for n in range(first, end):
-        source = _bytes_at(row[IMAGES] + _start(row[STARTS], n) + _start(row[OFFSETS], channel), length * width)
+        source = _bytes_at(row[IMAGES] + _start(row[STARTS], n) + _start(row[SOURCE_CHANNELS], channel), length * width)
         codes = _bytes_at(row[CODES] + _start(row[CODE_STARTS], n) + channel, length * stored)
         for x in range(length):
             codes[x * stored] = table[source[x * width]]
-        if row[EXACT_TABLE]:
-            flags = _bytes_at(row[EXACT_TABLE] + 256 * channel, 256)
+        if row[EVENT_TABLES]:
+            flags = _bytes_at(row[EVENT_TABLES] + 256 * channel, 256)
             for x in range(length):
                 flag = flags[source[x * width]]
                 for event in range(events.size):

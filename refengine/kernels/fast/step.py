@@ -29,8 +29,15 @@ Tables of starts hold one int32 a pixel: where it begins, in bytes, from the ten
     CODES, CODE_STARTS  the tensor that is written
     LO, HI, ZERO        the clip, and what code 0 is stored as
 
-For CLUSTERS and CROSSED, TAPS counts chains of LENGTH places each.  For LOOKUP, runs of LENGTH pixels are read WIDTH
-bytes apart, OFFSETS says which channel, PANELS holds 256 bytes a channel, and EXACT_TABLE what each of them counts as.
+Where a kind means something else by a number, that has a name of its own:
+
+    CHAINS, PLACES      CLUSTERS, CROSSED: how many chains, of how many places each
+    RUN, PIXEL_BYTES    LOOKUP: pixels of a run that begins at each start, and how far apart they are read
+    SOURCE_CHANNELS     LOOKUP: int32 (PANEL_COUNT): which channel is read
+    CODE_TABLES         LOOKUP: u8 (PANEL_COUNT, 256): what each byte becomes
+    EVENT_TABLES        LOOKUP: u8 like CODE_TABLES: which events each byte counts as, a bit each; or 0
+
+``USED`` says which numbers a step of each kind has; all others are 0.
 """
 
 from llvmlite import ir
@@ -46,6 +53,26 @@ KINDS = CONV, CLUSTERS, CROSSED, DEPTHWISE, LARGEST, LOOKUP, COPY, FILL = range(
     RESIDUAL, RESIDUAL_STARTS, RESIDUAL_ZERO, CODES, CODE_STARTS, LO, HI, ZERO,
 ) = range(33)  # fmt: skip
 FIELDS = 33
+
+CHAINS, PLACES = TAPS, LENGTH
+RUN, PIXEL_BYTES, SOURCE_CHANNELS, CODE_TABLES, EVENT_TABLES = LENGTH, WIDTH, OFFSETS, PANELS, EXACT_TABLE
+
+_EVERY = {KIND, PIXELS, BLOCK, PER_IMAGE, WAITS_FOR, PANEL_COUNT, CODES, CODE_STARTS}
+_READING = _EVERY | {IMAGES, STARTS, STORED, CHANNELS}
+_SUMMING = _READING | {
+    OFFSETS, LIMBS, PANELS, WIDTH, INITIAL, SUMS, TABLE, LATER_TABLE, EXACT_TABLE, ACCUMULATOR_BITS, SATURATES,
+    RESIDUAL, RESIDUAL_STARTS, RESIDUAL_ZERO, LO, HI, ZERO,
+}  # fmt: skip
+USED = {
+    CONV: _SUMMING | {TAPS, LENGTH, PANEL_BYTES, CHANNEL},
+    CLUSTERS: _SUMMING | {CHAINS, PLACES, PANEL_BYTES, CHANNEL},
+    CROSSED: _SUMMING | {CHAINS, PLACES, PANEL_BYTES, CHANNEL},
+    DEPTHWISE: _SUMMING | {TAPS},
+    LARGEST: _READING | {TAPS, OFFSETS, CHANNEL, WIDTH},
+    LOOKUP: _READING | {RUN, PIXEL_BYTES, SOURCE_CHANNELS, CODE_TABLES, EVENT_TABLES},
+    COPY: _READING | {LENGTH},
+    FILL: _EVERY | {LENGTH, ZERO},
+}
 
 
 def field(builder: ir.IRBuilder, row: ir.Value, name: int) -> ir.Value:
