@@ -9,14 +9,21 @@ from numba.extending import intrinsic
 from refengine.kernels.fast import step
 from refengine.kernels.lanes import number, store
 
-NAMES = [name for name in vars(step) if name.isupper() and name not in {"I32", "I64", "KINDS", "FIELDS"}]
+OTHER_NAMES = ["CHAINS", "PLACES", "RUN", "PIXEL_BYTES", "SOURCE_CHANNELS", "CODE_TABLES", "EVENT_TABLES"]
+APART = {"I32", "I64", "KINDS", "FIELDS", "USED", "_EVERY", "_READING", "_SUMMING", *OTHER_NAMES}
+NAMES = [name for name in vars(step) if name.isupper() and name not in APART]
 KINDS = ["CONV", "CLUSTERS", "CROSSED", "DEPTHWISE", "LARGEST", "LOOKUP", "COPY", "FILL"]
 
 
 def test_every_field_has_a_number_and_a_line_of_explanation():
     fields = [name for name in NAMES if name not in KINDS]
     assert sorted(getattr(step, name) for name in fields) == list(range(step.FIELDS))
-    assert all(name in step.__doc__ for name in fields)
+    assert all(name in step.__doc__ for name in [*fields, *OTHER_NAMES])
+
+
+def test_every_kind_says_which_numbers_it_has():
+    assert {*step.USED} == {*step.KINDS}
+    assert set().union(*step.USED.values()) == {*range(step.FIELDS)}
 
 
 def test_kinds_are_told_apart():
