@@ -73,11 +73,12 @@ class Growing:
         lo, hi = OPS[op].bound(*ranges, shape=shapes[0], **arguments)
         lo, hi = int(lo.min()), int(hi.max())
         bits, policy = self.pick(ACCUMULATORS) if op in WEIGHTED else (32, "error")
+        unit = min((self.known[name].exponent for name in inputs), default=0) - 9  # of the logits of an fc
         made = IntLayer(
             self.name(op),
             op,
             tuple(inputs),
-            exponent=-3,
+            exponent=unit if logits else -3,
             constants=constants,
             attributes=attributes,
             weight_format=weight_format,

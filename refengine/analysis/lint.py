@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..network.int_network import IntLayer, IntNetwork, accumulator_bits_needed
-from ..numbers.formats import signed_bits
+from ..network.units import sum_exponent
+from ..numbers.formats import INT8_WEIGHT, signed_bits
 from ..ops import OPS
 from ..ops.conv import integer_weights
 from .intervals import Interval, Reach, flattened, reach
@@ -485,6 +486,29 @@ def _coded_logits(look: Look) -> Iterator[Found]:
         yield Found(f"the logits are {look.network.formats[look.layer.name].name} codes, rounded and clipped")
 
 
+def _clipped_pixels(look: Look) -> Iterator[Found]:
+    bias, step = look.layer.constants.get("bias"), look.layer.requantize
+    if look.layer.op == "input" and bias is not None and step is not None and step.lo == 0:
+        channels = _where(bias < 0)
+        if channels:
+            yield Found(f"biases from {int(bias.min())} on under codes from 0 on", channels)
+
+
+def _scaled_int8(look: Look) -> Iterator[Found]:
+    layer = look.layer
+    if layer.weight_format == INT8_WEIGHT.name:
+        scale = layer.constants["scale"]
+        channels = _where((scale != 1).any(axis=1) | (scale.shape[1] > 1))
+        if channels:
+            yield Found(f"{scale.shape[1]} clusters with scales {int(scale.min())}..{int(scale.max())}", channels)
+
+
+def _unit_of_logits(look: Look) -> Iterator[Found]:
+    unit = sum_exponent(look.network, look.layer) if look.last and look.layer.requantize is None else None
+    if unit is not None and accumulates(look.layer) and unit != look.layer.exponent:
+        yield Found(f"exponent {look.layer.exponent}, a step of the sums is worth 2^{unit}")
+
+
 def _listed(values: Sequence[int], most: int = 4) -> str:
     return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
@@ -637,5 +661,26 @@ RULES = (
         "The last layer rounds, so logits are narrow codes and ties are likely.",
         "If that is not meant, leave the last layer's activation or addition out.",
         _coded_logits,
+    ),
+    LintRule(
+        "clipped-pixels",
+        WARNING,
+        "Normalised pixels can be negative, and the input's codes cannot (contract Input3).",
+        "Give the input the format int8, as quantize does where a mean is above 0.",
+        _clipped_pixels,
+    ),
+    LintRule(
+        "scaled-int8",
+        NOTE,
+        "Weights of 8 bits have clusters or scales, which the contract gives to narrower ones alone (C4).",
+        "Hardware for such weights may have no multiplier for scales; fold them into weights or requantization.",
+        _scaled_int8,
+    ),
+    LintRule(
+        "unit-of-logits",
+        NOTE,
+        "The exponent of the logits is not that of the sums that they are (contract L4).",
+        "Set it to the exponent of the input plus that of the weights; no integer depends on it.",
+        _unit_of_logits,
     ),
 )

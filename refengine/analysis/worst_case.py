@@ -21,6 +21,7 @@ from ..engine.run import Result, run_layer
 from ..errors import NetworkError, RefengineError
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops.conv import integer_weights
+from ..ops.requantize import Draws
 from .explain import held
 from .terms import Place, Terms, accumulates, operand_ranges, operand_shapes, terms
 
@@ -87,9 +88,14 @@ def witness(network: IntNetwork, layer: IntLayer, end: str) -> Witness:
     )
 
 
-def proven(layer: IntLayer, found: Witness) -> Result:
-    """The layer run on its witness by the NumPy definitions; RefengineError unless its sum is the one foretold."""
-    result = run_layer(layer, found.operands, found.residual, "reference")
+def proven(layer: IntLayer, found: Witness, position: int = 0) -> Result:
+    """The layer run on its witness by the NumPy definitions; RefengineError unless its sum is the one foretold.
+
+    ``position``: the layer's in its network, which stochastic rounding draws by, as the witness of the low end is image
+    0 and that of the high end image 1 (contract R5).
+    """
+    draws = Draws(position, ENDS.index(found.end))
+    result = run_layer(layer, found.operands, found.residual, "reference", draws)
     wanted = held(found.sum, layer.accumulator_bits, layer.accumulator_policy)
     computed = None if result.accumulator is None else int(result.accumulator[(0, *found.place)])
     if computed != wanted:

@@ -57,7 +57,7 @@ def witness_files(
     network: IntNetwork, layer: IntLayer, found: Sequence[Witness], formats: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """Name -> content of every file of a layer's witnesses: its .npz, and what ``formats`` ask for."""
-    arrays = _arrays(layer, found)
+    arrays = _arrays(network, layer, found)
     files = {f"{layer.name}.npz": _archive(network, layer, found, arrays)}
     for name in formats:
         for part, array in arrays.items():
@@ -66,11 +66,11 @@ def witness_files(
     return files
 
 
-def _arrays(layer: IntLayer, found: Sequence[Witness]) -> dict[str, Array]:
+def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Witness]) -> dict[str, Array]:
     """What goes in and what comes out, an image for each witness."""
     arrays: dict[str, list[Array]] = {}
     for one in found:
-        result = proven(layer, one)
+        result = proven(layer, one, network.layers.index(layer))
         for number, operand in enumerate(one.operands):
             arrays.setdefault(f"input_{number}", []).append(operand)
         if one.residual is not None:

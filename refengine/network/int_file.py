@@ -30,6 +30,17 @@ FORMAT, VERSION = "refengine-int", 1
 MAX_CLASSES = 1 << 20
 
 _STEPS = ("multiplier", "shift", "residual_shift")
+_OF_LAYERS = (
+    "op",
+    "inputs",
+    "residual",
+    "exponent",
+    "accumulator_bits",
+    "accumulator_policy",
+    "weight_format",
+    "covers",
+)
+_OF_REQUANTIZE = ("rounding", "format", "activation", "lo", "hi", "seed", "dynamic")
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
@@ -125,6 +136,7 @@ def _read_layer(group: CheckedGroup, key: str) -> IntLayer:
         raise group.error(f"attribute 'op' is {shown(op)}, known are: {', '.join(sorted(OPS))}")
     constants, attributes = OPS[op].CONSTANTS, OPS[op].ATTRIBUTES
     _check_members(group, (*constants, "weight_exponent", "requantize"))
+    _check_attribute_names(group, (*_OF_LAYERS, *attributes))
     exponents = _read_array(group, "weight_exponent", np.int64, 1) if group.has("weight_exponent") else None
     if exponents is not None and exponents.size and (exponents.min() < -MAX_EXPONENT or exponents.max() > MAX_EXPONENT):
         raise group.error(f"holds exponents outside {-MAX_EXPONENT}..{MAX_EXPONENT}", "weight_exponent")
@@ -167,6 +179,7 @@ def _read_attribute(group: CheckedGroup, name: str, attribute: Attribute) -> Any
 def _read_requantize(group: CheckedGroup) -> Requantize:
     """One requantization; FileError where its numbers are not what the contract allows."""
     _check_members(group, _STEPS)
+    _check_attribute_names(group, _OF_REQUANTIZE)
     fmt = group.text("format")
     if fmt not in OUTPUT_FORMATS:
         raise group.error(f"attribute 'format' is {shown(fmt)}, known are: {', '.join(OUTPUT_FORMATS)}")
@@ -195,3 +208,10 @@ def _check_members(group: CheckedGroup, known: Iterable[str]) -> None:
     for name in group.names():
         if name not in known:
             raise group.error(f"is not known here, known are: {', '.join(known)}", name)
+
+
+def _check_attribute_names(group: CheckedGroup, known: Iterable[str]) -> None:
+    """Refuse attributes that the layout does not name, as its members."""
+    for name in group.attribute_names():
+        if name not in known:
+            raise group.error(f"has an attribute {shown(name)}, known here are: {', '.join(known)}")

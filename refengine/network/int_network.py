@@ -101,6 +101,9 @@ class IntNetwork:
             )
         if not self.layers or self.layers[0].op != "input":
             raise NetworkError("the first layer of a network is its input")
+        flip = self.layers[0].attributes.get("flip")
+        if flip is not (self.channels == "BGR"):
+            raise NetworkError(f"flip of the input is {flip!r} for {self.channels} images, needed 1 for BGR alone")
         seen: dict[str, IntLayer] = {}
         for position, layer in enumerate(self.layers):
             try:
@@ -204,11 +207,9 @@ class IntNetwork:
                 shape = self.shapes[layer.inputs[0]] if layer.inputs else self.input_shape
                 bounds[layer.name] = bound_of(OPS[layer.op])(*ranges, shape=shape, **layer.arguments)
                 lo, hi = bounds[layer.name]
-                _check_bound(layer, lo, hi, self.shapes[layer.name][-1], self._residual_peak(layer))
+                residual = (0, 0) if layer.residual is None else self.read_ranges[layer.residual]
+                _check_bound(layer, lo, hi, self.shapes[layer.name][-1], residual)
         return bounds
-
-    def _residual_peak(self, layer: IntLayer) -> int:
-        return max(abs(end) for end in self.read_ranges[layer.residual]) if layer.residual is not None else 0
 
     @cached_property
     def macs(self) -> int:
@@ -310,6 +311,16 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
         raise NetworkError("has a residual and no residual_shift")
     if layer.residual is None and layer.requantize is not None and layer.requantize.residual_shift is not None:
         raise NetworkError("has a residual_shift and no residual")
+    if layer.requantize is not None:
+        _check_clip(layer.requantize)
+
+
+def _check_clip(step: Requantize) -> None:
+    """The ends of the clip are those that the activation says (contract Q3)."""
+    lo = step.format.lo if step.activation == "none" else 0
+    if step.lo != lo or (step.activation != "clip" and step.hi != step.format.hi):
+        ends = f"{lo}..{step.format.hi}" if step.activation != "clip" else "0 to at most the format's end"
+        raise RangeError(f"activation {step.activation!r} has the clip {step.lo}..{step.hi}, needed {ends}")
 
 
 def _check_attributes(layer: IntLayer) -> None:
@@ -328,6 +339,8 @@ def _check_constants(layer: IntLayer) -> None:
     weighted = [name for name, constant in wanted.items() if constant.format is None]
     if weighted and layer.weight_format not in WEIGHT_FORMATS:
         raise NetworkError(f"weight format {layer.weight_format!r} is unknown; available: {', '.join(WEIGHT_FORMATS)}")
+    if not weighted and (layer.weight_format is not None or layer.weight_exponent is not None):
+        raise NetworkError("has a weight_format or weight_exponent and no weights")
     for name, constant in wanted.items():
         array = layer.constants[name]
         check_codes(array, constant.format or WEIGHT_FORMATS[str(layer.weight_format)], name)
@@ -339,6 +352,8 @@ def _check_constants(layer: IntLayer) -> None:
         exponent = layer.weight_exponent
         if exponent is None or exponent.dtype != np.int64 or exponent.shape != weight.shape[:1]:
             raise NetworkError(f"weight_exponent is one int64 for each of {len(weight)} output channels")
+        if np.abs(exponent).max() > MAX_EXPONENT:
+            raise NetworkError(f"weight_exponent lies in -{MAX_EXPONENT}..{MAX_EXPONENT}")
 
 
 def _check_exponents(layer: IntLayer, seen: Mapping[str, IntLayer]) -> None:
@@ -354,11 +369,12 @@ def _check_exponents(layer: IntLayer, seen: Mapping[str, IntLayer]) -> None:
         raise NetworkError(f"joins or passes codes of exponents {exponents} under the exponent {layer.exponent}")
     if layer.residual is not None and layer.requantize is not None and layer.requantize.residual_shift is not None:
         wanted_shift = layer.requantize.shift + (seen[layer.residual].exponent - layer.exponent)
-        if not np.array_equal(layer.requantize.residual_shift, wanted_shift):
+        found, one_each = layer.requantize.residual_shift, {len(wanted_shift), len(layer.requantize.residual_shift)}
+        if (len(one_each) > 1 and 1 not in one_each) or np.any(found != wanted_shift):  # one entry stands for all
             raise NetworkError("residual_shift does not bring the residual to the unit of the product")
 
 
-def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int, residual_peak: int) -> None:
+def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int, residual: tuple[int, int]) -> None:
     """Refuse accumulators that can overflow (contract A1, A2) and requantizations that leave int64 (Q1)."""
     needed = accumulator_bits_needed(lo, hi)
     limit = layer.accumulator_bits if layer.accumulator_policy == "error" else INT32.bits
@@ -374,11 +390,18 @@ def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int,
         values = getattr(step, what)
         if values is not None and len(values) not in (1, channels):
             raise NetworkError(f"layer {layer.name!r}: {what} has {len(values)} entries for {channels} channels")
-    peak = max(abs(int(lo.min())), abs(int(hi.max()))) * int(step.multiplier.max())
-    if step.residual_shift is not None:
-        peak += residual_peak << int(step.residual_shift.max())
-    if peak > MAX_TOTAL:
-        raise RangeError(f"layer {layer.name!r}: sums before rounding can reach {peak}, the contract ends at 2**62")
+    arrays = (lo, hi, step.multiplier, np.array([0]) if step.residual_shift is None else step.residual_shift)
+    for c, (low, high, factor, shift) in enumerate(zip(*(_of_channels(a, channels) for a in arrays), strict=True)):
+        ends = low * factor + (residual[0] << shift), high * factor + (residual[1] << shift)
+        peak = max(map(abs, ends))
+        if peak > MAX_TOTAL:
+            what = f"sums before rounding can reach {peak} in channel {c}"
+            raise RangeError(f"layer {layer.name!r}: {what}, the contract ends at 2**62")
+
+
+def _of_channels(array: np.ndarray, channels: int) -> list[int]:
+    """An entry for each channel as Python's integers, which do not overflow."""
+    return array.tolist() * (channels if len(array) == 1 else 1)
 
 
 def _digest_layer(digest: "hashlib._Hash", layer: IntLayer) -> None:

@@ -7,6 +7,8 @@ Everywhere but in a last layer the requantization takes the divisor into its mul
 """
 
 from ..ops import avgpool
+from ..ops.batchnorm import CODE_SHIFT
+from ..ops.input import PIXEL_SHIFT
 from .int_network import IntLayer, IntNetwork
 
 
@@ -19,6 +21,20 @@ def sum_divisor(network: IntNetwork, layer: IntLayer) -> int:
         return 1
     shape = network.shapes[layer.inputs[0]]
     return avgpool.common_count(shape, **layer.attributes) if layer.op == "avgpool" else shape[0] * shape[1]
+
+
+def sum_exponent(network: IntNetwork, layer: IntLayer) -> int | None:
+    """The exponent of a layer's sums, of which each is worth ``2**it / sum_divisor``; None for no one exponent.
+
+    Contract: Conv2, Batchnorm1, Add1, Input1; the other operators add up codes as they are.
+    """
+    read = [other.exponent for other in network.layers if other.name in layer.inputs]
+    if layer.op == "input":
+        return -PIXEL_SHIFT
+    if layer.weight_exponent is not None:
+        units = set(layer.weight_exponent.tolist())
+        return read[0] + units.pop() if len(units) == 1 else None
+    return min(read) - (CODE_SHIFT if layer.op == "batchnorm" else 0)
 
 
 def result_divisor(network: IntNetwork, layer: IntLayer) -> int:

@@ -59,6 +59,7 @@ def joined(op, input_exponent=0, exponent=0):
         second = IntLayer(**{**vars(conv), **one, **fields, "exponent": exponent})
     weight = {"weight": np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.int8), "scale": np.ones((2, 1), np.int8)}
     last = {"constants": {**weight, "bias": np.zeros(2, np.int32)}, "attributes": {"cluster": 4}}
+    last["exponent"] = exponent - 4
     return networks.small(layers=(image, first, second, IntLayer(**{**vars(fc), **last, "inputs": (second.name,)})))
 
 
@@ -76,7 +77,7 @@ ZEROED = SMALL.layer("conv").constants["weight"] * np.array([1, 0], np.int8)[:, 
 TERNARY = {"attributes": {"cluster": 1}, "weight_format": "ternary"}
 BROKEN = {
     "zero-weights": conv_with({"weight": ZEROED}),
-    "zero-multiplier": conv_with(requantize={"multiplier": np.array([0, 2]), "activation": "clip", "lo": 1}),
+    "zero-multiplier": conv_with(requantize={"multiplier": np.array([0, 2])}),
     "constant-output": conv_with({"bias": np.array([2**24, -20], np.int32)}, {"shift": np.array([22, 2])}),
     "always-saturates": conv_with({"bias": np.array([10, 10**5], np.int32)}),
     "dead-inputs": padded(),
@@ -95,6 +96,9 @@ BROKEN = {
     "class-never-wins": fc_with(((100, 0), (1, 1)), bias=(20000, 0)),
     "equal-classes": fc_with(((100, -50), (100, -50)), bias=(7, 7)),
     "coded-logits": fc_with(requantize=networks.plain_requantize(INT8, shift=np.array([7]))),
+    "clipped-pixels": networks.with_layer(SMALL, "000_input", constants={"bias": np.array([-2560], np.int32)}),
+    "scaled-int8": fc_with(scale=((2,), (1,))),
+    "unit-of-logits": networks.with_layer(SMALL, "002_fc", exponent=-5),
 }
 
 
@@ -221,7 +225,7 @@ def test_errors_come_from_numbers_that_nobody_wants():
 @pytest.mark.parametrize(("policy", "rules"), [("wrap", []), ("saturate", ["can-clip"])])
 def test_partial_sums_alone_that_are_too_wide(policy, rules):
     """127 * 200 * 2 needs 17 bits, and 16 with the bias of -25000: what wraps on the way wraps back (contract A3)."""
-    step = {"format": UINT8, "activation": "relu", "lo": 0, "hi": 200}
+    step = {"format": UINT8, "activation": "clip", "lo": 0, "hi": 200}
     conv = conv_with(requantize=step).layer("conv")
     fc = fc_with(((127, 127), (1, 1)), bias=(-25000, 0), accumulator_bits=16, accumulator_policy=policy).layer("fc")
     network = networks.small(layers=(SMALL.layers[0], conv, fc))

@@ -146,3 +146,26 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "a").write_text("")
     with pytest.raises(FileError, match="is a file, a folder was needed"):
         check_folder(tmp_path / "a", NETWORK)
+
+
+def test_stochastic_witnesses_draw_as_images_0_and_1_of_their_layer():
+    """Contract R5 in plain integers: the layer's place in the network, the number of the end, place in the image."""
+    from refengine.numbers.stochastic import random_bits
+
+    network = networks.every_op("stochastic")
+    judged = 0
+    for position, layer in enumerate(network.layers):
+        if not accumulates(layer) or layer.requantize is None:
+            continue
+        step = layer.requantize
+        files = witness_files(network, layer, witnesses(network, layer))
+        with np.load(io.BytesIO(files[f"{layer.name}.npz"])) as arrays:
+            total, code = arrays["total"], arrays["code"]
+        bits = random_bits(step.seed, position, 0, total.shape)
+        shifts = np.broadcast_to(step.shift, total.shape)
+        for place in np.ndindex(*total.shape):
+            t, s = int(total[place]), int(shifts[place])
+            rounded = (t + (int(bits[place]) >> (64 - s))) >> s
+            assert int(code[place]) == min(max(rounded, step.lo), step.hi), (layer.name, place)
+            judged += s > 0
+    assert judged > 100

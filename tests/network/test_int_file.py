@@ -548,3 +548,11 @@ class changed:
 
     def __exit__(self, *error):
         self.file.close()
+
+
+@pytest.mark.parametrize("group", ["layers/001_conv", "layers/001_conv/requantize", "layers/000_input"])
+def test_an_attribute_that_the_layout_does_not_know_is_refused(path, group):
+    write_int_network(networks.small(), path)
+    with h5py.File(path, "r+") as file:
+        file[group].attrs["dilations"] = [2, 2]
+    refused(path, f"/{group}: has an attribute 'dilations'", FileError)

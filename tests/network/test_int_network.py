@@ -260,7 +260,7 @@ def test_formats_of_what_is_joined():
 
 
 def test_only_the_last_layer_may_give_int32():
-    wide = requantized("001_requantize", ("000_input",), fmt=INT32, multiplier=np.array([1000]), hi=2**20)
+    wide = requantized("001_requantize", ("000_input",), fmt=INT32, multiplier=np.array([1000]))
     refused(NetworkError, "layer '001_requantize' (requantize)", lambda: with_middle(wide))
 
 
@@ -582,10 +582,11 @@ def changes_of_choices(layer):
         yield {"attributes": {**layer.attributes, name: other}} if other != value else {}
     if layer.requantize is not None:
         step = layer.requantize
-        for field, value in (("rounding", "floor"), ("activation", "clip"), ("seed", 1)):
+        for field, value in (("rounding", "floor"), ("seed", 1)):
             yield {"requantize": replace(step, **{field: value})}
-        yield {"requantize": replace(step, lo=step.lo + 1)}
-        yield {"requantize": replace(step, hi=step.hi - 1)}
+        yield {"requantize": replace(step, activation="relu", lo=0)}
+        yield {"requantize": replace(step, activation="clip", lo=0)}
+        yield {"requantize": replace(step, activation="clip", lo=0, hi=step.hi - 1)}
 
 
 def test_the_hash_changes_with_any_integer():
@@ -651,3 +652,98 @@ def test_random_networks_are_legal_and_hash_alike_when_built_again(network):
     again = IntNetwork(**networks.fields_of(network))
     assert again.hash == network.hash
     assert set(again.bounds) == {layer.name for layer in again.layers if OPS[layer.op].ACCUMULATES}
+
+
+# ----------------------------------------------------------------------------------------------------------- validity
+
+
+@pytest.mark.parametrize(
+    ("fmt", "activation", "lo", "hi"),
+    [
+        (INT8, "relu", -1, 127), (INT8, "relu", 0, 100), (UINT8, "relu", 1, 255), (INT8, "none", -100, 127),
+        (INT8, "none", -128, 126), (UINT8, "none", 1, 255), (UINT8, "clip", 3, 9), (INT8, "clip", -9, -3),
+        (INT8, "clip", -128, 6),
+    ],
+)  # fmt: skip
+def test_a_clip_that_is_not_its_activations_is_refused(fmt, activation, lo, hi):
+    """Q3: ReLU begins at 0 and ends with the format, ReLU6 begins at 0, without activation the format's ends."""
+    step = replace(networks.plain_requantize(fmt), activation=activation, lo=lo, hi=hi)
+    refused(
+        RangeError, f"activation '{activation}' has the clip {lo}..{hi}", lambda: changed("001_conv", requantize=step)
+    )
+
+
+@pytest.mark.parametrize(("channels", "flip"), [("BGR", False), ("RGB", True), ("gray", True)])
+def test_a_flip_that_contradicts_the_channels_is_refused(channels, flip):
+    """Contract Input1."""
+    shape = (2, 2, 1 if channels == "gray" else 3)
+    first = replace(networks.small().layers[0], attributes={"flip": flip})
+    layers = (first, *networks.small().layers[1:])
+    refused(
+        NetworkError, "flip of the input", lambda: networks.small(channels=channels, input_shape=shape, layers=layers)
+    )
+
+
+def test_a_weight_format_without_weights_is_refused():
+    refused(NetworkError, "and no weights", lambda: changed("000_input", weight_format="int8"))
+    refused(NetworkError, "and no weights", lambda: changed("000_input", weight_exponent=np.zeros(1, np.int64)))
+
+
+def with_residual(multiplier, shift, residual_shift, exponent=0, bias=(10, -20)):
+    """The small network's convolution with its own result's shape as residual: (1, 1, 2) codes of a second one."""
+    first, conv, fc = networks.small().layers
+    step = networks.plain_requantize(INT8, multiplier=np.array([5, 2]), shift=np.array([3, 2]))
+    other = replace(conv, name="001_other", exponent=exponent, requantize=step)
+    step = networks.plain_requantize(
+        INT8, multiplier=np.array(multiplier), shift=np.array(shift), residual_shift=np.array(residual_shift)
+    )
+    constants = {**conv.constants, "bias": np.array(bias, np.int32)}
+    taken = {"exponent": 0, "residual": other.name, "requantize": step, "constants": constants}
+    return networks.small(
+        layers=(first, other, replace(conv, name="002_conv", **taken), replace(fc, name="003_fc", inputs=("002_conv",)))
+    )
+
+
+def test_totals_are_bounded_channel_by_channel():
+    """Contract Q1: the widest multiplier and the longest shift of different channels never meet in one total."""
+    wide = with_residual([2**31 - 1, 1], [1, 50], [1, 50], bias=(0, 2**29))
+    bound = wide.bounds["002_conv"]
+    ends = [
+        (int(lo) * m + (-128 << s), int(hi) * m + (127 << s))
+        for lo, hi, m, s in zip(*bound, [2**31 - 1, 1], [1, 50], strict=True)
+    ]
+    assert max(abs(end) for pair in ends for end in pair) <= 2**62
+    assert int(bound[1].max()) * (2**31 - 1) + (127 << 50) > 2**59
+    for bits in (53, 54):  # in one channel: 128 << 55 is the first beyond
+        build = lambda bits=bits: with_residual([1, 1], [bits, bits], [bits, bits])  # noqa: E731
+        if bits == 53:
+            assert build().bounds
+        else:
+            refused(RangeError, "residual_shift lies in 0..53", build)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), st.integers(-(2**30), 2**30), st.integers(-(2**30), 2**30),
+       st.integers(0, 53), st.integers(0, 53))  # fmt: skip
+def test_the_bound_of_totals_is_that_of_plain_integers(m0, m1, b0, b1, s0, s1):
+    """An oracle: |total| of each channel's worst accumulator with its worst residual, as Q1 says, against 2**62."""
+    bounds = with_residual([1, 1], [0, 0], [0, 0], bias=(b0, b1)).bounds["002_conv"]
+    peaks = [
+        max(abs(int(lo) * m + (-128 << s)), abs(int(hi) * m + (127 << s)))
+        for lo, hi, m, s in zip(*bounds, (m0, m1), (s0, s1), strict=True)
+    ]
+    build = lambda: with_residual([m0, m1], [s0, s1], [s0, s1], bias=(b0, b1))  # noqa: E731
+    if max(peaks) <= 2**62:
+        assert build().bounds
+    else:
+        refused(RangeError, "sums before rounding can reach", build)
+
+
+@pytest.mark.parametrize(("shift", "residual_shift"), [([3, 3], [3]), ([3], [3, 3]), ([3], [3]), ([3, 3], [3, 3])])
+def test_one_entry_stands_for_all_channels(shift, residual_shift):
+    """The same codes however shifts are stored (formats.md), by every backend."""
+    network, whole = with_residual([9, 8], shift, residual_shift), with_residual([9, 8], [3, 3], [3, 3])
+    images = networks.random_images(network, 5)
+    for backend in ("reference", "kernels"):
+        assert np.array_equal(run(network, images, backend), run(whole, images, backend))
+    refused(NetworkError, "does not bring", lambda: with_residual([9, 8], [3, 4], [3]))
+    refused(NetworkError, "does not bring", lambda: with_residual([9, 8], [3], [3, 4]))

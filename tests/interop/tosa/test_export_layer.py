@@ -93,9 +93,9 @@ def test_windows_that_see_nothing_but_padding():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"format": INT8, "lo": -7, "hi": 90, "activation": "clip"},
-        {"format": UINT8, "lo": 3, "hi": 90, "activation": "clip"},
-        {"format": INT32, "lo": -5, "hi": 2**20, "activation": "clip"},
+        {"format": INT8, "lo": 0, "hi": 90, "activation": "clip"},
+        {"format": UINT8, "lo": 0, "hi": 91, "activation": "clip"},
+        {"format": INT32, "lo": 0, "hi": 2**20, "activation": "clip"},
         {"multiplier": np.array([2**31 - 1]), "shift": np.array([62])},
         {"multiplier": np.array([0]), "shift": np.array([0])},
         {"multiplier": np.array([3]), "shift": np.array([31]), "rounding": DOUBLE_ROUND},
