@@ -1,6 +1,6 @@
 """Files of a DUT with one digit or byte changed, and what ``compare`` says of each; a wrong value is never EQUAL.
 
-    python tests/changed_files.py COUNT        COUNT changed files, and what came of them, by format
+    python tests/changed_files.py COUNT [FORM ...]      COUNT changed files, and what came of them, by format
 
 A data file is one that holds integers of a run: layers, images, logits, constants, in every format that ``compare``
 reads, and the network in a pack; ``manifest.json`` describes them.  A change counts if it changes a value: one that
@@ -11,7 +11,7 @@ be EQUAL.  Whether it does is told by readers that have nothing of refengine.
 import re
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -168,29 +168,35 @@ def outcomes(golden, dut, count, rng, judge=verdict):
         yield file, content, found
 
 
-def counted(count, seed=1):
-    """form -> outcome -> how many, of ``count`` changed files in all forms together."""
-    rng, table = np.random.default_rng(seed), defaultdict(Counter)
+def rows(count, names=(), seed=1):
+    """(form, outcome -> how many) of ``count`` changed files in all forms together, or of some of the forms' shares."""
     with tempfile.TemporaryDirectory() as folder:
         golden, forms = dumps_of_one_run(Path(folder))
-        for name, dut in forms.items():
+        for number, (name, dut) in enumerate(forms.items()):
+            if names and name not in names:
+                continue
             assert verdict(golden, dut) == EQUAL, name
-            for _, _, found in outcomes(golden, dut, -(-count // len(forms)), rng):
-                table[name][found] += 1
+            rng, share = np.random.default_rng([seed, number]), -(-count // len(forms))
+            yield name, Counter(found for *_, found in outcomes(golden, dut, share, rng))
             assert verdict(golden, dut) == EQUAL, name
-    return table
 
 
-def main(count):
-    """Print the table, and exit with 1 where a wrong file was called equal or something broke."""
-    table = counted(count)
+def main(count, *names):
+    """Print the table, and give 1 where a wrong file was called equal or something broke."""
+    together = Counter()
     print(f"{'format':16}{'changed':>9}" + "".join(f"{name:>12}" for name in OUTCOMES) + f"{SAME:>19}")
-    table["together"] = sum(table.values(), Counter())
-    for name, found in table.items():
-        changes = sum(found[one] for one in OUTCOMES)
-        print(f"{name:16}{changes:9,}" + "".join(f"{found[one]:12,}" for one in OUTCOMES) + f"{found[SAME]:19,}")
-    return 1 if table["together"][EQUAL] or table["together"][TRACEBACK] else 0
+    for name, found in rows(count, names):
+        together += found
+        _print_row(name, found)
+    _print_row("together", together)
+    return 1 if together[EQUAL] or together[TRACEBACK] else 0
+
+
+def _print_row(name, found):
+    changes = sum(found[one] for one in OUTCOMES)
+    cells = "".join(f"{found[one]:12,}" for one in OUTCOMES)
+    print(f"{name:16}{changes:9,}{cells}{found[SAME]:19,}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))
