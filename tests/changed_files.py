@@ -4,8 +4,8 @@
 
 A data file is one that holds integers of a run: layers, images, logits, constants, in every format that ``compare``
 reads, and the network in a pack; ``manifest.json`` describes them.  A change counts if it changes a value: one that
-does not (a letter's case, an underscore for a leading zero, white space, a byte of HDF5 that belongs to no array) may
-be EQUAL.  Whether it does is told by readers that have nothing of refengine.
+does not (a letter's case, an underscore for a leading zero, white space, a layer's number, which may be left out, a
+byte of HDF5 that belongs to no array) may be EQUAL.  Whether it does is told by readers that have nothing of refengine.
 """
 
 import re
@@ -105,7 +105,7 @@ def values(path):
 
 def _npz(path):
     with np.load(path) as archive:
-        return {name: _array(archive[name]) for name in archive.files}
+        return {_without_number(name): _array(archive[name]) for name in archive.files}
 
 
 def _hdf5(path):
@@ -115,7 +115,12 @@ def _hdf5(path):
             yield from below(node, f"{prefix}{name}/") if isinstance(node, h5py.Group) else [(prefix + name, node[()])]
 
     with h5py.File(path) as file:
-        return {name: _array(array) for name, array in below(file, "")}
+        return {_without_number(name): _array(array) for name, array in below(file, "")}
+
+
+def _without_number(name):
+    """A layer's number may be left out."""
+    return re.sub(r"^[0-9]+_", "", name)
 
 
 def _array(array):

@@ -50,6 +50,8 @@ IMAGES = "images"
 NO_READER = "not read: no array is called so"
 CONSTANT_CHANGED = "changed since it was written, and nothing that a layer gives"
 _NPY, _NPY_MAGIC, _ZIP = ".npy", b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
+_END_OF_ARCHIVE = (1 << 16) + 22  # bytes in which an archive's last record lies, its comment included
+_MORE_MEMBERS = 0xFFFF  # the number stands elsewhere
 _OPEN_DATASETS = 8
 _MOST_GROUPS = 3  # layers/LAYER/STAGE
 TRACE, FOLDER, ARCHIVE, HDF5, VECTORS, MEMORY = "trace", "folder", "npz", "hdf5", "vectors", "memory"
@@ -584,13 +586,25 @@ def begins_with(path: Path, *magic: bytes) -> bool:
         return False
 
 
+def _members_by_its_end(path: Path) -> int:
+    """How many members an archive says that it has: zipfile goes by sizes alone, and a damaged one hides some."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - _END_OF_ARCHIVE))
+        tail = file.read()
+    place = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[place + 10 : place + 12], "little")
+
+
 def _archive(path: Path, chosen: _Chosen, stack: ExitStack) -> Dump:
     name = chosen.name
     with guarded(name):
         archive = stack.enter_context(zipfile.ZipFile(path))
         members = archive.infolist()
+        counted = _members_by_its_end(path)
     if len(members) > MAX_CHILDREN:
         raise FileError(f"{name}: has {len(members)} arrays, at most {MAX_CHILDREN} are read")
+    if counted not in (len(members), _MORE_MEMBERS):
+        raise FileError(f"{name}: is damaged, says that it has {counted} members, and {len(members)} are found")
 
     def opened(member: zipfile.ZipInfo, place: str) -> Values:
         if member.file_size > DEFLATE_RATIO * max(1, member.compress_size):

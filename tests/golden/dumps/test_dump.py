@@ -232,6 +232,18 @@ def test_a_member_twice(tmp_path):
         pass
 
 
+def test_an_archive_that_hides_a_member(tmp_path):
+    """The comment of one member, by its length, takes in the record of the next."""
+    as_archive(tmp_path / "a.npz", STAGES)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + 32] = len(content) - 22 - content.rindex(b"PK\x01\x02")
+    (tmp_path / "a.npz").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert len(archive.namelist()) == 1
+    with pytest.raises(FileError, match="says that it has 2 members, and 1 are found"), open_dump(tmp_path / "a.npz"):
+        pass
+
+
 def test_a_zip_bomb(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", npy(np.zeros((2, 3), np.uint8)))
