@@ -18,7 +18,7 @@ import pytest
 
 z3 = pytest.importorskip("z3", reason="proofs need z3-solver, the extra proofs")
 
-SECONDS = 300
+SECONDS = 900
 
 
 # ---------------------------------------------------------------------------------------------------------- the solver
