@@ -11,6 +11,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+collect_ignore = ["extended_package.py"]  # a program for a package that test_extending.py extends
+
 ALWAYS = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 
 settings.register_profile("quick", derandomize=True, max_examples=50, **ALWAYS)

@@ -1,18 +1,18 @@
 """Products of bytes are exact: 16-bit sums of small codes cannot saturate, nor do crossed clusters touch each other.
 
-The code under proof is the builder's code of ``kernels/cluster_tile.py`` and ``kernels/rungs.py``, one turn of its loop
+The code under proof is the builder's code of ``kernels/fast/cluster_tile.py`` and ``kernels/instruction_sets.py``, one turn of its loop
 for any state that the turns before can have left, so that chains of every length are covered; and ``packing._split``.
 """
 
 from types import SimpleNamespace
 
 import pytest
-from kernels_under_proof import cluster_tile, packing, rungs, tile
+from kernels_under_proof import cluster_tile, instruction_sets, packing, tile
 from llvmlite import ir
 from symbolic import SymbolicNumpy, counterexample, in_symbols, proved, within, word, z3
 from symbolic_ir import Builder, Lanes, Loaded, one_after_the_other, same_in_every_lane
 
-CROSSED, TOP, LIMB_BITS, RUNGS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, rungs.RUNGS
+CROSSED, TOP, LIMB_BITS, RUNGS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, instruction_sets.TARGETS
 PIXEL, OFFSETS, CODES = 1000, 2000, 64 * 100
 WITH_TILES = [rung for rung in RUNGS if rung.cluster_tiles]
 TILES = pytest.mark.parametrize("rung", WITH_TILES, ids=lambda rung: rung.name)
@@ -194,7 +194,7 @@ def test_a_chain_times_its_scale(rung):
             scale[0] >= 0, scale[0] <= 127, low[0] >= -(2**15), low[0] <= top, high[0] >= -(2**15), high[0] < 2**15
         )
         builder = Builder(ranges, symbols=every)
-        found = rungs.word_pairs(builder, Lanes(32, tuple(total)), words, factors, rung.lanes)
+        found = instruction_sets.word_pairs(builder, Lanes(32, tuple(total)), words, factors, rung.lanes)
         assert (counterexample(found.values[0] == exact, ranges) is None) == holds
         assert same_in_every_lane(found.values, every)
 
@@ -221,7 +221,7 @@ class TwoClusters:
         builder = Builder(self.assumptions, memory=self._memory(lanes), symbols=self.symbols)
         _, _, (sums,) = cluster_tile._crossed(builder, lanes, 1, [PIXEL], OFFSETS, CODES)
         factors = Lanes(16, interleaved(self.scales))
-        self.found = rungs.word_pairs(builder, Lanes(32, tuple(self.total)), sums, factors, lanes)
+        self.found = instruction_sets.word_pairs(builder, Lanes(32, tuple(self.total)), sums, factors, lanes)
         sums_of = [sum(a * w for a, w in zip(self.a[n : n + 4], codes[n : n + 4], strict=True)) for n in (0, 4)]
         self.exact = self.total[0] + self.scales[0][0] * sums_of[0] + self.scales[1][0] * sums_of[1]
 

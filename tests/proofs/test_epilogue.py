@@ -2,8 +2,8 @@
 
     code = clip(((t << lift) * M + ((r - residual zero) << R) + 2**(s-1)) >> s) + zero       in whole numbers
 
-The code under proof is the builder's code of ``kernels/finish.py``, for every instruction set, and the table of
-``engine/packing.py``, which says when it is used.  The chain of theorems, each with its own range:
+The code under proof is the builder's code of ``kernels/epilogue.py``, for every instruction set, and the table of
+``engine/fast/packing.py``, which says when it is used.  The chain of theorems, each with its own range:
 
     1  the values before the clip are exact while the sum before the last shift fits 32 bits
     2  the table's own check lets no other sum pass
@@ -15,7 +15,7 @@ The code under proof is the builder's code of ``kernels/finish.py``, for every i
 from types import SimpleNamespace
 
 import pytest
-from kernels_under_proof import finish, packing, rungs
+from kernels_under_proof import epilogue, instruction_sets, packing
 from symbolic import (
     Flag,
     SymbolicNumpy,
@@ -35,8 +35,8 @@ from symbolic_ir import Builder, Lanes, Power, one_after_the_other, same_in_ever
 
 from refengine.numbers.formats import INT8, UINT8
 
-MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = finish.ROWS
-EVERY_RUNG = pytest.mark.parametrize("rung", rungs.RUNGS, ids=lambda rung: rung.name)
+MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = epilogue.ROWS
+EVERY_RUNG = pytest.mark.parametrize("rung", instruction_sets.TARGETS, ids=lambda rung: rung.name)
 SHIFTS = range(17, 48)
 LAST_SHIFTS = range(SHIFTS[0] - 16, SHIFTS[-1] - 16 + 1)
 TABLE, RESIDUALS, WIDTH = 10**6, 2 * 10**6, 1000
@@ -74,7 +74,7 @@ class Epilogue:
         lifted = [(total[n] * lift[n], self.raised(n)) for n in range(lanes)]
         builder = Builder(self.assumptions, memory=memory, equal=lifted, symbols=self.symbols.values())
         residuals = [RESIDUALS] if has_residual else None
-        (found,) = finish.rescaled(builder, rung, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
+        (found,) = epilogue.rescaled(builder, rung, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
         self.values = found.values
 
     def lane(self, n):
@@ -238,7 +238,7 @@ class Rows:
     """The table that ``packing.table`` fills: a word a row."""
 
     def __init__(self):
-        self.words = [number(0) for _ in finish.ROWS]
+        self.words = [number(0) for _ in epilogue.ROWS]
 
     def _place(self, index):
         return index[0] if isinstance(index, tuple) else index
@@ -380,9 +380,9 @@ def test_packing_and_clipping_to_bytes_is_the_clip(rung, count):
     ranges = z3.And(lo >= 0, lo <= hi, hi <= 255, values[0] >= -TOP, values[0] < TOP)
     builder = Builder(ranges, symbols=[values])
     vectors = [Lanes(32, tuple(values[n : n + rung.lanes])) for n in range(0, len(values), rung.lanes)]
-    found = finish.clipped(builder, rung, vectors, lo, hi).values
+    found = epilogue.clipped(builder, rung, vectors, lo, hi).values
     proved(found[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), ranges)
     assert same_in_every_lane(found, [values])
     beyond = z3.And(lo >= 0, lo <= hi, hi <= 256, values[0] >= -TOP, values[0] < TOP)
-    wider = finish.clipped(Builder(beyond, symbols=[values]), rung, vectors, lo, hi).values
+    wider = epilogue.clipped(Builder(beyond, symbols=[values]), rung, vectors, lo, hi).values
     assert counterexample(wider[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), beyond)

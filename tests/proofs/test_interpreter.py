@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kernels_under_proof import rungs
+from kernels_under_proof import instruction_sets
 from numba import njit, types
 from numba.extending import intrinsic
 from symbolic import Flag, Word, number, proved, word, z3
@@ -10,7 +10,7 @@ from symbolic_ir import Builder, Lanes
 
 from refengine.kernels.lanes import I32, load, store, vector
 
-RUNNABLE = pytest.mark.parametrize("rung", rungs.runnable(), ids=lambda rung: rung.name)
+RUNNABLE = pytest.mark.parametrize("rung", instruction_sets.runnable(), ids=lambda rung: rung.name)
 OPERATORS = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -105,9 +105,9 @@ def instructions(rung):
     lanes = rung.lanes
     found = {"dot": lambda builder, s, a, w: rung.dot(builder, s, a, w, lanes)}
     if rung.has_words:
-        found["byte_pairs"] = lambda builder, a, w: rungs.byte_pairs(builder, a, w, lanes)
-        found["word_pairs"] = lambda builder, s, a, b: rungs.word_pairs(builder, s, a, b, lanes)
-        found["packed"] = lambda builder, a, b: rungs.packed(builder, [a, b], lanes)
+        found["byte_pairs"] = lambda builder, a, w: instruction_sets.byte_pairs(builder, a, w, lanes)
+        found["word_pairs"] = lambda builder, s, a, b: instruction_sets.word_pairs(builder, s, a, b, lanes)
+        found["packed"] = lambda builder, a, b: instruction_sets.packed(builder, [a, b], lanes)
     return found
 
 

@@ -1,6 +1,6 @@
 """From accumulators to codes: int64 holds the exact total, residuals are aligned, kernels are the definition.
 
-The functions are those of ``numbers/requantize.py``, ``kernels/requantize.py`` and ``kernels/plan.py``, run on symbols;
+The functions are those of ``numbers/requantize.py``, ``kernels/requantize.py`` and ``kernels/fast/plan.py``, run on symbols;
 shifts, addends, residual and clip are any that the stated ranges hold, the product of accumulator and multiplier is any
 int64 (contract Q1-Q5).
 """
@@ -155,7 +155,7 @@ def test_the_kernel_needs_its_clip_in_order():
 
 
 def test_the_exact_epilogue_of_the_plan_is_the_definition():
-    """``_finish_exactly``: codes and residuals are stored with their zeros added, and come out the same."""
+    """``_exact_epilogue``: codes and residuals are stored with their zeros added, and come out the same."""
     table = Row([MULTIPLIER, SHIFT, RESIDUAL_SHIFT, *ADDENDS.values])
     stored_zero = 128
     row = dict.fromkeys(range(fields.FIELDS), 0) | {
@@ -170,7 +170,7 @@ def test_the_exact_epilogue_of_the_plan_is_the_definition():
             plan, carray=lambda *_: next(arrays), _pointer=lambda address: address,
             _code_and_residual=lambda *_: (1, 1), min=lambda *_: 1,
         )  # fmt: skip
-        names._finish_exactly(row, 0, 0, Sums(ACC), [0, 0, 0])
+        names._exact_epilogue(row, 0, 0, Sums(ACC), [0, 0, 0])
         return codes.value
 
     rounded = definition(total_of(RESIDUAL))
