@@ -1,7 +1,8 @@
 """Products of bytes are exact: 16-bit sums of small codes cannot saturate, nor do crossed clusters touch each other.
 
-The code under proof is the builder's code of ``kernels/fast/cluster_tile.py`` and ``kernels/instruction_sets.py``, one turn of its loop
-for any state that the turns before can have left, so that chains of every length are covered; and ``packing._split``.
+The code under proof is the builder's code of ``kernels/fast/cluster_tile.py`` and ``kernels/instruction_sets.py``, one
+turn of its loop for any state that the turns before can have left, so that chains of every length are covered; and
+``packing._split``.
 """
 
 from types import SimpleNamespace

@@ -1,8 +1,8 @@
 """From accumulators to codes: int64 holds the exact total, residuals are aligned, kernels are the definition.
 
-The functions are those of ``numbers/requantize.py``, ``kernels/requantize.py`` and ``kernels/fast/plan.py``, run on symbols;
-shifts, addends, residual and clip are any that the stated ranges hold, the product of accumulator and multiplier is any
-int64 (contract Q1-Q5).
+The functions are those of ``numbers/requantize.py``, ``kernels/requantize.py`` and ``kernels/fast/plan.py``, run on
+symbols; shifts, addends, residual and clip are any that the stated ranges hold, the product of accumulator and
+multiplier is any int64 (contract Q1-Q5).
 """
 
 from types import SimpleNamespace

@@ -106,24 +106,27 @@ class _Rescale:
     shift: np.ndarray
     residual_shift: np.ndarray | None
 
-    @property
-    def missing(self) -> np.ndarray:
-        """Bits by which the shifts fall short of what the epilogue takes, 0 where they do not."""
-        missing = np.maximum(0, _SHIFTS[0] - self.shift)
-        return (
-            missing if self.residual_shift is None else np.maximum(missing, _RESIDUAL_SHIFTS[0] - self.residual_shift)
-        )
 
-    @property
-    def spare(self) -> np.ndarray:
-        """Bits by which the shifts may still rise; below 0 where they are too long."""
-        spare = _SHIFTS[-1] - self.shift
-        return spare if self.residual_shift is None else np.minimum(spare, _RESIDUAL_SHIFTS[-1] - self.residual_shift)
+def _missing(rescale: _Rescale) -> np.ndarray:
+    """Bits by which the shifts fall short of what the epilogue takes, 0 where they do not."""
+    missing = np.maximum(0, _SHIFTS[0] - rescale.shift)
+    if rescale.residual_shift is None:
+        return missing
+    return np.maximum(missing, _RESIDUAL_SHIFTS[0] - rescale.residual_shift)
 
-    def raised(self, bits: np.ndarray) -> "_Rescale":
-        """Both shifts longer by ``bits``."""
-        residual_shift = None if self.residual_shift is None else self.residual_shift + bits
-        return replace(self, shift=self.shift + bits, residual_shift=residual_shift)
+
+def _spare(rescale: _Rescale) -> np.ndarray:
+    """Bits by which the shifts may still rise; below 0 where they are too long."""
+    spare = _SHIFTS[-1] - rescale.shift
+    if rescale.residual_shift is None:
+        return spare
+    return np.minimum(spare, _RESIDUAL_SHIFTS[-1] - rescale.residual_shift)
+
+
+def _raised(rescale: _Rescale, bits: np.ndarray) -> _Rescale:
+    """Both shifts longer by ``bits``."""
+    residual_shift = None if rescale.residual_shift is None else rescale.residual_shift + bits
+    return replace(rescale, shift=rescale.shift + bits, residual_shift=residual_shift)
 
 
 def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> np.ndarray | None:
@@ -139,14 +142,14 @@ def table(network: IntNetwork, layer: IntLayer, step: Requantize, zero: int) -> 
     peak = np.broadcast_to(np.maximum(-low, high), channels)
     rescale = _without_vanishing(step, peak)
     room = np.array([_MULTIPLIER_BITS - int(m).bit_length() for m in rescale.multiplier])
-    room = np.minimum(room, rescale.spare)
+    room = np.minimum(room, _spare(rescale))
     if room.min() < 0:
         return None
-    rescale = rescale.raised(room)
-    lift = rescale.missing
-    rescale = rescale.raised(lift)
+    rescale = _raised(rescale, room)
+    lift = _missing(rescale)
+    rescale = _raised(rescale, lift)
     headroom = np.array([31 - int(most).bit_length() for most in peak + 2**16])
-    if np.any(lift > headroom) or rescale.spare.min() < 0:
+    if np.any(lift > headroom) or _spare(rescale).min() < 0:
         return None
     added_zero = 128 if layer.residual is not None and network.formats[layer.residual] == INT8 else 0
     rows = np.zeros((len(ROWS), filled(channels)), np.int64)
