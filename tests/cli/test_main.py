@@ -109,7 +109,10 @@ def test_wrong_use_is_2(arguments):
 
 
 def test_an_unknown_verb_lists_the_known_ones():
-    assert f"verb 'quantise' is unknown; verbs are {', '.join(main.VERBS)}" in refengine("quantise").err
+    assert (
+        f"verb 'quantise' is unknown; the nearest is 'quantize'; verbs are {', '.join(main.VERBS)}"
+        in refengine("quantise").err
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,3 +178,7 @@ def test_a_pipe_that_closes_is_no_traceback(files):
     )
     assert "model.h5" in outcome.stdout
     assert "Traceback" not in outcome.stderr
+
+
+def test_a_verb_that_is_like_none_proposes_none():
+    assert "verb 'xyzzy' is unknown; verbs are " in refengine("xyzzy").err
