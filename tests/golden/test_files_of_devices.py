@@ -282,7 +282,7 @@ def test_what_cannot_be_read_is_one_line_with_its_place(arrays, text, needle):
     assert re.search(rf"^{LAYER} code: dut/{LAYER}.code.txt: .*{re.escape(needle)}", outcome.out, re.MULTILINE)
 
 
-# ------------------------------------------------------------------------------------------------------ too few, too many
+# ---------------------------------------------------------------------------------------------------- too few, too many
 
 
 def test_words_that_are_too_many_or_too_few(arrays):
@@ -445,7 +445,7 @@ def test_tables(arrays):
     assert compared("pack", "dut").code == 1
 
 
-# --------------------------------------------------------------------------------------------------- words of four codes
+# -------------------------------------------------------------------------------------------------- words of four codes
 
 
 def packed_words(values, high=False):
@@ -640,7 +640,7 @@ def test_floats_in_a_text(arrays):
     assert "--any-integer-type compares them" in outcome.out
 
 
-# -------------------------------------------------------------------------------------------------- several forms of one
+# ------------------------------------------------------------------------------------------------- several forms of one
 
 
 def test_forms_that_agree_and_forms_that_do_not(arrays):

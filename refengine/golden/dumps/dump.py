@@ -637,8 +637,8 @@ def _by_name(path: Path, chosen: _Chosen, kind: str, found: Mapping[str, Values]
     if not arrays:
         passed = f" ({some([*chosen.known['passed_over']])}: not read)" if chosen.known["passed_over"] else ""
         wanted = "a trace, a vector pack, or arrays called LAYER.npy or LAYER.STAGE.npy"
-        files = not chosen.of_dut and any(is_number_file(member) for member in chosen.known["passed_over"])
-        raise FileError(f"{name}: holds no layer{passed}; needed {wanted}{_EXCHANGED if files else ''}")
+        written = not chosen.of_dut and any(is_number_file(member) for member in chosen.known["passed_over"])
+        raise FileError(f"{name}: holds no layer{passed}; needed {wanted}{_EXCHANGED if written else ''}")
     ordered = {layer: by_order(arrays[layer]) for layer in sorted(arrays)}
     count = max(values.shape[0] for stages in ordered.values() for values in stages.values())
     known: dict[str, Any] = {"images": images, "ordered": False, "path": path, "files": origins}
