@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import IO, Any, NoReturn
 
@@ -100,7 +101,9 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
-            raise click.UsageError(f"verb {cmd_name!r} is unknown; verbs are {', '.join(VERBS)}", ctx)
+            like = get_close_matches(cmd_name, VERBS, 1)
+            proposed = f"the nearest is {like[0]!r}; " if like else ""
+            raise click.UsageError(f"verb {cmd_name!r} is unknown; {proposed}verbs are {', '.join(VERBS)}", ctx)
         return import_module(f".{cmd_name}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -136,7 +136,7 @@ def _open(path: PathLike, name: str) -> h5py.File:
         raise FileError(f"{name}: may not be read (permission denied)")
     with hdf5_guard(name, "opened"):
         if not h5py.is_hdf5(os.fspath(path)):
-            raise FileError(f"{name}: is not an HDF5 file")
+            raise FileError(f"{name}: is not an HDF5 file{_foreign(path, name)}")
         if not heaps_are_sound(path):
             raise FileError(f"{name}: is damaged (a heap of texts has sizes that do not add up)")
         file = h5py.File(path, "r", locking="best-effort")
@@ -145,12 +145,33 @@ def _open(path: PathLike, name: str) -> h5py.File:
         return file
 
 
+_FLOAT, _INT, _IMAGES = "refengine-float", "refengine-int", "refengine-images"
+
+
+def _remedy(found: str, wanted: Mapping[str, AbstractSet[int]]) -> str:
+    """What to do with a file of another format, where that is known."""
+    if found == _FLOAT and _INT in wanted:
+        return ": a float network, quantize it first (refengine quantize)"
+    if found == _INT and _FLOAT in wanted:
+        return ": this network is quantized already"
+    if (found == _IMAGES) != (_IMAGES in wanted) and {found, *wanted} & {_FLOAT, _INT}:
+        return ": are a network and images exchanged?"
+    return ""
+
+
+def _foreign(path: PathLike, name: str) -> str:
+    """What to do with a file that is no HDF5, where that is known."""
+    if os.fspath(path).lower().endswith(".onnx"):
+        return f": an ONNX network, convert it first (refengine convert {name} -o NET.h5)"
+    return ""
+
+
 def _check_format(root: CheckedGroup, formats: Mapping[str, AbstractSet[int]]) -> None:
     """FileError unless the root attributes ``format`` and ``version`` are among ``formats``."""
     known = " or ".join(repr(name) for name in sorted(formats))
     found = root.text("format")
     if found not in formats:
-        raise root.error(f"attribute 'format' is {shown(found)}, needed {known}")
+        raise root.error(f"attribute 'format' is {shown(found)}, needed {known}{_remedy(found, formats)}")
     version = root.integer("version", 0, 1 << 31)
     if version not in formats[found]:
         readable = ", ".join(str(number) for number in sorted(formats[found]))

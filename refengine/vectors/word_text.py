@@ -138,13 +138,19 @@ def tokens_of(path: PathLike, grammar: Grammar) -> Iterator[Tokens]:
         raise FileError(f"{grammar.name}: cannot be read ({error.strerror})") from error
 
 
+_NOT_TO_CUT = {*b"/#@'%-["}  # a line with these is read as a whole
+_LONGEST_LINE = 64  # blocks
+
+
 def _blocks(file: Any, grammar: Grammar) -> Iterator[bytes]:
     rest = b""
     while data := file.read(BLOCK_BYTES):
         data = rest + data
-        cut = data.rfind(b"\n") + 1 or max(data.rfind(b" "), data.rfind(b",")) + 1
-        if not cut and len(data) > BLOCK_BYTES:
-            raise FileError(f"{grammar.name}: has a word of more than {BLOCK_BYTES} characters: is no text of words")
+        cut = data.rfind(b"\n") + 1
+        if not cut and not _NOT_TO_CUT & {*data}:
+            cut = max(data.rfind(b" "), data.rfind(b",")) + 1
+        if not cut and len(data) > _LONGEST_LINE * BLOCK_BYTES:
+            raise FileError(f"{grammar.name}: has a line of {len(data)} bytes that is no row of words")
         if cut:
             yield data[:cut]
         rest = data[cut:]
@@ -356,12 +362,12 @@ def _of_bits(tokens: Tokens, radix: int, word_bytes: int, prefix_beyond: int) ->
     holes = digits == _UNKNOWN
     unknown = None
     if holes.any():
-        leading = holes[np.arange(len(digits)), size - lengths]
-        beyond = np.arange(size, 0, -1) > lengths[:, None]
-        unknown = _as_bytes(np.where(holes | (beyond & leading[:, None]), radix - 1, 0), radix)
+        unknown = _as_bytes(
+            _unknown_digits(holes, lengths, word_bytes * (8 if radix == BINARY else 2)) * (radix - 1), radix
+        )
         if unknown[:, word_bytes:].any():
             raise tokens.refusal(int(unknown[:, word_bytes:].any(axis=1).argmax()), _NEEDED[radix])
-        unknown = _widened(unknown, word_bytes, leading, lengths < (2 * word_bytes if radix == 16 else 8 * word_bytes))
+        unknown = _widened(unknown, word_bytes)
         digits = np.where(holes, 0, digits)
     octets = _as_bytes(digits, radix)
     if octets.shape[1] > word_bytes:
@@ -376,6 +382,15 @@ def _of_bits(tokens: Tokens, radix: int, word_bytes: int, prefix_beyond: int) ->
     return _widened(octets, word_bytes), unknown
 
 
+def _unknown_digits(holes: Array, lengths: Array, digits: int) -> Array:
+    """Which digits of words are unknown, (n, digits or more): left of a word that begins with x or z all are."""
+    size = holes.shape[1]
+    leading = holes[np.arange(len(holes)), size - lengths]
+    wide = np.pad(holes, ((0, 0), (max(0, digits - size), 0)))
+    found: Array = wide | ((np.arange(wide.shape[1], 0, -1) > lengths[:, None]) & leading[:, None])
+    return found
+
+
 def _as_bytes(digits: Array, radix: int) -> Array:
     """Digits (n, size), the highest first, as bytes (n, bytes), the lowest first."""
     if radix == BINARY:
@@ -386,15 +401,9 @@ def _as_bytes(digits: Array, radix: int) -> Array:
     return np.ascontiguousarray(((digits[:, ::2] << 4) | digits[:, 1::2])[:, ::-1])
 
 
-def _widened(octets: Array, word_bytes: int, leading: Array | None = None, short: Array | None = None) -> Array:
-    """Bytes of words, cut or filled up to ``word_bytes``; filled with ones where a short word begins with x or z."""
-    missing = word_bytes - octets.shape[1]
-    if missing <= 0:
-        return octets[:, :word_bytes]
-    filled = np.zeros((len(octets), missing), np.uint8)
-    if leading is not None and short is not None:
-        filled[leading & short] = 255
-    return np.concatenate([octets, filled], axis=1)
+def _widened(octets: Array, word_bytes: int) -> Array:
+    """Bytes of words, cut or filled up to ``word_bytes``."""
+    return np.pad(octets[:, :word_bytes], ((0, 0), (0, max(0, word_bytes - octets.shape[1]))))
 
 
 def _decimal(tokens: Tokens, radix: int, word_bytes: int, prefix_beyond: int) -> tuple[Array, Array | None]:

@@ -109,7 +109,10 @@ def test_wrong_use_is_2(arguments):
 
 
 def test_an_unknown_verb_lists_the_known_ones():
-    assert f"verb 'quantise' is unknown; verbs are {', '.join(main.VERBS)}" in refengine("quantise").err
+    assert (
+        f"verb 'quantise' is unknown; the nearest is 'quantize'; verbs are {', '.join(main.VERBS)}"
+        in refengine("quantise").err
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,3 +207,7 @@ def test_without_stderr_the_exit_code_still_tells(files, redirection):
     command = f'"{sys.executable}" -m refengine inspect missing.h5 {redirection}'
     outcome = subprocess.run(command, shell=True, env=ENVIRONMENT, cwd=files, capture_output=True, text=True)
     assert (outcome.returncode, outcome.stdout) == (2, "")
+
+
+def test_a_verb_that_is_like_none_proposes_none():
+    assert "verb 'xyzzy' is unknown; verbs are " in refengine("xyzzy").err

@@ -45,6 +45,7 @@ from .layer_names import covered, some
 from .npy_arrays import Reopened, guarded, npy_array
 from .number_files import NumberFile, fitted_pack_file, is_number_file
 from .reading import RESULT, Reading
+from .waves import is_waves
 
 IMAGES = "images"
 NO_READER = "not read: no array is called so"
@@ -185,8 +186,19 @@ def open_dump(
             yield _by_name(
                 place, chosen, FOLDER, {name: _checked(partial(_file, place, chosen.name, chosen, stack))}, {}
             )
+        elif not chosen.of_dut and _is_written_by_a_dut(place):
+            raise FileError(f"{chosen.name}: is a file that a DUT writes, and no golden{_EXCHANGED}")
         else:
             yield _hdf5(place, chosen, stack)
+
+
+_EXCHANGED = " (compare GOLDEN DUT: are the two exchanged?)"
+
+
+def _is_written_by_a_dut(path: Path) -> bool:
+    """Whether a golden's path is that of numbers without a shape, or of waves."""
+    name = is_number_file(path.name) or is_waves(path)
+    return path.is_file() and name and not begins_with(path, b"\x89HDF")
 
 
 class _Chosen:
@@ -649,7 +661,8 @@ def _by_name(path: Path, chosen: _Chosen, kind: str, found: Mapping[str, Values]
     if not arrays:
         passed = f" ({some([*chosen.known['passed_over']])}: not read)" if chosen.known["passed_over"] else ""
         wanted = "a trace, a vector pack, or arrays called LAYER.npy or LAYER.STAGE.npy"
-        raise FileError(f"{name}: holds no layer{passed}; needed {wanted}")
+        written = not chosen.of_dut and any(is_number_file(member) for member in chosen.known["passed_over"])
+        raise FileError(f"{name}: holds no layer{passed}; needed {wanted}{_EXCHANGED if written else ''}")
     ordered = {layer: by_order(arrays[layer]) for layer in sorted(arrays)}
     count = max(values.shape[0] for stages in ordered.values() for values in stages.values())
     known: dict[str, Any] = {"images": images, "ordered": False, "path": path, "files": origins}

@@ -19,7 +19,7 @@ from ...errors import FileError, RangeError
 from ...vectors.words import Packing, unpack, unpack_masks, word_count
 from .expected import Expected
 from .reading import Reading
-from .word_sources import ArrayWords, Words
+from .word_sources import ArrayWords, HeldWords, Words
 
 _SAMPLE = 1 << 20  # words that are looked at where a width has to be made out
 
@@ -328,6 +328,9 @@ def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[st
         if count == 1:
             return _one(source, expected, reading, notes, typeless)
         return Packed(_packing(expected, width or 8 * source.size, count, first))
+    if manifest.elements == 1 and _is_turned(source, width, manifest):
+        notes.append(f"{source.place}: the bytes of each word are turned around, as the manifest has it")
+        return Packed(manifest)
     holds = 8 * source.size >= (manifest.bits if manifest.elements == 0 else manifest.elements * manifest.bits)
     if several and holds and (found == packed or (found != one and abs(found - packed) < abs(found - one))):
         return Packed(manifest)
@@ -341,6 +344,12 @@ def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[st
             )
             return Packed(_packing(expected, bits, count, "low"))
     return _one(source, expected, reading, notes, typeless)
+
+
+def _is_turned(source: Words, width: int | None, manifest: Packing) -> bool:
+    """Whether words are text of the manifest's width, which has their bytes in reverse order."""
+    is_text = isinstance(source, HeldWords) and not source.numbers
+    return is_text and manifest.endian == "big" and 8 < manifest.word_bits == width
 
 
 def _packing(expected: Expected, word_bits: int, count: int, first: str) -> Packing:
@@ -395,6 +404,17 @@ def _any(source: Words, low: int, high: int) -> bool:
 # --------------------------------------------------------------------------------------------------------------- arrays
 
 
+def are_whole(block: Array) -> Array:
+    """Which floats are whole numbers that their type and int64 hold exactly.
+
+    >>> are_whole(np.array([2.0, 2.5, np.nan, -np.inf, 2.0**63])).tolist()
+    [True, False, False, False, False]
+    """
+    found = np.isfinite(block) & (np.abs(block) < 2.0**62)
+    found[found] = block[found] % 1 == 0
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class WholeFloats:
     """Floats that are whole numbers, as integers; FileError where one is not."""
@@ -421,8 +441,7 @@ class WholeFloats:
     def read(self, start: int, stop: int) -> Array:
         """Rows start..stop-1."""
         block = self.values.read(start, stop)
-        whole = np.isfinite(block) & (np.abs(block) < 2.0**62)
-        whole[whole] = block[whole] == np.floor(block[whole])
+        whole = are_whole(block)
         if not whole.all():
             place = tuple(int(i) for i in np.unravel_index(int(np.argmin(whole)), block.shape))
             raise FileError(

@@ -31,7 +31,7 @@ from ...vectors.mif import MifGrammar
 from ...vectors.readmem import ReadmemGrammar
 from ...vectors.word_text import DECIMAL, HEXADECIMAL, Grammar, Survey, survey, tokens_of
 from .expected import Expected, of_entry
-from .fit import Fitted, fitted_words, stored_elements
+from .fit import Fitted, are_whole, fitted_words, stored_elements
 from .npy_arrays import guarded
 from .radix import FLOATS, radix_of
 from .reading import Reading
@@ -288,8 +288,7 @@ def _floats(file: NumberFile, grammar: Callable[[], Grammar], reading: Reading) 
             values = np.array(texts, "S").astype(np.float64) if texts else np.zeros(0)
         except ValueError as error:
             raise FileError(f"{file.place}: cannot be read as numbers ({shown(str(error))})") from None
-        whole = np.isfinite(values) & (np.abs(values) < 2.0**53)
-        whole[whole] = values[whole] == np.floor(values[whole])
+        whole = are_whole(values) & (np.abs(values) < 2.0**53)
         if not whole.all():
             word = int(np.argmin(whole))
             raise FileError(

@@ -57,7 +57,7 @@ def _of_digits(found: Survey, ending: str, expected: Expected, place: str) -> Ra
             return Radix(HEXADECIMAL)
         return _said(DECIMAL, HEXADECIMAL, place, "as hexadecimal they are too large")
     if written_by_b:
-        other = fits_hex or not found.padded
+        other = found.largest is not None and int(str(found.largest), 16) < 1 << expected.bits
         return _said(BINARY, HEXADECIMAL, place, "") if other else Radix(BINARY)
     if found.unknown_digits:
         return Radix(HEXADECIMAL)  # decimal numbers have no unknown digits, only unknown words

@@ -1,4 +1,4 @@
-"""Other axes: whatever the order, the same integers come out, block by block."""
+"""Other axes: whatever the order, the same integers come out; orders between shapes are those that fit."""
 
 from itertools import permutations
 
@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import RangeError
-from refengine.golden.dumps.axes import ORDERS, checked_order, orders_between, reordered, written_as
+from refengine.golden.dumps.axes import ORDERS, Order, in_words, order_of, orders_between, written_as
 from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dut import fitted, open_dut
+from refengine.golden.dumps.reading import Reading, reading
 from refengine.vectors.writer import write_vectors
 
 PIXELS = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+SUMS = np.arange(30).reshape(2, 3, 5)
 
 
 def turned(array, order):
@@ -27,39 +30,51 @@ def test_the_orders_are_all_there_are():
 
 @pytest.mark.parametrize("order", ["HWC", *ORDERS])
 def test_every_order_is_read(order):
-    sums = np.arange(30).reshape(2, 3, 5)
-    dut = in_memory({"conv": {"code": turned(PIXELS, f"N{order}"), "partial_sums": sums}, "fc": {"code": sums[0]}})
+    golden = in_memory({"conv": {"code": PIXELS, "partial_sums": SUMS}, "fc": {"code": SUMS[0]}})
+    dut = in_memory({"conv": {"code": turned(PIXELS, f"N{order}"), "partial_sums": SUMS}, "fc": {"code": SUMS[0]}})
     for name in (f"N{order}", f"n{order.lower()}"):
-        read = reordered(dut, name)
+        read = fitted(dut, golden, reading(order=name))
         assert read.shape("conv", "code") == PIXELS.shape
         assert read.dtype("conv", "code") == PIXELS.dtype
         np.testing.assert_array_equal(read.read("conv", "code", 0, 2), PIXELS)
         np.testing.assert_array_equal(read.read("conv", "code", 1, 2), PIXELS[1:])
-        np.testing.assert_array_equal(read.read("conv", "partial_sums", 0, 2), sums)
-        np.testing.assert_array_equal(read.read("fc", "code", 0, 3), sums[0])
+        np.testing.assert_array_equal(read.read("conv", "partial_sums", 0, 2), SUMS)
+        np.testing.assert_array_equal(read.read("fc", "code", 0, 3), SUMS[0])
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_order_without_images(order):
     image = PIXELS[0].transpose(["HWC".index(axis) for axis in order])
-    read = reordered(in_memory({"conv": {"code": image}}), order)
-    assert read.shape("conv", "code") == (3, 4, 5)
-    np.testing.assert_array_equal(read.read("conv", "code", 0, 3), PIXELS[0])
-    np.testing.assert_array_equal(read.read("conv", "code", 1, 2), PIXELS[0, 1:2])
+    read = fitted(in_memory({"conv": {"code": image}}), in_memory({"conv": {"code": PIXELS[:1]}}), reading(order=order))
+    np.testing.assert_array_equal(read.read("conv", "code", 0, 1), PIXELS[:1])
 
 
 def test_a_folder_with_its_images(tmp_path):
-    path = as_folder(tmp_path / "dut", {"conv": {"code": turned(PIXELS, "NCHW").copy()}}, turned(PIXELS, "NCHW").copy())
-    with open_dump(path) as dump:
-        read = reordered(dump, "NCHW")
+    other = turned(PIXELS, "NCHW").copy()
+    path = as_folder(tmp_path / "dut", {"conv": {"code": other}}, other)
+    golden = as_folder(tmp_path / "golden", {"conv": {"code": PIXELS}}, PIXELS)
+    with open_dump(golden) as one, open_dut(path, one, reading(order="NCHW")) as read:
         np.testing.assert_array_equal(read.images.read(0, 2), PIXELS)
         assert (read.count, read.kind) == (2, "folder")
 
 
-@pytest.mark.parametrize("order", ["", "N", "NCH", "NHWCC", "CNHW", "abcd", "NNCHW", "\n"])
+def test_blocks_of_channels():
+    assert order_of("nchw8c") == Order("CHW", 8)
+    assert order_of("HWC16c") == Order("HWC", 16, images=False)
+    assert [order_of(name).name for name in ("NCHW8C", "chw4c", "NHWC")] == ["NCHW8c", "CHW4c", "NHWC"]
+    made, filling = order_of("NCHW2c").as_trace(np.arange(2 * 3 * 4 * 6), (3, 4, 5))
+    assert (made.shape, filling.shape) == ((2, 3, 4, 5), (2, 3, 4, 1))
+    assert made[0, 1, 2].tolist() == [12, 13, 36, 37, 60]  # blocks of two channels, 24 places apart
+    assert filling[0, 1, 2].tolist() == [61]
+    assert in_words("CHW") == "N C H W"
+
+
+@pytest.mark.parametrize(
+    "order", ["", "N", "NCH", "NHWCC", "CNHW", "abcd", "NNCHW", "\n", "NCHW0c", "NCHWc", "NCHW8", "8c", "NCHW8cc"]
+)
 def test_what_is_no_order(order):
     with pytest.raises(RangeError, match="--order is") as caught:
-        checked_order(order)
+        order_of(order)
     assert "\n" not in str(caught.value)
 
 
@@ -67,7 +82,7 @@ def test_a_pack_says_its_own_order(tmp_path):
     network, images = network_and_images(1)
     write_vectors(network, images, tmp_path / "pack", formats=("npy",))
     with open_dump(tmp_path / "pack") as dump, pytest.raises(RangeError, match="is a vector pack"):
-        reordered(dump, "NCHW")
+        fitted(dump, dump, Reading(order=order_of("NCHW")))
 
 
 @given(st.tuples(*[st.integers(1, 3)] * 3), st.sampled_from(ORDERS))

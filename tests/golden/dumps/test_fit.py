@@ -1,0 +1,166 @@
+"""Words as arrays: in every packing, order and width the integers that were written come out, by plain Python."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refengine.errors import FileError
+from refengine.golden.dumps.axes import order_of
+from refengine.golden.dumps.dump import Held
+from refengine.golden.dumps.expected import Expected, of_array
+from refengine.golden.dumps.fit import (
+    MISSING_WORDS,
+    WRONG_WORDS,
+    WholeFloats,
+    complaints_of,
+    fitted_array,
+    fitted_words,
+    marks_of,
+)
+from refengine.golden.dumps.reading import Reading
+from refengine.golden.dumps.word_sources import HeldWords
+from refengine.vectors.words import fitted, pack
+
+SHAPE = (2, 2, 3, 5)
+
+
+def words_of(numbers, bits):
+    """Integers as words of whole bytes, by plain Python."""
+    size = -(-bits // 8)
+    data = b"".join((int(number) & (2**bits - 1)).to_bytes(size, "little") for number in numbers)
+    return np.frombuffer(data, np.uint8).reshape(-1, size)
+
+
+def integers(bits, signed, seed=0):
+    rng = np.random.default_rng(seed)
+    low = -(2 ** (bits - 1)) if signed else 0
+    found = rng.integers(low, low + 2**bits - 1, SHAPE, np.int64, endpoint=True)
+    found.reshape(-1)[:2] = low, low + 2**bits - 1
+    return found
+
+
+def expecting(bits, signed, packing=None, order="nhwc"):
+    packing = packing or fitted(bits, signed)
+    return Expected(SHAPE, np.dtype(np.int64), bits, signed, "nhwc", order, packing)
+
+
+@given(st.integers(2, 40), st.booleans(), st.integers(0, 23), st.booleans())
+def test_one_integer_a_word_of_any_width(bits, signed, wider, extended):
+    """Signs extended over a wider word, or zeros above the integer's own bits."""
+    values = integers(bits, signed)
+    stored = values if extended or not signed else values & (2**bits - 1)
+    source = HeldWords("w", words_of(stored.reshape(-1), bits + wider), width=bits + wider)
+    found, notes = fitted_words(source, expecting(bits, signed), Reading())
+    assert np.array_equal(found.read(0, 2), values)
+    assert np.array_equal(found.read(1, 2), values[1:])
+    assert bool(notes) == (signed and wider > 0 and not extended)
+
+
+@given(
+    st.integers(2, 12), st.booleans(), st.integers(1, 5), st.sampled_from(["low", "high"]),
+    st.sampled_from(["little", "big"]), st.booleans(),
+)  # fmt: skip
+def test_the_manifests_packing(bits, signed, elements, first, endian, straddle):
+    width = 8 * -(-bits * elements // 8)
+    packing = fitted(bits, signed, width, None if straddle else elements, straddle, first, endian)
+    values = integers(bits, signed)
+    words = np.concatenate([part for image in values for part in pack(image.reshape(-1), packing)])
+    source = HeldWords("w", words, width=width)
+    found, notes = fitted_words(source, expecting(bits, signed, packing), Reading())
+    assert np.array_equal(found.read(0, 2), values)
+    assert bool(notes) == (endian == "big" and packing.elements == 1 and width > 8)
+    assert not complaints_of(found)
+    image, index = 1, (1, 2, 4)
+    word = found.word_of(image, *index)
+    other = words.copy()
+    other[word] = ~other[word] if width % 8 == 0 else other[word]
+    try:
+        changed = fitted_words(HeldWords("w", other, width=width), expecting(bits, signed, packing), Reading())[0]
+        assert changed.read(0, 2)[(image, *index)] != values[(image, *index)]
+    except FileError:
+        return  # bits that hold nothing are not as they are packed
+
+
+@pytest.mark.parametrize("name", ["NHWC", "NCHW", "NWHC", "NCWH", "NHWC4c", "NCHW2c", "NCHW8c", "NWCH4c"])
+def test_orders(name):
+    values = integers(8, True)
+    order = order_of(name)
+    block = order.block or 1
+    stored = np.zeros((2, *order.stored_shape(SHAPE[1:])), np.int64)
+    for index in np.ndindex(*SHAPE):
+        n, place = index[0], dict(zip("HWC", index[1:], strict=True))
+        there = [place[axis] // block if axis == "C" else place[axis] for axis in order.axes]
+        stored[(n, *there, *([place["C"] % block] if order.block else []))] = values[index]
+    reading = Reading(order=order)
+    found, _ = fitted_words(HeldWords("w", words_of(stored.reshape(-1), 8), width=8), expecting(8, True), reading)
+    assert np.array_equal(found.read(0, 2), values)
+    for shape in (stored.shape, (-1,), (2, -1)):
+        array = Held(stored.reshape(shape).astype(np.int8))
+        found, _ = fitted_array(array, "a", expecting(8, True), reading)
+        assert np.array_equal(found.read(0, 2), values)
+        assert found.dtype == np.int8
+
+
+def test_the_order_of_the_manifest():
+    values = integers(8, True)
+    source = HeldWords("w", words_of(values.transpose(0, 3, 1, 2).reshape(-1), 8), width=8)
+    found, notes = fitted_words(source, expecting(8, True, order="nchw"), Reading())
+    assert np.array_equal(found.read(0, 2), values)
+    assert "read in the order nchw" in notes[0]
+    assert np.array_equal(found.flattened(values), values.transpose(0, 3, 1, 2).reshape(-1))
+
+
+@given(st.integers(0, 70))
+def test_too_few_words_and_too_many(count):
+    values = integers(8, False)
+    words = words_of(np.resize(values.reshape(-1), count), 8)
+    found, _ = fitted_words(HeldWords("w", words.reshape(-1, 1), width=8), expecting(8, False), Reading())
+    marks, read = marks_of(found, 0, 2), found.read(0, 2).reshape(-1)
+    known = min(count, 60)
+    assert np.array_equal(read[:known], values.reshape(-1)[:known])
+    if count < 60:
+        assert marks.missing.reshape(-1).tolist() == [False] * count + [True] * (60 - count)
+        assert [one.kind for one in complaints_of(found)] == [MISSING_WORDS]
+    else:
+        assert marks is None
+        assert [one.kind for one in complaints_of(found)] == [WRONG_WORDS] * (count > 60)
+
+
+def test_unknown_bits_and_words_that_are_not_there():
+    values = integers(8, False)
+    masks, there = np.zeros((60, 1), np.uint8), np.ones(60, bool)
+    masks[7], there[41] = 0x30, False
+    source = HeldWords("w", words_of(values.reshape(-1), 8), width=8, masks=masks, there=there)
+    found, _ = fitted_words(source, expecting(8, False), Reading())
+    first, second = marks_of(found, 0, 1), marks_of(found, 1, 2)
+    assert (np.flatnonzero(first.unknown).tolist(), first.unknown.reshape(-1)[7], first.missing) == ([7], 0x30, None)
+    assert (np.flatnonzero(second.missing).tolist(), second.unknown) == ([11], None)
+    assert "1 word is missing, the first is word 41" in complaints_of(found)[0].why
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_read"),
+    [
+        (lambda v: v.reshape(-1), True),
+        (lambda v: v.reshape(2, -1), True),
+        (lambda v: v.reshape(1, -1, 1), True),
+        (lambda v: v.reshape(2, 6, 5), False),
+        (lambda v: v.reshape(2, 5, 2, 3), False),
+        (lambda v: v.reshape(-1)[:-1], False),
+    ],
+)
+def test_rows_are_read_and_other_shapes_are_left(stored, is_read):
+    values = integers(8, False).astype(np.uint8)
+    found, _ = fitted_array(Held(stored(values)), "a", of_array(SHAPE, np.dtype(np.uint8)), Reading())
+    assert (found.shape == SHAPE) == is_read
+    if is_read:
+        assert np.array_equal(found.read(0, 2), values)
+
+
+def test_floats_that_are_whole():
+    whole = WholeFloats(Held(np.array([[1.0, -3.0], [2.0**40, 0.0]])), "f")
+    assert whole.read(0, 2).tolist() == [[1, -3], [2**40, 0]]
+    for wrong in (0.5, np.nan, np.inf, 2.0**63):
+        with pytest.raises(FileError, match=r"at \[1, 0\], needed whole numbers"):
+            WholeFloats(Held(np.array([[1.0], [wrong]])), "f").read(0, 2)

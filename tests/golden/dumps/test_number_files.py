@@ -1,0 +1,85 @@
+"""Files of numbers: what each ending is, and what a file says before the golden is asked for the rest."""
+
+import numpy as np
+import pytest
+
+from refengine.errors import FileError
+from refengine.golden.dumps.expected import of_array
+from refengine.golden.dumps.number_files import ENDINGS, NumberFile, fitted_file, is_number_file
+from refengine.golden.dumps.reading import Reading
+
+CODES = of_array((1, 2, 2, 3), np.dtype(np.uint8))
+VALUES = np.arange(7, 19, dtype=np.uint8).reshape(CODES.shape)
+
+
+def read(path, reading=None, expected=CODES):
+    found, notes = fitted_file(NumberFile(path, path.name), expected, reading or Reading(), "code")
+    return found.read(0, expected.images), notes
+
+
+def test_endings():
+    assert all(is_number_file(f"L.code{ending.upper()}") for ending in ENDINGS)
+    assert not any(is_number_file(f"L.code{ending}") for ending in (".npy", ".h5", ".log", ""))
+
+
+@pytest.mark.parametrize("ending", [".txt", ".dat", ".csv"])
+@pytest.mark.parametrize("form", ["coe", "mif"])
+def test_memories_of_tools_are_known_by_their_words(tmp_path, ending, form):
+    words = [f"{value:02x}" for value in VALUES.reshape(-1)]
+    text = "memory_initialization_radix=16;\nmemory_initialization_vector=\n" + ",".join(words) + ";"
+    if form == "mif":
+        text = "WIDTH=8;\nDEPTH=12;\nADDRESS_RADIX=HEX;\nDATA_RADIX=HEX;\nCONTENT BEGIN\n"
+        text += "".join(f"{n:x} : {word};\n" for n, word in enumerate(words)) + "END;\n"
+    path = tmp_path / f"code{ending}"
+    path.write_text(text)
+    values, notes = read(path)
+    assert np.array_equal(values, VALUES)
+    assert not notes
+
+
+def test_a_memory_of_a_tool_with_repeated_words(tmp_path):
+    path = tmp_path / "code.mif"
+    head = "-- by Quartus\nWIDTH=8;\nDEPTH=12;\nADDRESS_RADIX=UNS;\nDATA_RADIX=UNS;\nCONTENT BEGIN\n"
+    path.write_text(head + "0 : 1 2 3;\n[3..10] : 4;\n11 : 5;\nEND;\n")
+    assert read(path)[0].reshape(-1).tolist() == [1, 2, 3, *[4] * 8, 5]
+
+
+@pytest.mark.parametrize("dtype", ["<u4", ">u4", "<u2", ">u2", "u1"])
+def test_raw_words_whose_size_says_their_width(tmp_path, dtype):
+    path = tmp_path / "code.bin"
+    path.write_bytes(VALUES.astype(dtype).tobytes())
+    values, notes = read(path)
+    assert np.array_equal(values, VALUES)
+    assert any("highest byte first" in note for note in notes) == dtype.startswith(">")
+
+
+def test_numbers_that_have_no_sign(tmp_path):
+    signed = of_array(CODES.shape, np.dtype(np.int8))
+    path = tmp_path / "code.txt"
+    path.write_text("\n".join(str(value) for value in range(125, 137)))
+    values, notes = read(path, expected=signed)
+    assert values.reshape(-1).tolist() == [125, 126, 127, *range(-128, -119)]
+    assert "no number has a sign" in notes[0]
+    path.write_text("\n".join(str(value) for value in [-1, *range(126, 137)]))
+    assert read(path, expected=signed)[0].reshape(-1).tolist() == [-1, *range(126, 137)]
+
+
+def test_columns_that_have_no_names(tmp_path):
+    path = tmp_path / "code.txt"
+    path.write_text("".join(f"{value * 3} {value}\n" for value in VALUES.reshape(-1)))
+    with pytest.raises(FileError, match="has 2 numbers a line, --column NUMBER"):
+        read(path)
+    assert np.array_equal(read(path, Reading(column="1"))[0], VALUES)
+
+
+def test_addresses_that_begin_elsewhere(tmp_path):
+    path = tmp_path / "code.memh"
+    path.write_text("@100\n" + "\n".join(f"{value:02x}" for value in VALUES.reshape(-1)))
+    values, notes = read(path)
+    assert np.array_equal(values, VALUES)
+    assert "addresses begin at 0x100, which is taken for word 0" in notes[0]
+
+
+def test_a_file_of_numbers_alone_is_no_array(tmp_path):
+    with pytest.raises(FileError, match="which a golden must give a shape"):
+        NumberFile(tmp_path / "code.txt", "code.txt").read(0, 1)
