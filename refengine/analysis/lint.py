@@ -673,7 +673,7 @@ RULES = (
         "scaled-int8",
         NOTE,
         "Weights of 8 bits have clusters or scales, which the contract gives to narrower ones alone (C4).",
-        "Hardware for such weights may have no multiplier for scales; fold them into weights or requantization.",
+        "Hardware for such weights may have no multiplier for scales: fold them into the weights or the multiplier.",
         _scaled_int8,
     ),
     LintRule(

@@ -1,6 +1,7 @@
 """Each rule strikes at a network that is built to break exactly it, and small clean networks have no findings."""
 
 import json
+from dataclasses import replace
 
 import networks
 import numpy as np
@@ -73,11 +74,18 @@ def padded():
     return networks.small(layers=(image, pad, conv, fc))
 
 
+def without_multiplier():
+    """A second convolution whose products count nothing: its residual alone comes out."""
+    network = joined("residual")
+    step = replace(network.layer("002_conv").requantize, multiplier=np.array([0]))
+    return networks.with_layer(network, "002_conv", requantize=step)
+
+
 ZEROED = SMALL.layer("conv").constants["weight"] * np.array([1, 0], np.int8)[:, None, None, None]
 TERNARY = {"attributes": {"cluster": 1}, "weight_format": "ternary"}
 BROKEN = {
     "zero-weights": conv_with({"weight": ZEROED}),
-    "zero-multiplier": conv_with(requantize={"multiplier": np.array([0, 2])}),
+    "zero-multiplier": without_multiplier(),
     "constant-output": conv_with({"bias": np.array([2**24, -20], np.int32)}, {"shift": np.array([22, 2])}),
     "always-saturates": conv_with({"bias": np.array([10, 10**5], np.int32)}),
     "dead-inputs": padded(),
@@ -131,7 +139,7 @@ def test_a_clean_network_has_no_findings(network):
     ("rule", "layer", "channels", "detail"),
     [
         ("zero-weights", "001_conv", (1,), "no weight is left, the bias comes out; 1 of them is constant"),
-        ("zero-multiplier", "001_conv", (0,), "multiplier 0"),
+        ("zero-multiplier", "002_conv", (0,), "multiplier 0"),
         ("constant-output", "001_conv", (0,), "always 20"),
         ("always-saturates", "001_conv", (1,), "rounded values are 48725..50638 for every image"),
         ("dead-inputs", "001_conv", (1,), "these channels of the input are always 0: 50 % of the work adds nothing"),
@@ -153,6 +161,9 @@ def test_a_clean_network_has_no_findings(network):
         ("class-never-wins", "002_fc", (1,), "which another class always reaches"),
         ("equal-classes", "002_fc", (1,), "those of a class before"),
         ("coded-logits", "002_fc", (), "the logits are int8 codes"),
+        ("clipped-pixels", "000_input", (0,), "biases from -2560 on under codes from 0 on"),
+        ("scaled-int8", "002_fc", (0,), "1 clusters with scales 1..2"),
+        ("unit-of-logits", "002_fc", (), "exponent -5, a step of the sums is worth 2^-6"),
     ],
 )
 def test_what_is_found(rule, layer, channels, detail):

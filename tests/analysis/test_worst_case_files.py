@@ -149,7 +149,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_stochastic_witnesses_draw_as_images_0_and_1_of_their_layer():
-    """Contract R5 in plain integers: the layer's place in the network, the number of the end, place in the image."""
+    """Contract R5, by plain integers: place of the layer in the network, number of the end, place in the image."""
     from refengine.numbers.stochastic import random_bits
 
     network = networks.every_op("stochastic")

@@ -1,4 +1,4 @@
-"""Mutations: of any bytes, of JSON, and of what an HDF5 file says.  Each is decided by its ``random.Random``."""
+"""Mutations of any bytes, of JSON, and of what an HDF5 file says, each decided by the ``random.Random`` it gets."""
 
 import hashlib
 import json

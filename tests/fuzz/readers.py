@@ -186,7 +186,7 @@ def _cifar(folder: Path) -> list[str]:
     train, test = data_sets.cifar_images(2), data_sets.cifar_images(1, 2)
     binary, pickled = data_sets.cifar10([train], test)
     fine, fine_pickled = (
-        dict(files.items())
+        dict(files)
         for files in data_sets.cifar100(data_sets.cifar_images(2, 1, 100, 20), data_sets.cifar_images(1, 2, 100, 20))
     )
     for name, files in (("binary", binary), ("pickled", pickled), ("fine", fine), ("fine_pickled", fine_pickled)):

@@ -40,7 +40,7 @@ def work(name: str, first: int, count: int, seconds: float, told: Path, findings
         (folder / "files").mkdir()
         targets = reader.build(folder / "files")
         sound = {target: (folder / "files" / target).read_bytes() for target in targets}
-        for target in targets[:8]:
+        for target in targets[:8] if name in READERS else ():
             assert not _outcome(reader, folder, target, sound[target]), f"{name}: {target} is refused as it was made"
         shared = mmap.mmap(file.fileno(), struct.calcsize(LAYOUT))
         end = time.monotonic() + seconds

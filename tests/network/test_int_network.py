@@ -666,7 +666,7 @@ def test_random_networks_are_legal_and_hash_alike_when_built_again(network):
     ],
 )  # fmt: skip
 def test_a_clip_that_is_not_its_activations_is_refused(fmt, activation, lo, hi):
-    """Q3: ReLU begins at 0 and ends with the format, ReLU6 begins at 0, without activation the format's ends."""
+    """Contract Q3: ReLU is 0 to the end of the format, ReLU6 begins at 0, and without activation the format decides."""
     step = replace(networks.plain_requantize(fmt), activation=activation, lo=lo, hi=hi)
     refused(
         RangeError, f"activation '{activation}' has the clip {lo}..{hi}", lambda: changed("001_conv", requantize=step)
