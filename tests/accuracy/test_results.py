@@ -192,3 +192,33 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         write_plan(tmp_path / "file", FILES, [JOB])
     with pytest.raises(FileError, match="cannot be written"):
         results.write_whole(Path(tmp_path / "missing" / "x"), b"", "x")
+
+
+def resealed(path, change):
+    """The file with other content under a hash that is right."""
+    content = json.loads(path.read_bytes())
+    content.pop("sha256")
+    change(content)
+    path.write_bytes(results._sealed(content))
+
+
+@pytest.mark.parametrize("value", [1, 0, 1.0, "yes", [True]])
+def test_a_scheme_has_values_of_its_types(tmp_path, value):
+    """1 is no true, though Python calls them equal: whoever prints the field knows true, false and nothing."""
+    job = Job(Scheme(reestimate=True), "a" * 64, "b" * 64, "c" * 64, 16, 5)
+    write_plan(tmp_path, Files("n", "c", "i"), [job])
+    assert read_sweep(tmp_path).rows[0].job == job
+    resealed(tmp_path / "sweep.json", lambda content: content["jobs"][0]["scheme"].update(reestimate=value))
+    with pytest.raises(FileError, match="Scheme has reestimate of type"):
+        read_sweep(tmp_path)
+
+
+@pytest.mark.parametrize("value", [True, 5.0, 2**63, 10**400])
+def test_a_count_is_an_integer_of_64_bits(tmp_path, value):
+    job = Job(None, "a" * 64, "b" * 64, "c" * 64, 16, 5)
+    write_plan(tmp_path, Files("n", "c", "i"), [job])
+    write_record(tmp_path, job, record())
+    place = next((tmp_path / "jobs").iterdir())
+    resealed(place, lambda content: content["record"].update(correct_top5=value))
+    with pytest.raises(FileError, match="has correct_top5 of type"):
+        read_record(tmp_path, job)

@@ -72,7 +72,7 @@ def run(
 def _turn(name: str, row: dict[str, int], count: int, seconds: float, hang: float, state: Path) -> None:
     """One process of cases; adds what it did, or what became of it, to the reader's counts."""
     first, told, findings = row["cases"], state.with_suffix(".told"), state.with_suffix(".findings")
-    told.write_bytes(struct.pack(LAYOUT, first, *[0] * (len(FIELDS) - 1)))
+    told.write_bytes(struct.pack(LAYOUT, first, *[0] * (len(FIELDS) - 2), -1))  # -1: it has not begun
     command = [
         sys.executable,
         "-m",
@@ -85,7 +85,7 @@ def _turn(name: str, row: dict[str, int], count: int, seconds: float, hang: floa
         str(findings),
     ]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    seen, since, hanging = -1, time.monotonic(), False
+    seen, since, hanging = -2, time.monotonic(), False
     while True:
         try:
             process.wait(0.2)
@@ -94,7 +94,7 @@ def _turn(name: str, row: dict[str, int], count: int, seconds: float, hang: floa
             current = _told(told)["finished"]
             if current != seen:
                 seen, since = current, time.monotonic()
-            elif time.monotonic() - since > (hang if current else max(hang, START)):
+            elif time.monotonic() - since > (hang if current >= 0 else max(hang, START)):
                 hanging = True
                 process.kill()
                 process.wait()
@@ -105,7 +105,7 @@ def _turn(name: str, row: dict[str, int], count: int, seconds: float, hang: floa
         process.stderr.close()
     for what in ("refused", "accepted", "tracebacks", "over"):
         row[what] += counts[what]
-    row["cases"] += counts["finished"]
+    row["cases"] += max(0, counts["finished"])
     if hanging or process.returncode:
         row["hangs" if hanging else "crashes"] += 1
         row["cases"] += 1

@@ -124,6 +124,9 @@ HOSTILE = {
     "more than it says": (npy(np.zeros((2, 3), np.uint8)) + b"xx", "claims 6 bytes of numbers and has 8"),
     "absurd": (npy(shape=(2**40, 2**40)), "claims 1208925819614629174706176 bytes"),
     "negative": (npy(shape=(-2, 3)), "none of them 0"),
+    "70 axes": (npy(shape=(2,) + (1,) * 69), "its shape has 70 axes, needed at most 32"),
+    "33 axes": (npy(shape=(2,) + (1,) * 32), "its shape has 33 axes"),
+    "nested signs": (npy(np.zeros((2, 3), np.uint8)).replace(b"False", b"-----"), "cannot be read"),
     "an open bracket": (npy(np.zeros((2, 3), np.uint8)).replace(b"3)", b"3("), "cannot be read"),
     "not a shape": (npy(shape=(2.5, 3)), "cannot be read"),
 }

@@ -160,3 +160,41 @@ def test_damage_is_data_or_one_line(data):
 def test_any_program_of_known_codes_ends_well(codes):
     with suppress(FileError):  # nothing else may come out
         read(b"".join(codes))
+
+
+def test_what_a_text_is_made_into_is_counted(monkeypatch):
+    """A text that is remembered once and encoded again and again: 12 bytes of pickle for each copy."""
+    monkeypatch.setattr(plain_pickle, "MAX_TOTAL", 5000)
+    body = b"X" + (1000).to_bytes(4, "little") + b"a" * 1000 + b"q\x010c_codecs\nencode\nq\x020".replace(b"0", b"")
+    once = b"h\x02h\x01X\x06\0\0\0latin1\x86R"
+    assert read_plain_pickle(io.BytesIO(b"](" + body + once * 2 + b"e."), "x")[-1] == b"a" * 1000
+    assert "makes more than 5000 bytes" in refusal(b"](" + body + once * 9 + b"e.")
+
+
+@pytest.mark.parametrize("keys", ["d", "u", "s"])
+def test_keys_that_collide_are_refused_by_their_number(keys):
+    """k * (2**61 - 1) has the hash 0 for every k: a dict of n of them takes n**2 steps."""
+    entries = [f"I{k * (2**61 - 1)}\nN".encode() for k in range(plain_pickle.MAX_KEYS + 1)]
+    content = {
+        "d": b"(" + b"".join(entries) + b"d.",
+        "u": b"}(" + b"".join(entries) + b"u.",
+        "s": b"}" + b"s".join(entries) + b"s.",
+    }[keys]
+    assert f"has more than {plain_pickle.MAX_KEYS} keys" in refusal(content)
+
+
+def test_places_to_remember_are_those_of_a_small_memory():
+    assert "remembers a value under 2305843009213693951" in refusal(b"Np2305843009213693951\n.")
+    assert "remembers a value under -1" in refusal(b"Np-1\n.")
+
+
+def test_large_texts_are_of_one_byte_a_character(monkeypatch):
+    monkeypatch.setattr(plain_pickle, "MAX_WIDE", 10)
+    latin, wide = "ÿ" * 20, "a" * 20 + "\u0100"
+    for text_of, good in ((latin, True), (wide, False)):
+        data = text_of.encode()
+        content = b"X" + len(data).to_bytes(4, "little") + data + b"."
+        if good:
+            assert read_plain_pickle(io.BytesIO(content), "x") == text_of
+        else:
+            assert "beyond Latin-1" in refusal(content)

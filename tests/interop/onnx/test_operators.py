@@ -10,7 +10,8 @@ from onnx_models import floats, graph, node
 
 from refengine.errors import NetworkError
 from refengine.interop.onnx.convert import convert
-from refengine.interop.onnx.operators import ADVICE, OPERATORS
+from refengine.interop.onnx.layers import Layers
+from refengine.interop.onnx.operators import ADVICE, OPERATORS, convert_node
 from refengine.network import forward
 from refengine.optional import installed, package
 
@@ -174,3 +175,15 @@ def test_ends_come_in_any_order(nodes):
 def test_what_to_do_about_an_activation_depends_on_who_reads_it(nodes, advice):
     with pytest.raises(NetworkError, match=rf"\(Sigmoid\): is not among the operators that are read; .*{advice}"):
         convert(graph(nodes))
+
+
+def test_constants_that_double_are_refused(monkeypatch):
+    """27 nodes that each put a tensor beside itself would fill 2 GB."""
+    monkeypatch.setattr("refengine.interop.onnx.layers.MAX_FOLDED_BYTES", 1 << 12)
+    nodes = [node("Concat", f"c{i}", f"c{i}", axis=0, out=f"c{i + 1}") for i in range(27)]
+    nodes += [node("Relu", "x", out="last")]
+    layers = Layers(1, {"c0": np.zeros(4, np.float32)}, {})
+    for one in nodes[:7]:
+        convert_node(layers, one)
+    with pytest.raises(NetworkError, match=r"node '/net/c8/Concat'.* many times as many bytes"):
+        convert_node(layers, nodes[7])

@@ -89,3 +89,14 @@ def test_any_bytes_are_read_or_refused(data):
                     continue
     except FileError:
         return
+
+
+def test_field_numbers_end_where_protocol_buffers_end():
+    """Integers of any size as keys could be chosen so that they collide."""
+    for number, good in ((2**29 - 1, True), (2**29, False), (2**60, False)):
+        data = memoryview(wire._put_varint(number << 3) + b"\x01")
+        if good:
+            assert Wire("x").message(data).integer(number) == 1
+        else:
+            with pytest.raises(FileError, match="field of unknown kind"):
+                Wire("x").message(data)
