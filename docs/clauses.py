@@ -12,7 +12,7 @@ CONTRACT = "contract"
 CLAUSE = re.compile(r"[A-Z][a-z_]*\d+")
 _SEPARATOR = r"(?:, | and |-)"
 _CITATION = re.compile(rf"contract ({CLAUSE.pattern}(?:{_SEPARATOR}{CLAUSE.pattern})*)|\[({CLAUSE.pattern})\]")
-_LITERAL = (nodes.literal, nodes.literal_block, nodes.reference, nodes.title)
+_LITERAL = (nodes.literal, nodes.literal_block, nodes.title)
 
 
 def mark_clauses(app, doctree):
@@ -21,8 +21,8 @@ def mark_clauses(app, doctree):
         return
     found = {}
     for strong in doctree.findall(nodes.strong):
-        name = strong.astext()
-        if strong.parent.index(strong) == 0 and CLAUSE.fullmatch(name):
+        name, before = strong.astext(), strong.parent.children[: strong.parent.index(strong)]
+        if CLAUSE.fullmatch(name) and not any(node.astext() for node in before):
             strong["ids"].append(name)
             found[name] = None
     app.env.refengine_clauses = found
@@ -32,11 +32,30 @@ def link_citations(app, doctree, docname):
     """Turn citations of clauses that exist into links."""
     known = getattr(app.env, "refengine_clauses", {})
     for text in list(doctree.findall(nodes.Text)):
-        if isinstance(text.parent, _LITERAL) or not text.parent.parent:
+        around = list(_ancestors(text))
+        if any(isinstance(node, _LITERAL) for node in around):
+            continue
+        link = next((node for node in around if isinstance(node, nodes.reference)), None)
+        if link is not None:
+            _point_to_clause(link, known)
             continue
         parts = list(_linked(text.astext(), known, lambda name: _address(app, docname, name)))
         if len(parts) > 1:
             text.parent.replace(text, parts)
+
+
+def _ancestors(node):
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
+def _point_to_clause(link, known):
+    """A link to the contract whose words cite a clause leads to that clause."""
+    citation = _CITATION.search(link.astext())
+    name = None if citation is None else CLAUSE.search(citation[0])
+    if name is not None and name[0] in known and link.get("refuri", "").endswith(f"{CONTRACT}.html"):
+        link["refuri"] += f"#{name[0]}"
 
 
 def _address(app, docname, name):
