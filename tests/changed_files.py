@@ -15,6 +15,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import device_files
 import h5py
 import numpy as np
 from dumps import as_archive, as_folder, integers_of
@@ -22,7 +23,8 @@ from networks import random_images, small
 
 from refengine.errors import RefengineError
 from refengine.golden.compare.compare import compare
-from refengine.golden.dumps.dump import Held, in_memory, open_dump
+from refengine.golden.dumps.dump import Held, in_memory
+from refengine.golden.dumps.dut import open_dut
 from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.text_formats import FORMATS
 from refengine.vectors.writer import Layout, write_vectors
@@ -63,6 +65,7 @@ def dumps_of_one_run(folder):
     found["pack, all"] = folder / "pack_all"
     layout = Layout(word_bits=64)
     write_vectors(network, images, found["pack, all"], formats=FORMATS, layout=layout, backend="reference")
+    found |= device_files.forms_of(folder, stages)
     return in_memory(stages, **known), found
 
 
@@ -85,7 +88,7 @@ def changed(content, rng):
 def verdict(golden, dut):
     """What ``compare`` says of a DUT."""
     try:
-        with open_dump(dut, as_written=False) as other:
+        with open_dut(dut, golden, device_files.how_to_read(dut)) as other:
             return EQUAL if compare(golden, other).equal else DIFFERENT
     except RefengineError as error:
         return REFUSED if "\n" not in str(error) else TRACEBACK
@@ -99,7 +102,8 @@ def verdict(golden, dut):
 def values(path):
     """Every integer of a file, or None where NumPy, h5py or a few lines of Python cannot read it."""
     with suppress(Exception):  # a damaged file may raise anything
-        return READERS[path.suffix](path)
+        of_device = path.parent.name.startswith("device ") or path.suffix == ".vcd"
+        return (device_files.READERS if of_device else READERS)[path.suffix](path)
     return None
 
 

@@ -93,6 +93,7 @@ def compare(
     word_bits: int | None = None,
     endian: str | None = None,
     pack: str | None = None,
+    base: str | None = None,
     column: str | None = None,
     clock: str | None = None,
     valid: str | None = None,
@@ -113,7 +114,7 @@ def compare(
     ``names``: golden's name of a layer -> the DUT's.  ``layers``: patterns of the only layers to judge; ``exclude``: of
     layers to leave out; ``ignore``: of what the DUT holds that is taken as if it were not there.  ``stages``: the only
     ones to judge.  ``order``: axes of the DUT's arrays, as ``NCHW``.  ``any_integer_type``: compare values alone.
-    ``radix`` (dec, hex, bin), ``word_bits``, ``endian``, ``pack``, ``column``: how the DUT's files are read where
+    ``radix`` (dec, hex, bin), ``word_bits``, ``endian``, ``pack``, ``base``, ``column``: how the DUT's files are read where
     neither they nor the golden's manifest say it; ``clock``, ``valid``, ``ready``, ``data``: the signals of waves.
     ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would
     be noticed.
@@ -141,7 +142,7 @@ def compare(
         order, radix, word_bits, endian, pack, column, any_integer_type, rules.names,
         rules.layers[0] if len(rules.layers) == 1 else None,
         rules.stages[0] if rules.stages is not None and len(rules.stages) == 1 else None,
-        clock, valid, ready, data,
+        clock, valid, ready, data, base,
     )  # fmt: skip
     with ExitStack() as stack:
         one = stack.enter_context(_golden(golden))

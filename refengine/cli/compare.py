@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--word-bits", type=options.POSITIVE, metavar="BITS", help="Bits of a word in the DUT's files.")
 @click.option("--endian", type=click.Choice(["little", "big"]), help="Which byte of a word comes first in .bin files.")
 @click.option("--pack", metavar="K[,low-first]", help="A word holds K integers, the first in its low or high bits.")
+@click.option("--base", metavar="ADDRESS", help="Address of word 0 in files with addresses.  [default: 0]")
 @click.option("--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number.")
 @click.option("--clock", metavar="SIGNAL", help="Of waves (.vcd, .fst): a word is sampled at its rising edges.")
 @click.option("--valid", metavar="SIGNAL", help="Of waves: a word passes where it is 1.  [default: at every edge]")
@@ -89,6 +90,7 @@ def command(
     word_bits: int | None,
     endian: str | None,
     pack: str | None,
+    base: str | None,
     column: str | None,
     clock: str | None,
     valid: str | None,
@@ -135,6 +137,7 @@ def command(
             word_bits=word_bits,
             endian=endian,
             pack=pack,
+            base=base,
             column=column,
             clock=clock,
             valid=valid,

@@ -36,7 +36,9 @@ def test_what_is_planted_is_counted(tmp_path, monkeypatch, planted, counted):
     monkeypatch.setenv("FUZZ_PLANTED", planted)
     monkeypatch.setenv("PYTHONPATH", ":".join(["tests", "."]))
     state = tmp_path / "state.json"
-    table = run(state, ["planted"], 3 if planted == "traceback" else 1, 300, turn=60, hang=3 if planted == "hang" else 120)
+    table = run(
+        state, ["planted"], 3 if planted == "traceback" else 1, 300, turn=60, hang=3 if planted == "hang" else 120
+    )
     row = table["planted"]
     assert row[counted] == row["cases"] >= 1
     assert sum(row[what] for what in COUNTS[3:]) == row[counted]

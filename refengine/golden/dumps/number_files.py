@@ -151,7 +151,7 @@ def _fits(source: RawWords, expected: Expected) -> bool:
 # ----------------------------------------------------------------------------------------------------------------- text
 
 
-def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str) -> Callable[[], Grammar]:
+def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str, notes: list[str]) -> Callable[[], Grammar]:
     """What makes the grammar of a text, by its ending or by what stands at its beginning."""
     upper = head.upper()
     if file.ending == ".coe" or b"MEMORY_INITIALIZATION" in upper:
@@ -162,6 +162,8 @@ def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str) -> 
         return ReadmemGrammar
     table = table_of(file.path)
     column = column_of(table, reading.column, stage, file.place)
+    if column is not None and len(table.names) > 1:
+        notes.append(f"{file.place}: read is column {shown(table.names[column])} of {', '.join(table.names)}")
     if column is not None:
         return partial(ColumnGrammar, column=column, head=_lines_of_head(file.path) if table.names else 0)
     return ReadmemGrammar
@@ -183,7 +185,8 @@ def _lines_of_head(path: Path) -> int:
 
 
 def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, stage: str) -> tuple[Words, list[str]]:
-    make = _grammar_of(file, head, reading, stage)
+    notes: list[str] = []
+    make = _grammar_of(file, head, reading, stage, notes)
 
     def grammar() -> Grammar:
         return make()
@@ -197,7 +200,7 @@ def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, s
     if columns > 1 and found.words == columns * expected.images * stored_elements(expected, reading):
         raise FileError(f"{file.place}: has {columns} numbers a line, --column NUMBER (from 0) says which is meant")
     radix = radix_of(found, file.ending, expected, file.place, reading.radix)
-    notes = [] if radix.note is None else [radix.note]
+    notes += [] if radix.note is None else [radix.note]
     plain = file.ending not in READMEM
     notes += [
         f"{file.place}: line {habit.line}: {habit.what} is not legal there, read all the same (word {habit.address})"
@@ -253,10 +256,11 @@ def _at_addresses(
 ) -> tuple[Array, Array | None, Array | None]:
     """Words where their addresses say; FileError where one address has two words that are not the same."""
     lowest, highest = int(addresses.min()), int(addresses.max())
-    first = 0
-    if lowest and highest - lowest + 1 == len(words):
-        notes.append(f"{place}: addresses begin at {lowest:#x}, which is taken for word 0")
-        first = lowest
+    first = reading.base
+    if lowest < first:
+        raise FileError(f"{place}: has a word at address {lowest:#x}, --base says that word 0 is at {first:#x}")
+    if lowest > first and highest - lowest + 1 == len(words):
+        raise FileError(f"{place}: addresses begin at {lowest:#x}, needed {first:#x}: --base {lowest:#x} reads them")
     most = 2 * max(len(words), expected.images * stored_elements(expected, reading)) + 1024
     if highest - first >= most:
         raise FileError(f"{place}: has a word at address {highest:#x}, needed at most {most} words")

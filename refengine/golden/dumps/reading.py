@@ -25,6 +25,7 @@ class Reading:
     and whether the first has its low or its high bits.  column: of a table, its name or its number from 0.
     any_integer_type: floats that are whole numbers count as integers.  names: golden's name of a layer -> the DUT's.
     layer, stage: of a file that is the whole dump.  handshake: the signals of waves.
+    base: the address of word 0 in files with addresses.
     """
 
     order: Order | None = None
@@ -38,6 +39,7 @@ class Reading:
     layer: str | None = None
     stage: str | None = None
     handshake: Handshake | None = None
+    base: int = 0
 
 
 def reading(
@@ -55,6 +57,7 @@ def reading(
     valid: str | None = None,
     ready: str | None = None,
     data: Sequence[str] = (),
+    base: str | None = None,
 ) -> Reading:
     """From the texts of options; RangeError for one that means nothing."""
     if radix is not None and radix not in RADICES:
@@ -75,7 +78,18 @@ def reading(
         layer,
         stage,
         _handshake(clock, valid, ready, data),
+        0 if base is None else _address(base),
     )
+
+
+def _address(text: str) -> int:
+    try:
+        found = int(text, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1 << 62:
+        raise RangeError(f"--base is {shown(text)}, needed an address, as 256 or 0x100")
+    return found
 
 
 def _handshake(clock: str | None, valid: str | None, ready: str | None, data: Sequence[str]) -> Handshake | None:

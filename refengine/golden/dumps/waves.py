@@ -23,9 +23,9 @@ import numpy as np
 from ...errors import FileError, RangeError
 from ...optional import package
 from ...text import printable, reason_of, shown
+from .fst import EXTRA, changes_of, signals_of
 from .word_sources import HeldWords
 
-EXTRA = 'pip install "refengine[waves]"'
 ENDINGS = (".vcd", ".fst")
 _RANGE = re.compile(r"\s*\[[-0-9:]+\]$")
 _UNITS = {0: "s", -3: "ms", -6: "us", -9: "ns", -12: "ps", -15: "fs"}
@@ -265,45 +265,23 @@ def _tokens(path: Path, place: str, reader: Any) -> Iterator[Any]:
 
 
 def _fst(path: Path, place: str) -> Waves:
-    library = package("pylibfst", EXTRA)
-    lib, ffi = library.lib, library.ffi
-
-    def opened() -> Any:
-        context = lib.fstReaderOpen(os.fsencode(path))
-        if context == ffi.NULL:
-            raise FileError(f"{place}: is no FST that can be read")
-        return context
-
-    context = opened()
-    try:
-        scale = int(lib.fstReaderGetTimescale(context))
-        _, found = library.get_scopes_signals2(context)
-    finally:
-        lib.fstReaderClose(context)
-    if not found or not hasattr(found, "by_name"):
+    scale, found = signals_of(path, place)
+    if not found:
         raise FileError(f"{place}: declares no signal")
     signals = {}
-    for full, signal in found.by_name.items():
+    for full, handle, bits in found:
         name = _RANGE.sub("", full).lstrip(".")
-        signals[name] = Signal(name, str(signal.handle), int(signal.length))
+        signals[name] = Signal(name, handle, bits)
     exponent = 3 * (scale // 3)
     unit = (10 ** (scale - exponent), _UNITS[exponent]) if exponent in _UNITS else (1, "steps")
+    widths = {signal.handle: signal.bits for signal in signals.values()}
 
     def changes(handles: Sequence[str]) -> Iterator[Change]:
-        kept: list[Change] = []
-
-        def note(_: Any, time: int, handle: int, value: Any) -> None:
-            kept.append((int(time), str(handle), value_of(library.string(value))))
-
-        context = opened()
-        try:
-            lib.fstReaderClrFacProcessMaskAll(context)
-            for handle in handles:
-                lib.fstReaderSetFacProcessMask(context, int(handle))
-            if not library.fstReaderIterBlocks(context, note):
-                raise FileError(f"{place}: its changes cannot be read")
-        finally:
-            lib.fstReaderClose(context)
-        return iter(kept)
+        last = 0
+        for time, handle, text in changes_of(path, place, handles):
+            if time < last or len(text) != widths.get(handle, 0):
+                raise FileError(f"{place}: is damaged: time {time} after {last}, or a value of another width")
+            last = time
+            yield time, handle, value_of(text)
 
     return Waves(place, signals, unit, changes)

@@ -6,7 +6,7 @@ import pytest
 from refengine.errors import FileError
 from refengine.golden.dumps.expected import of_array
 from refengine.golden.dumps.number_files import ENDINGS, NumberFile, fitted_file, is_number_file
-from refengine.golden.dumps.reading import Reading
+from refengine.golden.dumps.reading import Reading, reading
 
 CODES = of_array((1, 2, 2, 3), np.dtype(np.uint8))
 VALUES = np.arange(7, 19, dtype=np.uint8).reshape(CODES.shape)
@@ -75,9 +75,11 @@ def test_columns_that_have_no_names(tmp_path):
 def test_addresses_that_begin_elsewhere(tmp_path):
     path = tmp_path / "code.memh"
     path.write_text("@100\n" + "\n".join(f"{value:02x}" for value in VALUES.reshape(-1)))
-    values, notes = read(path)
-    assert np.array_equal(values, VALUES)
-    assert "addresses begin at 0x100, which is taken for word 0" in notes[0]
+    with pytest.raises(FileError, match="addresses begin at 0x100, needed 0x0: --base 0x100 reads them"):
+        read(path)
+    assert np.array_equal(read(path, reading(base="0x100"))[0], VALUES)
+    with pytest.raises(FileError, match="--base says that word 0 is at 0x101"):
+        read(path, reading(base="257"))
 
 
 def test_a_file_of_numbers_alone_is_no_array(tmp_path):

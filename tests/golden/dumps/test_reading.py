@@ -35,6 +35,8 @@ def test_what_texts_mean():
         {"clock": "c"},
         {"data": ["x"]},
         {"valid": "v"},
+        {"base": "x"},
+        {"base": "-1"},
         {"clock": "c", "data": ["x", "y"]},
     ],
 )
