@@ -395,8 +395,8 @@ def _check_bound(layer: IntLayer, lo: np.ndarray, hi: np.ndarray, channels: int,
         ends = low * factor + (residual[0] << shift), high * factor + (residual[1] << shift)
         peak = max(map(abs, ends))
         if peak > MAX_TOTAL:
-            what = f"sums before rounding can reach {peak} in channel {c}"
-            raise RangeError(f"layer {layer.name!r}: {what}, the contract ends at 2**62")
+            what = f"sums before rounding can reach {peak}, the contract ends at 2**62 (channel {c})"
+            raise RangeError(f"layer {layer.name!r}: {what}")
 
 
 def _of_channels(array: np.ndarray, channels: int) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import networks
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
@@ -689,11 +689,11 @@ def test_a_weight_format_without_weights_is_refused():
     refused(NetworkError, "and no weights", lambda: changed("000_input", weight_exponent=np.zeros(1, np.int64)))
 
 
-def with_residual(multiplier, shift, residual_shift, exponent=0, bias=(10, -20)):
+def with_residual(multiplier, shift, residual_shift, bias=(10, -20), dynamic=0):
     """The small network's convolution with its own result's shape as residual: (1, 1, 2) codes of a second one."""
     first, conv, fc = networks.small().layers
     step = networks.plain_requantize(INT8, multiplier=np.array([5, 2]), shift=np.array([3, 2]))
-    other = replace(conv, name="001_other", exponent=exponent, requantize=step)
+    other = replace(conv, name="001_other", exponent=0, requantize=replace(step, dynamic=dynamic))
     step = networks.plain_requantize(
         INT8, multiplier=np.array(multiplier), shift=np.array(shift), residual_shift=np.array(residual_shift)
     )
@@ -705,37 +705,34 @@ def with_residual(multiplier, shift, residual_shift, exponent=0, bias=(10, -20))
 
 
 def test_totals_are_bounded_channel_by_channel():
-    """Contract Q1: the widest multiplier and the longest shift of different channels never meet in one total."""
-    wide = with_residual([2**31 - 1, 1], [1, 50], [1, 50], bias=(0, 2**29))
-    bound = wide.bounds["002_conv"]
-    ends = [
-        (int(lo) * m + (-128 << s), int(hi) * m + (127 << s))
-        for lo, hi, m, s in zip(*bound, [2**31 - 1, 1], [1, 50], strict=True)
-    ]
-    assert max(abs(end) for pair in ends for end in pair) <= 2**62
-    assert int(bound[1].max()) * (2**31 - 1) + (127 << 50) > 2**59
-    for bits in (53, 54):  # in one channel: 128 << 55 is the first beyond
-        build = lambda bits=bits: with_residual([1, 1], [bits, bits], [bits, bits])  # noqa: E731
-        if bits == 53:
-            assert build().bounds
-        else:
-            refused(RangeError, "residual_shift lies in 0..53", build)
+    """Contract Q1: the widest product and the longest residual of different channels never meet in one total."""
+    wide = with_residual([2**31 - 1, 1], [0, 47], [0, 47], bias=(2**30, 0), dynamic=7)
+    lo, hi = (end.tolist() for end in wide.bounds["002_conv"])
+    assert hi[0] * (2**31 - 1) + (2**14 << 47) > 2**62  # as if both were in one channel
+    assert max(hi[0] * (2**31 - 1) + (127 << 7), hi[1] + (127 << 54), -lo[1] + (128 << 54)) <= 2**62
+    images = networks.random_images(wide, 8)
+    assert np.array_equal(run(wide, images, "reference"), run(wide, images, "kernels"))
 
 
-@given(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), st.integers(-(2**30), 2**30), st.integers(-(2**30), 2**30),
-       st.integers(0, 53), st.integers(0, 53))  # fmt: skip
-def test_the_bound_of_totals_is_that_of_plain_integers(m0, m1, b0, b1, s0, s1):
-    """An oracle: |total| of each channel's worst accumulator with its worst residual, as Q1 says, against 2**62."""
-    bounds = with_residual([1, 1], [0, 0], [0, 0], bias=(b0, b1)).bounds["002_conv"]
+@given(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)), st.tuples(st.integers(-(2**30), 2**30),
+       st.integers(-(2**30), 2**30)), st.tuples(st.integers(30, 53), st.integers(30, 53)))  # fmt: skip
+@example((1, 1), (0, 0), (48, 48))
+@example((1, 1), (0, 0), (30, 49))
+@example((2**31 - 1, 0), (2**30, 0), (40, 48))
+def test_the_bound_of_totals_is_that_of_plain_integers(multiplier, bias, shift):
+    """An oracle: |total| of each channel's worst accumulator with its worst residual of 15 bits, against 2**62."""
+    bounds = with_residual([1, 1], [0, 0], [0, 0], bias, dynamic=7).bounds["002_conv"]
     peaks = [
-        max(abs(int(lo) * m + (-128 << s)), abs(int(hi) * m + (127 << s)))
-        for lo, hi, m, s in zip(*bounds, (m0, m1), (s0, s1), strict=True)
+        max(abs(int(lo) * m + (-128 << s + 7)), abs(int(hi) * m + (127 << s + 7)))
+        for lo, hi, m, s in zip(*bounds, multiplier, shift, strict=True)
     ]
-    build = lambda: with_residual([m0, m1], [s0, s1], [s0, s1], bias=(b0, b1))  # noqa: E731
     if max(peaks) <= 2**62:
-        assert build().bounds
+        network = with_residual(list(multiplier), list(shift), list(shift), bias, dynamic=7)
+        images = networks.random_images(network, 2)
+        assert np.array_equal(run(network, images, "reference"), run(network, images, "kernels"))
     else:
-        refused(RangeError, "sums before rounding can reach", build)
+        text = f"sums before rounding can reach {next(peak for peak in peaks if peak > 2**62)}, the contract"
+        refused(RangeError, text, lambda: with_residual(list(multiplier), list(shift), list(shift), bias, dynamic=7))
 
 
 @pytest.mark.parametrize(("shift", "residual_shift"), [([3, 3], [3]), ([3], [3, 3]), ([3], [3]), ([3, 3], [3, 3])])
