@@ -115,7 +115,7 @@ def compare(
     layers to leave out; ``ignore``: of what the DUT holds that is taken as if it were not there.  ``stages``: the only
     ones to judge.  ``order``: axes of the DUT's arrays, as ``NCHW``.  ``any_integer_type``: compare values alone.
     ``radix`` (dec, hex, bin), ``word_bits``, ``endian``, ``pack``, ``base``, ``column``: how the DUT's files are read
-    where neither they nor the golden's manifest say it; ``clock``, ``valid``, ``ready``, ``data``: the signals of waves.
+    where neither they nor the golden's manifest say it; ``clock``, ``valid``, ``ready``, ``data``: signals of waves.
     ``pictures``: keep what ``Judgement.html`` shows.  ``self_test``: also seed faults into the DUT and see which would
     be noticed.
     ``progress(done, total, layer)`` is called before each layer.  FileError and RangeError for what
