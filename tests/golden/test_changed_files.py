@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,21 @@ def test_one_changed_digit_or_byte_is_never_equal(run, form):
     found = [found for *_, found in outcomes(golden, forms[form], 12, np.random.default_rng(FORMS.index(form)))]
     assert {*found} <= {DIFFERENT, REFUSED, SAME}
     assert DIFFERENT in found
+
+
+def test_the_page_has_a_row_of_every_form():
+    """With what came of 20,000 changed files: none equal, no traceback."""
+    page = (Path(__file__).parents[2] / "docs" / "golden.md").read_text(encoding="utf-8")
+    lines = [
+        re.split(r" {2,}", line.strip()) for line in page.partition("\nformat ")[2].partition("```")[0].splitlines()
+    ]
+    rows = {form: [int(number.replace(",", "")) for number in numbers] for form, *numbers in lines[1:]}
+    assert (*rows,) == (*FORMS, "together")
+    for changes, different, refused, equal, traceback, _ in rows.values():
+        assert changes == different + refused > 0
+        assert (equal, traceback) == (0, 0)
+    assert rows["together"] == [sum(column) for column in zip(*(rows[form] for form in FORMS), strict=True)]
+    assert rows["together"][0] >= 20_000
 
 
 def test_one_byte_is_changed_and_its_reader_sees_it(tmp_path):
