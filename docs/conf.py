@@ -15,6 +15,8 @@ version = release = refengine.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.apidoc", "plain_docstrings", "clauses"]
 exclude_patterns = ["**.ipynb_checkpoints"]
 nitpicky = False
+# a type hint names a class without its module, and several modules have one of that name
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"refengine {release}"
