@@ -4,8 +4,8 @@
 
 A data file is one that holds integers of a run: layers, images, logits, constants, in every format that ``compare``
 reads, and the network in a pack; ``manifest.json`` describes them.  A change counts if it changes a value: one that
-does not (a letter's case, an underscore for a leading zero, white space, a layer's number, which may be left out, a
-byte of HDF5 that belongs to no array) may be EQUAL.  Whether it does is told by readers that have nothing of refengine.
+does not (a letter's case, an underscore or a comma for a leading zero, white space, a layer's number, which may be
+left out, a byte of HDF5 that belongs to no array) may be EQUAL.  Whether it does is told by readers that have nothing of refengine.
 """
 
 import re
@@ -133,7 +133,7 @@ def _array(array):
 
 def _readmem(path, radix):
     text = re.sub(rb"//[^\n]*|/\*.*?\*/", b" ", path.read_bytes(), flags=re.S)
-    return [int(token.replace(b"_", b""), radix) for token in text.split()]
+    return [int(token.replace(b"_", b""), radix) for token in re.split(rb"[\s,;]+", text) if token]
 
 
 def _numbers(pattern, radix):

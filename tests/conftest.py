@@ -5,9 +5,13 @@
     thorough   1000 new examples
 
 No deadlines and no complaints about slowness: the first example of a kernel compiles it, and the machine may be busy.
+
+SIGINT ends the run after the test that it met: a test may call code that turns KeyboardInterrupt into an exit code.
 """
 
 import os
+import signal
+import threading
 
 from hypothesis import HealthCheck, settings
 
@@ -19,3 +23,16 @@ settings.register_profile("quick", derandomize=True, max_examples=50, **ALWAYS)
 settings.register_profile("ci", derandomize=True, max_examples=100, **ALWAYS)
 settings.register_profile("thorough", max_examples=1000, **ALWAYS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_sessionstart(session):
+    """Let the first Ctrl-C end the run, whoever catches its KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(number, frame):
+        session.shouldstop = "interrupted"
+        signal.default_int_handler(number, frame)
+
+    # a job in the background was started with SIGINT ignored, and so would be the processes that tests start
+    signal.signal(signal.SIGINT, stop)

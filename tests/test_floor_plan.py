@@ -305,6 +305,8 @@ RIGHT_SHIFTS = {
     "engine/fast/packing.py": {"_fits": "a bound of the epilogue's sums", "_split": EXACT},
     "golden/diagnose/structure.py": {"_bits": FIELD},
     "golden/dumps/difference.py": {"bit_lengths": FIELD},
+    "golden/dumps/fit.py": {"integers": EXTENDED},
+    "golden/dumps/waves.py": {"changes": "asks whether a value has more bits than its signal"},
     "interop/images/idx.py": {"_header": COUNT},
     "interop/onnx/wire.py": {"_fields": FIELD, "_put_varint": FIELD},
     "interop/torch/export_int.py": {"requantized": HANDED},
@@ -321,6 +323,7 @@ RIGHT_SHIFTS = {
     "network/text_lengths.py": {"_chunk": FIELD},
     "vectors/c_header.py": {"_as_numbers": EXTENDED},
     "vectors/memory.py": {"hex_digits": FIELD},
+    "vectors/readmem.py": {"_check_width": FIELD},
     "vectors/words.py": {"_values_of": EXTENDED},
 }
 ROUNDING_NAMES = {"round", "rounded", "rounds", "rounding", "rint", "floor", "ceil", "truncated", "nearest"}

@@ -91,7 +91,7 @@ def load(
         >>> import refengine as re
         >>> images = re.load("weights/fashion-calibration-1000.h5")
         >>> len(images), images.shape, images.labels[:3].tolist()
-        (1000, (28, 28, 1), [9, 9, 9])
+        (1000, (28, 28, 1), [9, 0, 3])
     """
     given = {"mean": mean, "std": std, "channels": channels, "input_shape": input_shape}
     if is_onnx(path):

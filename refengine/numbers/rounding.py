@@ -47,7 +47,7 @@ _NUDGE_FROM_SHIFT, _NUDGE = 31, 2**30
 
 def check_rounding(rounding: str) -> str:
     """Return ``rounding`` if it is one of ROUNDINGS; RangeError with the list of them otherwise."""
-    if rounding not in ROUNDINGS:
+    if rounding not in MODES and rounding not in (STOCHASTIC, DOUBLE_ROUND):
         raise RangeError(f"rounding {rounding!r} is unknown; available: {', '.join(ROUNDINGS)}")
     return rounding
 

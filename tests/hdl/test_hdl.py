@@ -29,6 +29,7 @@ from refengine.golden.dumps.dump import open_dump
 from refengine.golden.dumps.dut import open_dut
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
+from refengine.optional import installed
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import Scheme
 from refengine.vectors.writer import Layout, write_vectors
@@ -104,6 +105,7 @@ def has_verilator_5():
 
 
 ICARUS = needs("iverilog", "vvp")
+READERS_OF_WAVES = pytest.mark.skipif(not installed("vcd"), reason="not installed: refengine[waves]")
 VERILATOR = pytest.mark.skipif(
     not has_verilator_5() or not shutil.which("make") or not shutil.which("g++"),
     reason="not installed: verilator 5 or later, with make and g++",
@@ -238,8 +240,8 @@ def test_a_planted_bug_is_found_and_named(layer, verilated, network, bug):
     assert (stage.stage, element.index, element.wanted, element.got) == first_difference(layer, dut, stages)
     cause = found.faulty_layers[0].cause
     if bug in CAUSES:
-        assert sorted(cause.names) in (sorted(CAUSES[bug]), ALONE.get(bug)), cause
-        assert cause.certain == (len(cause.names) == 1), cause
+        assert {*CAUSES[bug]} <= {*cause.names} or sorted(cause.names) == ALONE.get(bug), cause
+        assert cause.cause in CAUSES[bug] or not cause.certain, cause
         assert named(cause.cause).sentence in cause.sentence
     else:
         assert not cause.certain, cause
@@ -250,7 +252,7 @@ def test_the_verb_says_it(layer, verilated):
     """By the command line: exit code, layer, element, every bit, cause, and where the words lie."""
     right, wrong = (simulated(verilated, layer, bug) for bug in ("NONE", "SCALE_NEXT_CLUSTER"))
     same = refengine("compare", layer / "pack", right)
-    assert (same.code, same.out.splitlines()[-1].startswith("EQUAL: 1 layer, ")) == (0, True), same
+    assert (same.code, "\nEQUAL: 1 layer, " in same.out) == (0, True), same
     outcome = refengine("compare", layer / "pack", wrong)
     stage, (n, y, x, c), wanted, got = first_difference(layer, wrong, STAGES)
     assert outcome.code == 1
@@ -437,6 +439,7 @@ def page(tmp_path_factory):
 
 
 @ICARUS
+@READERS_OF_WAVES
 def test_every_command_of_the_page_runs(page):
     """The comparison with the bug is the one that differs."""
     differ = {"refengine compare vectors wrong"}
@@ -459,6 +462,7 @@ def test_the_layer_of_the_page_agrees_in_icarus(page):
 
 
 @ICARUS
+@READERS_OF_WAVES
 def test_the_page_shows_what_is_printed(page):
     """Every line, figures and widths left out, which depend on floats of the quantization."""
 

@@ -56,7 +56,7 @@ def test_there_are_at_least_150_kinds_and_50_of_them_are_public_reports():
     assert len({*FAULTS}) == len({fault.sentence for fault in FAULTS.values()})
     assert len({fault.report for fault in REPORTED} - {""}) >= 50
     assert all(re.fullmatch(r"|[\w.-]+/[\w.-]+#[1-9]\d*", fault.report) for fault in REPORTED)
-    assert sum(not fault.names for fault in FAULTS.values()) >= 7
+    assert sum(not fault.names for fault in FAULTS.values()) >= 5
 
 
 @pytest.mark.parametrize("name", FAULTS)

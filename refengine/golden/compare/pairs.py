@@ -177,9 +177,12 @@ class Plan:
         if self.rules.stages is not None:
             return ()
         both = {layer for layer in {*self.golden_stages} & {*self.dut_stages} if self.asked(layer)}
-        known = {stage for layer in both for stage in (*self.golden_stages[layer], *self.dut_stages[layer])}
-        dumped = {stage for layer in both for stage in one[layer] if not self._is_result(layer, stage)}
-        return tuple(by_order(dict.fromkeys(known - dumped))) if both else ()
+
+        def stages(*sides: Mapping[str, Mapping[str, Values]]) -> set[str]:
+            held = ((layer, stage) for side in sides for layer in both for stage in side[layer])
+            return {stage for layer, stage in held if not self._is_result(layer, stage)}
+
+        return tuple(by_order(dict.fromkeys(stages(self.golden_stages, self.dut_stages) - stages(one))))
 
     def _extra(self) -> Iterator[tuple[str, str]]:
         """Layers and stages of the DUT that meet nothing, and why; a layer of another name is a failure of its own."""

@@ -284,7 +284,8 @@ def _best_exact(found: Sequence[Match]) -> tuple[Match, ...]:
     everywhere = [match for match in exact if match.place is None] or exact
     causes = [match for match in everywhere if match.name not in _READ_OFF]
     singles = [match for match in causes if " + " not in match.name]
-    singles.sort(key=lambda match: match.name in _BITS)
+    # of what is at work in a place alone, a number that was solved for comes after a fault without one
+    singles.sort(key=lambda match: (match.name in _BITS, match.place is not None and "=" in match.name))
     return tuple(singles or causes or everywhere[:1])
 
 

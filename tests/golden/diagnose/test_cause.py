@@ -199,7 +199,7 @@ def test_twins_are_named_together():
     assert not found.certain
     assert "; or " in found.sentence
     assert "this dump cannot tell them apart" in found.sentence
-    assert found.sentence.endswith("Random images would not either")
+    assert "; or fractions are cut toward zero" in found.sentence
 
 
 def test_what_other_inputs_would_tell_apart():
@@ -236,7 +236,8 @@ def test_a_stage_that_was_not_dumped_would_tell():
         assert "this dump cannot tell them apart" in found.sentence
         assert "The stage accumulator" in found.sentence
     dump = planted(case, "bias_negated", stages=STAGES)
-    assert exact(diagnose(case, None, dump)) <= {*exact(found)}
+    assert "bias_negated" in several
+    assert {name for name in exact(diagnose(case, None, dump)) if name in HYPOTHESES} <= {*several}
 
 
 def test_values_of_one_sum_are_one_observation():
