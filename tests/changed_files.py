@@ -5,7 +5,8 @@
 A data file is one that holds integers of a run: layers, images, logits, constants, in every format that ``compare``
 reads, and the network in a pack; ``manifest.json`` describes them.  A change counts if it changes a value: one that
 does not (a letter's case, an underscore or a comma for a leading zero, white space, a layer's number, which may be
-left out, a byte of HDF5 that belongs to no array) may be EQUAL.  Whether it does is told by readers that have nothing of refengine.
+left out, a byte of HDF5 that belongs to no array) may be EQUAL.  Whether it does is told by readers that have nothing
+of refengine.
 """
 
 import re
