@@ -90,7 +90,7 @@ def test_a_float_network_is_what_quantize_makes_of_it(make):
     """Layer by layer; requantize layers that only a calibration asks for are left out."""
     network = make()
     pixels = np.random.default_rng(3).integers(0, 256, (2, *network.input_shape)).astype(np.uint8)
-    made = quantize(network, pixels)
+    made = quantize(network, pixels, Scheme(method="paper"))
     invented = {layer.name for layer in made.layers if layer.op == "requantize" and not layer.covers}
     expected = [without_codes(layer) for layer in workloads(made) if layer.name not in invented]
     assert [without_codes(layer) for layer in workloads(network)] == expected

@@ -40,7 +40,8 @@ def test_a_trace_that_is_stopped(tmp_path, number):
     quantize = ["quantize", weights / "resnet20-fashion.h5", "--calibration", weights / "fashion-calibration-1000.h5"]
     command = [sys.executable, "-m", "refengine"]
     model = tmp_path / "model.h5"
-    subprocess.run([*command, *quantize, "--calibration-images", "16", "-o", model], cwd=ROOT, check=True)
+    less = ["--calibration-images", "16", "--method", "paper"]
+    subprocess.run([*command, *quantize, *less, "-o", model], cwd=ROOT, check=True)
     images = weights / "fashion-test-10000.h5"
     trace = [*command, "trace", model, images, "--count", "5000", "-o", tmp_path / "trace.h5"]
     done = subprocess.Popen(trace, cwd=ROOT, stderr=subprocess.PIPE, text=True)

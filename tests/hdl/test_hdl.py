@@ -411,7 +411,7 @@ def test_both_simulators_make_the_same_mistakes(tmp_path):
 
 PAGE = (ROOT / "docs" / "golden.md").read_text(encoding="utf-8")
 
-LESS_WORK = {"quantize": ["--calibration-images", "100"]}
+LESS_WORK = {"quantize": ["--calibration-images", "100", "--method", "paper"]}
 
 
 def blocks(language):
