@@ -38,7 +38,13 @@ def python_of(text):
 OPERATORS = sorted(path.stem for path in (ROOT / "refengine" / "ops").glob("*.py") if path.stem not in NO_OPERATORS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+SLOW = ("README.md", "api.md", "sweeps.md", "walkthrough.md")  # each quantizes the shipped network
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page.name in SLOW else (), id=page.name) for page in PAGES],
+)
 def test_the_code_of_a_page_prints_what_the_page_says(page, monkeypatch):
     """Every ``python`` block, in order, in one session, from the root of the repository."""
     monkeypatch.chdir(ROOT)

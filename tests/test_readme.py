@@ -4,6 +4,7 @@ import configparser
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from refengine.optional import installed
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NEEDS_ONNX = {"export", "convert", "crosscheck"}
-LESS_WORK = {"demo": ["--images", "30"], "quantize": ["--calibration-images", "16"], "evaluate": ["--limit", "20"]}
+LESS_WORK = {
+    "demo": ["--images", "30"],
+    "quantize": ["--calibration-images", "16", "--method", "paper"],
+    "evaluate": ["--limit", "20"],
+}
 
 
 def blocks(language):
@@ -49,6 +54,7 @@ def session(tmp_path_factory):
     (folder / "weights").symlink_to(ROOT / "weights", target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "CALIBRATION_IMAGES", 16)
+        patch.setattr(demo, "SCHEME", replace(demo.SCHEME, method="paper"))
         patch.chdir(folder)
         onnx = installed("onnx") and installed("onnxruntime")
         if not onnx:
