@@ -7,6 +7,8 @@ import pytest
 
 from refengine.optional import installed
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "docs" / "notebooks").glob("*.ipynb"))
 
 

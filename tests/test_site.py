@@ -11,6 +11,8 @@ import pytest
 
 from refengine.optional import installed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 NEEDED = ("sphinx", "myst_nb", "furo")

@@ -34,6 +34,8 @@ from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import Scheme
 from refengine.vectors.writer import Layout, write_vectors
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SOURCES = [HERE / name for name in ("planted_bugs.sv", "ternary_conv.sv", "ternary_conv_tb.sv")]

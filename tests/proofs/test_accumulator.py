@@ -8,6 +8,8 @@ from symbolic import Cells, Flag, Word, counterexample, in_symbols, number, outc
 from refengine.numbers import accumulator
 from refengine.numbers.accumulator import WIDTHS
 
+pytestmark = pytest.mark.slow
+
 SUM = word("sum")
 INT32 = within(SUM, -(2**31), 2**31 - 1)
 NARROW = [bits for bits in WIDTHS if bits < 32]

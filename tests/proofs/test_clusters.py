@@ -13,6 +13,8 @@ from llvmlite import ir
 from symbolic import SymbolicNumpy, counterexample, in_symbols, proved, within, word, z3
 from symbolic_ir import Builder, Lanes, Loaded, one_after_the_other, same_in_every_lane
 
+pytestmark = pytest.mark.slow
+
 CROSSED, TOP, LIMB_BITS, RUNGS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, instruction_sets.TARGETS
 PIXEL, OFFSETS, CODES = 1000, 2000, 64 * 100
 WITH_TILES = [rung for rung in RUNGS if rung.cluster_tiles]

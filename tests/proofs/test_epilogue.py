@@ -35,6 +35,8 @@ from symbolic_ir import Builder, Lanes, Power, one_after_the_other, same_in_ever
 
 from refengine.numbers.formats import INT8, UINT8
 
+pytestmark = pytest.mark.slow
+
 MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = epilogue.ROWS
 EVERY_RUNG = pytest.mark.parametrize("rung", instruction_sets.TARGETS, ids=lambda rung: rung.name)
 SHIFTS = range(17, 48)

@@ -23,6 +23,8 @@ from refengine.numbers.requantize import Requantize, requantize
 from refengine.numbers.rounding import MODES, round_shift
 from refengine.ops.requantize import rescale_kernels
 
+pytestmark = pytest.mark.slow
+
 SHIFTS = np.arange(32)
 VALUES = np.arange(-(2**15), 2**15, dtype=np.int32)
 ACC = np.repeat(VALUES[:, None], len(SHIFTS), axis=1)

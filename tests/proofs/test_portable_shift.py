@@ -11,6 +11,8 @@ from shutil import which
 import pytest
 from symbolic import chosen, counterexample, number, proved, within, word, z3
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = pytest.mark.parametrize("width", [8, 16, 32, 64])
 
 SHIFT_IN_C = """

@@ -7,6 +7,7 @@ multiplier is any int64 (contract Q1-Q5).
 
 from types import SimpleNamespace
 
+import pytest
 from kernels_under_proof import plan
 from kernels_under_proof import step as fields
 from symbolic import Cells, Row, Word, chosen, counterexample, in_symbols, number, outcomes, proved, within, word, z3
@@ -15,6 +16,8 @@ from refengine.kernels import requantize as kernel
 from refengine.numbers import requantize, rounding
 from refengine.numbers.requantize import MAX_RESIDUAL_SHIFT, MAX_TOTAL
 from refengine.numbers.rounding import MAX_SHIFT
+
+pytestmark = pytest.mark.slow
 
 WIDE = 128
 

@@ -15,6 +15,8 @@ from refengine.numbers import rounding
 from refengine.numbers.requantize import MAX_TOTAL
 from refengine.numbers.rounding import DOUBLE_ROUND, MAX_SHIFT, MODES, STOCHASTIC, addends
 
+pytestmark = pytest.mark.slow
+
 WIDE = 68
 SYMBOLIC = in_symbols(rounding)
 LOWEST, HIGHEST = -(2**63), 2**63 - 1

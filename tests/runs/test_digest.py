@@ -146,7 +146,9 @@ def test_a_real_network_gives_the_same_digests_on_every_backend(weights):
     if missing:
         pytest.skip(f"real networks and images are looked for in {DATA}, there is no {missing[0]}")
     with open_images(DATA / names[1]) as calibration, open_images(DATA / names[2]) as test:
-        network = quantize(read_float_network(DATA / names[0]), calibration.read(0, 16), Scheme(weights=weights, method="paper"))
+        network = quantize(
+            read_float_network(DATA / names[0]), calibration.read(0, 16), Scheme(weights=weights, method="paper")
+        )
         images = test.read(0, 4)
     wanted = digests(network, images, "reference", batch=3)
     assert digests(network, images, "kernels", threads=2) == wanted

@@ -644,6 +644,7 @@ def run_chosen_tests(target, **more):
     assert " passed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [target.name for target in TARGETS])
 def test_every_instruction_set_passes_these_tests(target):
     if target == TARGET.name:
@@ -651,6 +652,7 @@ def test_every_instruction_set_passes_these_tests(target):
     run_chosen_tests(target)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this processor is no x86")
 @pytest.mark.parametrize("target", ["avx2", "generic"])
 def test_a_processor_without_avx512(target):
@@ -664,6 +666,7 @@ def test_a_processor_without_avx512(target):
 MNIST, CIFAR, LARGE = "mnist-test", "cifar10-test-1017", "imagenet-like-300"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "images", "step", "scheme"),
     [

@@ -46,6 +46,7 @@ def diagnosed(name, stage):
     return (assert_named(LARGE, stage, name, got), wrong) if wrong else (None, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["code", "accumulator"])
 def test_every_hypothesis_is_found_in_a_large_layer(stage):
     """Every fourth, to save time; certain only where it has no twin, and where it has none it is said why not."""
@@ -69,6 +70,7 @@ def test_most_hypotheses_are_certain_by_their_sums():
     assert sum(diagnosis.certain for diagnosis in found) > len(found) // 2
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(int_networks(steps=3), st.integers(0, 2**32 - 1))
 def test_faults_of_any_network(network, seed):

@@ -100,6 +100,7 @@ def test_every_tap_is_named(name):
         assert f"the kernel's tap in row {row}, column {column} is left out" in said.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("source", ["input_row_repeated", "input_row_of_image_before", "input_row_of_first_image"])
 def test_every_stale_row_is_named(name, source):

@@ -16,6 +16,8 @@ from refengine.interop.c.model import to_c
 from refengine.numbers.requantize import clip
 from refengine.numbers.rounding import round_shift
 
+pytestmark = pytest.mark.slow
+
 HDL = Path(__file__).resolve().parents[2] / "hdl"
 DUT = [HDL / name for name in ("planted_bugs.sv", "ternary_conv.sv", "dut.sv")]
 BUGS = re.findall(r"^    ([A-Z_0-9]+),", (HDL / "planted_bugs.sv").read_text(), re.MULTILINE)

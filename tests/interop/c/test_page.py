@@ -15,7 +15,7 @@ LESS_WORK = {"quantize": ["--calibration-images", "20", "--method", "paper"]}
 NEEDED = ("cc", "verilator", "make", "g++")
 WRONG = "objects/sim +bug=1"
 
-pytestmark = pytest.mark.skipif(bool(missing(*NEEDED)), reason=missing(*NEEDED))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing(*NEEDED)), reason=missing(*NEEDED))]
 
 
 def blocks(language):
