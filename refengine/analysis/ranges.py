@@ -1,4 +1,4 @@
-"""The ledger of a run: how wide each layer's sums became, beside how wide they can become.
+"""The accumulator ranges of a run: how wide each layer's sums became, beside how wide they can become.
 
 For whoever chooses the width of an adder: the lowest and the highest finished sum and total that were seen, the static
 bounds (contract A2, Q1), the bits that each needs, and what is left of the declared accumulator.  The bound holds for
@@ -87,7 +87,7 @@ class _Seen:
     events: Events = field(default_factory=Events)
 
 
-def ledger(
+def accumulator_ranges(
     network: IntNetwork,
     images: Images,
     *,

@@ -33,7 +33,7 @@ VERBS = {
     "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
     "crosscheck": "Run a network by programs of others and compare every integer.",
     "explain": "Show how one output integer comes about.",
-    "ledger": "Book how wide each layer's sums became, and how wide they can become.",
+    "ranges": "Report how wide each layer's accumulators became, how wide they can become, and the worst-case inputs.",
     "coverage": "Report which parts of each layer's arithmetic some images exercise.",
     "lint": "Look for what is suspicious in an integer network.",
     "evaluate": "Count how many labelled images a network gets right.",
@@ -44,6 +44,7 @@ VERBS = {
     "bench": "Measure refengine's speed beside production int8 engines.",
 }
 
+RENAMED = {"ledger": "ranges"}  # what scripts may still say
 
 # Libraries of linear algebra add up in an order that follows the number of their threads.  One thread each, so that
 # quantize makes the same integers on two cores and on sixty; the threads that are faster are refengine's own.
@@ -100,6 +101,7 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = RENAMED.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             like = get_close_matches(cmd_name, VERBS, 1)
             proposed = f"the nearest is {like[0]!r}; " if like else ""

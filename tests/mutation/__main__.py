@@ -1,5 +1,4 @@
-"""``python -m mutation MODEL.h5 IMAGES.h5`` in the folder ``tests``: put mistakes into a network's layers, one at a
-time.
+"""``PYTHONPATH=tests python -m mutation MODEL.h5 IMAGES.h5``: put mistakes into a network's layers, one at a time.
 
 It counts which of them ``refengine compare`` finds, and which it names.
 """
