@@ -49,8 +49,8 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str | No
     "formats",
     callback=_formats,
     metavar="NAMES",
-    help="Worst-case inputs as a simulator reads them too: some of readmemh, readmemb, coe, mif, c, sv, and npy (of the "
-    "stages alone, for compare), with commas between.",
+    help="Worst-case inputs as a simulator reads them too: some of readmemh, readmemb, coe, mif, c, sv, and npy (of "
+    "the stages alone, for compare), with commas between.",
 )
 @click.option("--all", "everything", is_flag=True, help="Print every column: extremes, headroom, values.")
 @options.backend
@@ -72,8 +72,8 @@ def command(
     """Report what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
 
     Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
-    that give one code for every image, which need no adder.  A worst case is an input of the layer that attains the bound,
-    so that the worst case can be simulated.
+    that give one code for every image, which need no adder.  A worst case is an input of the layer that attains the bound, for a
+    simulation.
     """
     from ..analysis.ranges import accumulator_ranges
     from ..analysis.ranges import figures as of
