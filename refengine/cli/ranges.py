@@ -72,8 +72,8 @@ def command(
     """Report what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
 
     Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
-    that give one code for every image, which need no adder.  A worst case is an input of the layer that attains the bound, for a
-    simulation.
+    that give one code for every image, which need no adder.  A worst case is an input of the layer that attains the
+    bound, for a simulation.
     """
     from ..analysis.ranges import accumulator_ranges
     from ..analysis.ranges import figures as of
