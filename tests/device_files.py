@@ -158,7 +158,7 @@ def of_mif(path):
 
 def of_vcd(path):
     """What code is while valid is 1, before each rise of the clock."""
-    text = re.sub(r"[\x80-\xff]", " ", path.read_text("latin-1"))  # which pyvcd takes for blanks
+    text = re.sub(r"[\x00-\x20\x80-\xff]", " ", path.read_text("latin-1"))  # which pyvcd takes for blanks
     if re.findall(r"\$var wire (\d+) (\S+) (\S+)", text) != [
         ("1", "c", "clk"), ("1", "v", "valid"), ("8", "d", "code"),
     ]:  # fmt: skip
