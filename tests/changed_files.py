@@ -133,7 +133,7 @@ def _array(array):
 
 def _readmem(path, radix):
     text = re.sub(rb"//[^\n]*|/\*.*?\*/", b" ", path.read_bytes(), flags=re.S)
-    return [int(token.replace(b"_", b""), radix) for token in text.split()]
+    return [int(token.replace(b"_", b""), radix) for token in re.split(rb"[\s,;]+", text) if token]
 
 
 def _numbers(pattern, radix):
@@ -149,6 +149,9 @@ READERS = {
     ".h5": _hdf5,
     ".memh": lambda path: _readmem(path, 16),
     ".memb": lambda path: _readmem(path, 2),
+    ".hex": lambda path: _readmem(path, 16),
+    ".dat": lambda path: _readmem(path, 10),
+    ".bin": lambda path: path.read_bytes(),
     ".coe": _numbers(r"(?m)^([0-9a-fA-F_]+)[,;]$", 16),
     ".mif": _numbers(r"(?m)^[0-9a-f]+ : ([0-9a-fA-F_]+);$", 16),
     ".h": lambda path: path.read_bytes(),
