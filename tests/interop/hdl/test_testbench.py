@@ -238,7 +238,7 @@ def test_a_planted_bug_fails_with_layer_element_and_cause(shipped, bug, simulato
     report = judged(tmp_path / "tb", shipped, BUGGY)
     layer = next(one for one in report["layers"] if one["name"] == BUGGY)
     assert report["faulty_layers"] == [BUGGY]
-    assert layer["cause"]["names"] == [SOLVED.get(bug, bug)]
+    assert layer["cause"]["cause"] == SOLVED.get(bug, bug)
     assert layer["cause"]["certain"]
     assert f"cause: {BUGGY}: {layer['cause']['sentence']}" in said
     stage, place, wanted, got = first_wrong(tmp_path / "tb" / "dump", shipped / BUGGY)
