@@ -44,7 +44,7 @@ def round_trip(write, read, word_bits, count, path, numbers=False):
     content = written(write, memory, words)
     path.write_bytes(content)
     assert as_integers(read(path, memory)) == words
-    return content.decode()
+    return content.decode("latin-1")
 
 
 def assert_refused(read, memory, path, content, *needles):

@@ -32,6 +32,7 @@ ROOMS = (
     "interop.tosa",
     "interop.images",
     "interop.c",
+    "interop.hdl",
     "bench",
     "accuracy",
     "analysis",

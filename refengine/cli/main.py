@@ -29,6 +29,7 @@ VERBS = {
     "run": "Run images through an integer network and print its logits.",
     "trace": "Write every integer of a run, or a digest of each layer.",
     "vectors": "Write everything that a testbench reads, as its memories want it.",
+    "testbench": "Write a testbench for a layer of a vector pack, which make builds, runs and compares.",
     "export": "Write a network as ONNX: one of integers in integer operators alone, or a float one.",
     "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
     "crosscheck": "Run a network by programs of others and compare every integer.",

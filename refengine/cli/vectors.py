@@ -65,7 +65,7 @@ def _widths(
     show_default=True,
     callback=_formats,
     metavar="NAMES",
-    help="Some of npy, readmemh, readmemb, coe, mif, c, sv, with commas between.",
+    help="Some of npy, readmemh, readmemb, hex, dat, bin, coe, mif, c, sv, with commas between.",
 )
 @click.option(
     "--word-bits",

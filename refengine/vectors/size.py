@@ -96,6 +96,9 @@ def _sv_word(memory: Memory) -> int:
 _WORD_BYTES = {
     "readmemh": lambda memory: memory.digits + 1,
     "readmemb": lambda memory: memory.word_bits + 1,
+    "hex": lambda memory: memory.digits + 1,
+    "dat": lambda memory: len(str(1 << memory.word_bits)) + 1,
+    "bin": lambda memory: memory.word_bytes,
     "coe": lambda memory: memory.digits + 2,
     "mif": _mif_word,
     "c": _c_word,

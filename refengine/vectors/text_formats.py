@@ -1,4 +1,4 @@
-"""The formats in which words can be written: a line each."""
+"""The formats in which words can be written: a line each; all but ``bin`` are text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..text import PathLike
-from . import c_header, coe, mif, readmem, sv_package
+from . import c_header, coe, decimal, mif, raw, readmem, sv_package
 from .memory import Array, Memory, Out
 
 NPY = "npy"
@@ -27,6 +27,9 @@ TEXT_FORMATS: Mapping[str, TextFormat] = MappingProxyType(
     {
         "readmemh": TextFormat(".memh", readmem.write_hex, readmem.read_hex),
         "readmemb": TextFormat(".memb", readmem.write_binary, readmem.read_binary),
+        "hex": TextFormat(".hex", readmem.write_hex, readmem.read_hex),
+        "dat": TextFormat(".dat", decimal.write, decimal.read),
+        "bin": TextFormat(".bin", raw.write, raw.read),
         "coe": TextFormat(".coe", coe.write, coe.read),
         "mif": TextFormat(".mif", mif.write, mif.read),
         "c": TextFormat(".h", c_header.write, c_header.read),

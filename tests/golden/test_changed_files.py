@@ -19,7 +19,8 @@ from refengine.vectors.writer import write_vectors
 
 FORMS = (
     *("trace", "npy", "npz", "npz, packed", "HDF5", "HDF5, packed"),
-    *("pack, npy", "pack, readmemh", "pack, readmemb", "pack, coe", "pack, mif", "pack, c", "pack, sv", "pack, all"),
+    *("pack, npy", "pack, readmemh", "pack, readmemb", "pack, hex", "pack, dat", "pack, bin"),
+    *("pack, coe", "pack, mif", "pack, c", "pack, sv", "pack, all"),
     *("$writememh", "$writememh, addresses", "$writememb", "numbers", "hexadecimal text", "table"),
     *("raw, low first", "raw, high first", "COE", "MIF", "one .npy", "waves"),
 )

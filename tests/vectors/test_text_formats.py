@@ -7,7 +7,7 @@ from refengine.vectors.text_formats import FORMATS, TEXT_FORMATS, extension
 
 
 def test_extensions_differ():
-    assert len({extension(name) for name in FORMATS}) == len(FORMATS) == 7
+    assert len({extension(name) for name in FORMATS}) == len(FORMATS) == 10
     assert extension("npy") == ".npy"
 
 

@@ -490,8 +490,8 @@ def _inputs(pack: Vectors) -> Iterator[str]:
             yield name
 
 
-_RADIX = {"readmemh": 16, "readmemb": 2}
-_WRITTEN_BY_SIMULATORS = ("readmemh", "readmemb", "coe", "mif")
+_RADIX = {"readmemh": 16, "readmemb": 2, "hex": 16, "dat": 10}
+_WRITTEN_BY_SIMULATORS = (*_RADIX, "coe", "mif")
 
 
 def _forms(pack: Vectors, tensor: str, changed: Sequence[str], chosen: _Chosen, said: list[str]) -> Values | None:
