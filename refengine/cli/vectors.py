@@ -83,7 +83,8 @@ def _widths(
     "orders",
     multiple=True,
     metavar="AXES",
-    help="Axes as elements lie, the fastest last, of tensors with these axes: nchw, ohwi, ...  [repeat]  "
+    help="Axes as elements lie, the fastest last, of tensors with these axes: nchw, ohwi, ...; nchw8c: channels in "
+    "blocks of 8, filled up with zeros.  [repeat]  "
     "[default: nhwc, nhwcg, oihw]",
 )
 @click.option(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ..errors import RangeError
+from .orders import blocked
 from .tensors import AXES, PARTS, Tensor
 from .words import TWOS_COMPLEMENT, Packing, fitted
 
@@ -17,7 +18,8 @@ class Layout:
 
     word_bits: of all tensors, or of those that a shell pattern means, later patterns first.  elements: of a word, None:
     as many as fit.  straddle, first, endian: as in ``vectors/words.py``.  orders: axes in the order in which elements
-    lie, each for the tensors with these axes, the fastest last.  code_map: of ternary codes.
+    lie, each for the tensors with these axes, the fastest last; ``nchw8c``: channels in blocks of 8, the last filled up
+    with zeros.  code_map: of ternary codes.
     """
 
     word_bits: int | None = None
@@ -33,8 +35,8 @@ class Layout:
     def __post_init__(self) -> None:
         known = {"".join(sorted(axes)): axes for axes in AXES}
         found: dict[str, str] = {}
-        for order in self.orders:
-            axes = known.get("".join(sorted(order)))
+        for order in map(str.lower, self.orders):
+            axes = "nhwc" if blocked(order) else known.get("".join(sorted(order)))
             if axes is None:
                 raise RangeError(f"order {order!r} is none of these axes rearranged: {', '.join(AXES)}")
             if "n" in axes and order[0] != "n":

@@ -21,7 +21,8 @@ import numpy as np
 from ..errors import FileError, RangeError
 from ..network.read_hdf5 import MAX_CHILDREN
 from ..text import PathLike, printable, shown
-from .memory import Memory, identifier
+from .memory import Array, Memory, identifier
+from .orders import Order, blocked
 from .tensors import AXES, IMAGES, LOGITS, PARTS, Exponent, Tensor
 from .text_formats import FORMATS, extension
 from .words import CODE_MAPS, Packing, word_count
@@ -48,7 +49,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor, how its words are packed, and its files by format.  order: its axes in the order of the words."""
+    """A tensor, how its words are packed, and its files by format.
+
+    order: its axes in the order of the words, as ``nchw``, or with channels in blocks, as ``nchw8c``.
+    """
 
     tensor: Tensor
     order: str
@@ -57,8 +61,9 @@ class Entry:
 
     @property
     def block(self) -> int:
-        """Elements that are packed together: one image's, or all of a constant."""
-        return math.prod(self.tensor.block_shape)
+        """Elements that are packed together: one image's, or all of a constant; zeros that fill blocks are some."""
+        shape = self.tensor.block_shape
+        return math.prod(shape if self.blocked is None else self.blocked.stored_shape(shape))
 
     @property
     def block_words(self) -> int:
@@ -71,8 +76,39 @@ class Entry:
         return self.tensor.shape[0] if self.tensor.has_images else 1
 
     @property
-    def permutation(self) -> tuple[int, ...]:
+    def blocked(self) -> Order | None:
+        """The order of images whose channels lie in blocks, None where they do not."""
+        return blocked(self.order)
+
+    def stored(self, block: Array) -> Array:
+        """The integers of a block as they follow each other in the words, (elements,)."""
+        if self.blocked is not None:
+            return self.blocked.as_stored(block).reshape(-1)
+        return block.transpose(self._permutation).reshape(-1)
+
+    def arranged(self, elements: Array) -> Array:
+        """A block from its integers as they follow each other; RangeError where what only fills blocks is not 0."""
+        shape, axes = self.tensor.block_shape, self._permutation
+        if self.blocked is None:
+            return elements.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+        found, filling = self.blocked.as_trace(elements, shape)
+        if filling.any():
+            raise RangeError(f"channels from {shape[-1]} on, which only fill blocks, are not 0")
+        return found[0]
+
+    def element(self, *index: int) -> int:
+        """The number of an integer of a block, by its place in the tensor's axes."""
+        shape, axes = self.tensor.block_shape, self._permutation
+        if self.blocked is None:
+            return int(np.ravel_multi_index([index[axis] for axis in axes], [shape[axis] for axis in axes]))
+        found, _ = self.blocked.as_trace(np.arange(self.block), shape)
+        return int(found[(0, *index)])
+
+    @property
+    def _permutation(self) -> tuple[int, ...]:
         """Which axis of a block lies at each place of the order."""
+        if self.blocked is not None:
+            return ()
         skipped = int(self.tensor.has_images)
         return tuple(self.tensor.axes.index(axis) - skipped for axis in self.order[skipped:])
 
@@ -356,10 +392,18 @@ def _exponent(fields: _Fields) -> Exponent:
     return fields.integers("exponent", -_MAX_COUNT, _MAX_COUNT)
 
 
+def _is_order(order: str, tensor: Tensor) -> bool:
+    found = blocked(order)
+    if found is not None:
+        filled = math.prod(found.stored_shape(tensor.block_shape)) if tensor.axes == "nhwc" else _MAX_COUNT + 1
+        return found.images and order == found.name.lower() and filled * tensor.shape[0] <= _MAX_COUNT
+    return sorted(order) == sorted(tensor.axes) and (not tensor.has_images or order[0] == "n")
+
+
 def _packing(fields: _Fields, tensor: Tensor) -> tuple[Packing, str]:
     told = fields.fields("packing")
     order = told.text("order")
-    if sorted(order) != sorted(tensor.axes) or (tensor.has_images and order[0] != "n"):
+    if not _is_order(order, tensor):
         raise told.error(f"'order' is {shown(order)}, needed the axes {tensor.axes} in some order, images first")
     code_map = fields.fields("code_map").text("name", CODE_MAPS) if tensor.ternary else None
     elements = 0 if told.get("elements_per_word") is None else told.integer("elements_per_word", 1, 1 << 16)

@@ -156,9 +156,7 @@ class Vectors:
         if not texts:
             return Address(entry.files[NPY].file, int(np.ravel_multi_index(index, shape)), 0)
         block, rest = (index[0], index[1:]) if entry.tensor.has_images else (0, index)
-        axes, sizes = entry.permutation, entry.tensor.block_shape
-        element = np.ravel_multi_index(tuple(rest[axis] for axis in axes), tuple(sizes[axis] for axis in axes))
-        word, bit = place(int(element), entry.packing)
+        word, bit = place(entry.element(*rest), entry.packing)
         return Address(entry.files[texts[0]].file, block * entry.block_words + word, bit)
 
     def verify(self) -> None:
@@ -220,7 +218,7 @@ class Vectors:
 
     def _unpacked(self, entry: Entry, fmt: str, start: int, stop: int) -> Array:
         """Blocks of a text file, (blocks, ...)."""
-        stored, axes, sizes = entry.files[fmt], entry.permutation, entry.tensor.block_shape
+        stored, sizes = entry.files[fmt], entry.tensor.block_shape
         name, dtype = f"{self.file}/{printable(stored.file)}", np.dtype(entry.tensor.dtype)
         if (stop - start) * entry.block * dtype.itemsize > MAX_ARRAY_BYTES:
             raise FileError(f"{name}: {stop - start} rows are more than {MAX_ARRAY_BYTES} bytes")
@@ -230,13 +228,12 @@ class Vectors:
         for n in range(start, stop):
             words = self._streams[stored.file].take(n * entry.block_words, entry.block_words)
             try:
-                values = unpack(words, entry.block, entry.packing)
+                values = entry.arranged(unpack(words, entry.block, entry.packing))
             except RangeError as error:
                 raise FileError(f"{name}: block {n}: {error}") from None
             if int(values.min()) < limits.min or int(values.max()) > limits.max:
                 raise FileError(f"{name}: block {n}: holds {values.min()}..{values.max()}, needed {dtype}")
-            there = values.reshape([sizes[axis] for axis in axes])
-            found[n - start] = there.transpose(np.argsort(axes))
+            found[n - start] = values
         return found
 
     def _believe(self, stored: Stored) -> None:

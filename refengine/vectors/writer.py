@@ -172,11 +172,10 @@ def _blocks(network: IntNetwork, trace: Trace, tensor: Tensor) -> Iterator[Array
 
 def words_of(blocks: Iterable[Array], entry: Entry) -> Iterator[Array]:
     """The words of blocks (k, ...), block after block."""
-    axes = entry.permutation
     for several in blocks:
         for block in several:
             try:
-                yield from pack(block.transpose(axes).reshape(-1), entry.packing)
+                yield from pack(entry.stored(block), entry.packing)
             except RangeError as error:
                 raise RangeError(f"{entry.tensor.name}: {error}") from None
 

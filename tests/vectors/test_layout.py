@@ -35,6 +35,13 @@ def test_orders():
     assert [layout.order(tensor) for tensor in (WEIGHT, CODE, LOGITS)] == ["ohwi", "nchw", "nc"]
 
 
+def test_blocks_of_channels_are_an_order_of_images():
+    layout = Layout(orders=["NHWC16c", "OHWI"])
+    assert [layout.order(tensor) for tensor in (WEIGHT, CODE, LOGITS)] == ["ohwi", "nhwc16c", "nc"]
+    with pytest.raises(RangeError, match=r"order 'hwc16c' does not begin with the images"):
+        Layout(orders=["HWC16c"])
+
+
 def test_only_ternary_codes_have_a_map():
     layout = Layout(code_map="offset")
     assert [layout.packing(tensor).code_map for tensor in (WEIGHT, CODE)] == ["offset", None]

@@ -22,6 +22,8 @@ LAYOUTS = {
     "words of 77 bits": Layout(word_bits=77, first="high", code_map="plus-minus", orders=["nwhc"]),
     "bytes turned around": Layout(word_bits=128, endian="big", code_map="offset"),
     "three a word": Layout(elements=3, orders=["nchwg"]),
+    "blocks of 8 channels": Layout(word_bits=64, orders=["NCHW8c"]),
+    "channels filled up to 3": Layout(word_bits=20, straddle=True, orders=["nhwc3c"], first="high"),
     "one bit a word": Layout(word_bits=1, straddle=True, first="high"),
 }
 

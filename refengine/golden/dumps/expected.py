@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...vectors.manifest import Entry
+from ...vectors.orders import Order, blocked
 from ...vectors.words import Packing, fitted, word_count
 
 _AXES = {2: "nc", 3: "ncg", 4: "nhwc", 5: "nhwcg"}
@@ -39,6 +40,11 @@ class Expected:
     def elements(self) -> int:
         """Integers of one image."""
         return math.prod(self.shape[1:])
+
+    @property
+    def blocked(self) -> Order | None:
+        """The order of images whose channels lie in blocks in the golden's words, None where they do not."""
+        return blocked(self.order)
 
     def words(self, packing: Packing, elements: int | None = None) -> int:
         """Words of one image in a packing."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileError, RangeError
+from ...vectors.orders import Order
 from ...vectors.words import Packing, unpack, unpack_masks, word_count
 from .expected import Expected
 from .reading import Reading
@@ -255,9 +256,9 @@ class Fitted:
 
     def _arranged(self, flat: Array, check: bool = True) -> Array:
         """(n, stored) in the axes of a trace; FileError where what only fills blocks of channels is not 0."""
-        shape = self.expected.shape[1:]
-        if self.reading.order is not None and len(shape) == 3:
-            found, filling = self.reading.order.as_trace(flat, shape)
+        shape, order = self.expected.shape[1:], _order(self.expected, self.reading)
+        if order is not None:
+            found, filling = order.as_trace(flat, shape)
             if check and filling.any():
                 raise FileError(f"{self.source.place}: channels from {shape[-1]} on, which only fill blocks, are not 0")
             return np.ascontiguousarray(found)
@@ -268,10 +269,13 @@ class Fitted:
 
 def stored_elements(expected: Expected, reading: Reading) -> int:
     """Integers of an image as they are stored."""
-    shape = expected.shape[1:]
-    if reading.order is not None and len(shape) == 3:
-        return math.prod(reading.order.stored_shape(shape))
-    return expected.elements
+    order = _order(expected, reading)
+    return expected.elements if order is None else math.prod(order.stored_shape(expected.shape[1:]))
+
+
+def _order(expected: Expected, reading: Reading) -> Order | None:
+    """What the option says of an image's axes, or the manifest of blocks of channels."""
+    return reading.order if reading.order is not None and len(expected.shape) == 4 else expected.blocked
 
 
 # -------------------------------------------------------------------------------------------- what a row of words holds

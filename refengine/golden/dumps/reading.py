@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from ...errors import RangeError
 from ...text import shown
+from ...vectors.orders import Order, order_of
 from ...vectors.words import ENDIANS, FIRSTS, MAX_WORD_BITS
-from .axes import Order, order_of
 from .waves import Handshake
 
 RESULT = "result"  # the stage that a layer ends in

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import RangeError
-from refengine.golden.dumps.axes import ORDERS, Order, in_words, order_of, orders_between, written_as
+from refengine.golden.dumps.axes import ORDERS, in_words, orders_between, written_as
 from refengine.golden.dumps.dump import in_memory, open_dump
 from refengine.golden.dumps.dut import fitted, open_dut
 from refengine.golden.dumps.reading import Reading, reading
+from refengine.vectors.orders import order_of
 from refengine.vectors.writer import write_vectors
 
 PIXELS = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
@@ -58,24 +59,8 @@ def test_a_folder_with_its_images(tmp_path):
         assert (read.count, read.kind) == (2, "folder")
 
 
-def test_blocks_of_channels():
-    assert order_of("nchw8c") == Order("CHW", 8)
-    assert order_of("HWC16c") == Order("HWC", 16, images=False)
-    assert [order_of(name).name for name in ("NCHW8C", "chw4c", "NHWC")] == ["NCHW8c", "CHW4c", "NHWC"]
-    made, filling = order_of("NCHW2c").as_trace(np.arange(2 * 3 * 4 * 6), (3, 4, 5))
-    assert (made.shape, filling.shape) == ((2, 3, 4, 5), (2, 3, 4, 1))
-    assert made[0, 1, 2].tolist() == [12, 13, 36, 37, 60]  # blocks of two channels, 24 places apart
-    assert filling[0, 1, 2].tolist() == [61]
+def test_orders_in_words():
     assert in_words("CHW") == "N C H W"
-
-
-@pytest.mark.parametrize(
-    "order", ["", "N", "NCH", "NHWCC", "CNHW", "abcd", "NNCHW", "\n", "NCHW0c", "NCHWc", "NCHW8", "8c", "NCHW8cc"]
-)
-def test_what_is_no_order(order):
-    with pytest.raises(RangeError, match="--order is") as caught:
-        order_of(order)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_pack_says_its_own_order(tmp_path):

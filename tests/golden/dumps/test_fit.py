@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import FileError
-from refengine.golden.dumps.axes import order_of
+from refengine.vectors.orders import order_of
 from refengine.golden.dumps.dump import Held
 from refengine.golden.dumps.expected import Expected, of_array
 from refengine.golden.dumps.fit import (

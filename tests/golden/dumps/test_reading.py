@@ -3,7 +3,7 @@
 import pytest
 
 from refengine.errors import RangeError
-from refengine.golden.dumps.axes import Order
+from refengine.vectors.orders import Order
 from refengine.golden.dumps.reading import Reading, reading
 from refengine.golden.dumps.waves import Handshake
 
