@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import FileError
-from refengine.vectors.orders import order_of
 from refengine.golden.dumps.dump import Held
 from refengine.golden.dumps.expected import Expected, of_array
 from refengine.golden.dumps.fit import (
@@ -20,6 +19,7 @@ from refengine.golden.dumps.fit import (
 )
 from refengine.golden.dumps.reading import Reading
 from refengine.golden.dumps.word_sources import HeldWords
+from refengine.vectors.orders import order_of
 from refengine.vectors.words import fitted, pack
 
 SHAPE = (2, 2, 3, 5)

@@ -3,9 +3,9 @@
 import pytest
 
 from refengine.errors import RangeError
-from refengine.vectors.orders import Order
 from refengine.golden.dumps.reading import Reading, reading
 from refengine.golden.dumps.waves import Handshake
+from refengine.vectors.orders import Order
 
 
 def test_nothing_said_is_nothing_known():
