@@ -205,7 +205,7 @@ def _pack(folder: str) -> Figures:
     with open_vectors(folder) as pack:
         pack.verify()
         manifest = pack.manifest
-    stored = [file for entry in manifest.entries for file in entry.files.values()]
+    stored = manifest.every_file[1:]
     return {
         "network": manifest.network,
         "model_hash": manifest.model_hash,

@@ -108,6 +108,11 @@ def _widths(
     show_default=True,
     help="Codes of -1, 0, 1 in two bits: 11 00 01, 10 00 01 or 00 01 10.",
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Beside each tensor of images PART.stream.memh: tkeep of each word, and tlast in the bit above.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace DIR if it is a pack and holds nothing else.")
 @options.backend
 @options.threads
@@ -147,7 +152,7 @@ def command(
             progress=show,
             **how,
         )
-    stored = [stored for entry in manifest.entries for stored in entry.files.values()]
+    stored = manifest.every_file[1:]
     figures = {
         "output": output,
         "model_hash": manifest.model_hash,

@@ -1,6 +1,7 @@
 """Decimal files (.dat): a word a line, as C's ``%d`` and VHDL's textio read them.
 
-Where each word is one number in two's complement it is a signed one, otherwise the word's bits are an unsigned one.
+Where each word is one number in two's complement, and where it has 64 bits, the number is signed, so that an int64
+holds it; otherwise the word's bits are an unsigned one.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ def read(path: PathLike, memory: Memory) -> Iterator[Array]:
         yield from gathered(_numbers(lines, memory), memory, lines)
 
 
+def _is_signed(memory: Memory) -> bool:
+    return memory.numbers or memory.word_bits == 64
+
+
 def _signed(number: int, memory: Memory) -> int:
-    negative = memory.numbers and number >= 1 << memory.word_bits - 1
+    negative = _is_signed(memory) and number >= 1 << memory.word_bits - 1
     return number - (1 << memory.word_bits) if negative else number
 
 
 def _numbers(lines: Lines, memory: Memory) -> Iterator[int]:
     whole = 1 << memory.word_bits
-    low, high = (-(whole // 2), whole // 2) if memory.numbers else (0, whole)
+    low, high = (-(whole // 2), whole // 2) if _is_signed(memory) else (0, whole)
     for line in lines:
         number = int(line) if _NUMBER.fullmatch(line) else None
         if number is None or not low <= number < high:

@@ -23,6 +23,8 @@ from ..network.read_hdf5 import MAX_CHILDREN
 from ..text import PathLike, printable, shown
 from .memory import Array, Memory, identifier
 from .orders import Order, blocked
+from .parameters import FILE as PARAMETERS
+from .stream import ENDING as STREAM_ENDING
 from .tensors import AXES, IMAGES, LOGITS, PARTS, Exponent, Tensor
 from .text_formats import FORMATS, extension
 from .words import CODE_MAPS, Packing, word_count
@@ -51,13 +53,20 @@ class Stored:
 class Entry:
     """A tensor, how its words are packed, and its files by format.
 
-    order: its axes in the order of the words, as ``nchw``, or with channels in blocks, as ``nchw8c``.
+    order: its axes in the order of the words, as ``nchw``, or with channels in blocks, as ``nchw8c``.  stream: the file
+    of tkeep and tlast (``vectors/stream.py``), if it was asked for.
     """
 
     tensor: Tensor
     order: str
     packing: Packing
     files: Mapping[str, Stored]
+    stream: Stored | None = None
+
+    @property
+    def every_file(self) -> tuple[Stored, ...]:
+        """The files of all formats, and the side file of its stream."""
+        return (*self.files.values(), *([] if self.stream is None else [self.stream]))
 
     @property
     def block(self) -> int:
@@ -136,6 +145,12 @@ class Manifest:
     model: Stored
     layers: tuple[Mapping[str, Any], ...]
     entries: tuple[Entry, ...]
+    parameters: tuple[Stored, ...] = ()
+
+    @property
+    def every_file(self) -> tuple[Stored, ...]:
+        """The network, the headers of the layers' parameters, and the files of every tensor."""
+        return (self.model, *self.parameters, *(file for entry in self.entries for file in entry.every_file))
 
 
 def sha256_of(path: Path) -> str:
@@ -167,6 +182,8 @@ def to_json(manifest: Manifest) -> str:
         "formats": manifest.formats,
     }
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    if manifest.parameters:
+        lines.append(_listed("parameters", [vars(stored) for stored in manifest.parameters]))
     lines += [_listed("layers", manifest.layers), _listed("tensors", [_record(entry) for entry in manifest.entries])]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -203,6 +220,7 @@ def _record(entry: Entry) -> dict[str, Any]:
             "words_per_image": entry.block_words if tensor.has_images else None,
         },
         "files": {name: vars(stored) for name, stored in entry.files.items()},
+        **({} if entry.stream is None else {"stream": vars(entry.stream)}),
     }
 
 
@@ -248,6 +266,10 @@ class _Fields:
         if key not in self._record:
             raise self.error(f"has no {key!r}")
         return self._record[key]
+
+    def has(self, key: str) -> bool:
+        """Whether a member is there."""
+        return key in self._record
 
     def text(self, key: str, known: Collection[str] | None = None) -> str:
         """A text, one of ``known`` if given."""
@@ -340,7 +362,18 @@ def _manifest(fields: _Fields) -> Manifest:
         model=_stored(fields.fields("model"), MODEL),
         layers=tuple(fields.items("layers")),
         entries=entries,
+        parameters=tuple(_header(record, fields, names) for record in _headers(fields)),
     )
+
+
+def _headers(fields: _Fields) -> list[Any]:
+    return fields.items("parameters") if fields.has("parameters") else []
+
+
+def _header(record: Any, fields: _Fields, layers: Collection[str]) -> Stored:
+    """A header of parameters, which lies beside the tensors of a layer."""
+    own = _Fields(record, f"{fields._place}: parameters")
+    return _stored(own, own.text("file", [f"{layer}/{PARAMETERS}" for layer in layers]))
 
 
 def _entry(fields: _Fields, formats: Sequence[str], layers: Collection[str], count: int) -> Entry:
@@ -348,7 +381,10 @@ def _entry(fields: _Fields, formats: Sequence[str], layers: Collection[str], cou
     packing, order = _packing(fields, tensor)
     files = fields.fields("files")
     stored = {name: _stored(files.fields(name), f"{tensor.name}{extension(name)}") for name in formats}
-    entry = Entry(tensor, order, packing, stored)
+    stream = None
+    if fields.has("stream"):
+        stream = _stored(fields.fields("stream"), f"{tensor.name}{STREAM_ENDING}")
+    entry = Entry(tensor, order, packing, stored, stream)
     told = fields.fields("packing")
     wanted = {"words": entry.blocks * entry.block_words, "lane_bits": packing.lane_bits}
     wanted |= {"words_per_image": entry.block_words} if tensor.has_images else {}

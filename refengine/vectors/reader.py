@@ -166,8 +166,8 @@ class Vectors:
 
     @property
     def files(self) -> tuple[Stored, ...]:
-        """Every file that the manifest names: the network, and each format of each tensor."""
-        return (self.manifest.model, *(file for entry in self._entries.values() for file in entry.files.values()))
+        """Every file that the manifest names."""
+        return self.manifest.every_file
 
     def is_there(self, file: str) -> bool:
         """Whether a file of the pack was not deleted."""

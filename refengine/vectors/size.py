@@ -29,9 +29,17 @@ def bytes_of(entries: Iterable[Entry], formats: Sequence[str]) -> int:
     return sum(_HEADS + _file_bytes(entry, name) for entry in entries for name in formats)
 
 
-def check_room(directory: PathLike, entries: Sequence[Entry], formats: Sequence[str], model_bytes: int) -> None:
+def side_bytes_of(entries: Iterable[Entry]) -> int:
+    """Bytes of the side files of these tensors' streams."""
+    memories = [entry.memory for entry in entries if entry.tensor.has_images]
+    return sum(_HEADS + memory.words * (memory.word_bytes // 4 + 2) for memory in memories)
+
+
+def check_room(
+    directory: PathLike, entries: Sequence[Entry], formats: Sequence[str], model_bytes: int, stream: bool = False
+) -> None:
     """FileError where the disk of a folder has not the room for a pack and the trace that it is made from."""
-    needed = bytes_of(entries, formats) + model_bytes
+    needed = bytes_of(entries, formats) + model_bytes + (side_bytes_of(entries) if stream else 0)
     trace = sum(_integers(entry) for entry in entries if entry.tensor.has_images)
     free = free_bytes(directory)
     if needed + trace > free:

@@ -49,7 +49,7 @@ def _side_block(packing: Packing, elements: int) -> Array:
         words = lanes.reshape(count, -1)
         words = words if packing.first == "low" else words[:, ::-1]
         used[:, : packing.elements * packing.lane_bits] = np.repeat(words, packing.lane_bits, axis=1)
-    keep = used.reshape(count, size, 8).any(axis=2)
+    keep = used.reshape(count, size, 8).max(axis=2)
     keep = keep if packing.endian == "little" else keep[:, ::-1]
     last = np.arange(count) == count - 1
     return np.packbits(np.concatenate([keep, last[:, None]], axis=1), axis=1, bitorder="little")

@@ -10,7 +10,7 @@ from ..text import PathLike
 from . import c_header, coe, decimal, mif, raw, readmem, sv_package
 from .memory import Array, Memory, Out
 
-NPY = "npy"
+NPY, C = "npy", "c"
 NPY_EXTENSION = ".npy"
 
 
@@ -32,7 +32,7 @@ TEXT_FORMATS: Mapping[str, TextFormat] = MappingProxyType(
         "bin": TextFormat(".bin", raw.write, raw.read),
         "coe": TextFormat(".coe", coe.write, coe.read),
         "mif": TextFormat(".mif", mif.write, mif.read),
-        "c": TextFormat(".h", c_header.write, c_header.read),
+        C: TextFormat(".h", c_header.write, c_header.read),
         "sv": TextFormat(".sv", sv_package.write, sv_package.read),
     }
 )

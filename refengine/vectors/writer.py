@@ -26,15 +26,17 @@ from ..network.int_file import write_int_network
 from ..network.int_network import IntLayer, IntNetwork
 from ..runs.trace import Trace, choose_layers, open_trace, roundings, write_trace
 from ..text import PathLike, printable, shown
-from . import npy
+from . import npy, readmem
 from .layout import Layout, check_patterns
 from .manifest import MANIFEST, MODEL, Entry, Manifest, Stored, read_manifest, sha256_of, to_json
+from .parameters import FILE, as_c, parameters
 from .reader import Address, Vectors, open_vectors
 from .size import check_room
+from .stream import ENDING, check_stream, side_memory, side_words
 from .tensors import IMAGES, PARTS, Tensor, constant, feeders, tensors_of
-from .text_formats import FORMATS, NPY, TEXT_FORMATS, extension
+from .text_formats import FORMATS, NPY, TEXT_FORMATS, C, extension
 from .whole_folder import check_folder, write_folder
-from .words import pack
+from .words import Packing, pack
 
 __all__ = ["Address", "Layout", "Vectors", "check_pack", "check_target", "open_vectors", "write_vectors"]
 
@@ -53,6 +55,7 @@ def write_vectors(
     layout: Layout | None = None,
     layers: Sequence[str] | None = None,
     partial_sums_of: str | None = None,
+    stream: bool = False,
     first_image: int = 0,
     backend: str = "fast",
     threads: int = 1,
@@ -64,9 +67,11 @@ def write_vectors(
     """Run uint8 images (N, H, W, C) and write a pack; the folder appears whole or not at all.
 
     ``layers``: names or shell patterns; of the layers that the chosen ones read, the codes are written too.  Images,
-    logits and the network are always there.  ``progress(done, total)`` counts tensors.  RangeError for an unknown
-    format or a layout that a tensor does not fit, NetworkError for an unknown layer, FileError where ``directory`` is
-    not empty (``overwrite`` replaces a pack, and nothing else), cannot be written, or lies on a disk without the room.
+    logits and the network are always there, in C also the layers' parameters (``vectors/parameters.py``).  ``stream``:
+    beside each tensor of images a file of tkeep and tlast (``vectors/stream.py``).  ``progress(done, total)`` counts
+    tensors.  RangeError for an unknown format or a layout that a tensor does not fit, NetworkError for an unknown
+    layer, FileError where ``directory`` is not empty (``overwrite`` replaces a pack, and nothing else), cannot be
+    written, or lies on a disk without the room.
     """
     network.require_static("a vector pack")
     layout = Layout() if layout is None else layout
@@ -75,10 +80,12 @@ def write_vectors(
     tensors = tensors_of(network, image_count(images), wanted, partial)
     check_patterns(layout, tensors)
     packings = [(tensor, layout.order(tensor), layout.packing(tensor)) for tensor in tensors]
+    if stream:
+        _check_streams(packings)
     with write_folder(directory, inputs, check_pack if overwrite else None) as folder:
         write_int_network(network, folder / MODEL)
         planned = [Entry(tensor, order, packing, {}) for tensor, order, packing in packings]
-        check_room(directory, planned, chosen_formats, (folder / MODEL).stat().st_size)
+        check_room(directory, planned, chosen_formats, (folder / MODEL).stat().st_size, stream)
         run = folder / "run.h5"
         write_trace(
             network, images, run, layers=[*wanted], partial_sums_of=partial, backend=backend, batch=batch,
@@ -87,10 +94,14 @@ def write_vectors(
         entries = []
         with open_trace(run) as trace:
             for entry in planned:
-                entries.append(_write_tensor(network, trace, entry, chosen_formats, folder))
+                entries.append(_write_tensor(network, trace, entry, chosen_formats, folder, stream))
                 if progress is not None:
                     progress(len(entries), len(planned))
-            manifest = _manifest_of(network, trace, chosen_formats, tuple(entries), _stored(folder, MODEL))
+            headers = [name for name, parts in wanted.items() if parts == PARTS and C in chosen_formats]
+            manifest = _manifest_of(
+                network, trace, chosen_formats, tuple(entries), _stored(folder, MODEL),
+                tuple(_write_parameters(network, name, folder) for name in headers),
+            )  # fmt: skip
         run.unlink()
         (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
     return manifest
@@ -104,7 +115,7 @@ def check_target(directory: PathLike, inputs: Iterable[PathLike] = (), overwrite
 def check_pack(folder: PathLike) -> None:
     """FileError unless a folder is a pack with nothing in it that is not the pack's, so that it may be replaced."""
     manifest = read_manifest(folder)
-    own = {MANIFEST, MODEL, *(stored.file for entry in manifest.entries for stored in entry.files.values())}
+    own = {MANIFEST, *(stored.file for stored in manifest.every_file)}
     for path in sorted(Path(folder).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if not path.is_dir() and name not in own:
@@ -139,8 +150,19 @@ def _wanted(
     return wanted, partial
 
 
-def _write_tensor(network: IntNetwork, trace: Trace, entry: Entry, formats: Sequence[str], folder: Path) -> Entry:
-    """The tensor in every format; the entry with its files."""
+def _check_streams(packings: Iterable[tuple[Tensor, str, Packing]]) -> None:
+    for tensor, _, packing in packings:
+        try:
+            if tensor.has_images:
+                check_stream(packing)
+        except RangeError as error:
+            raise RangeError(f"{tensor.name}: {error}") from None
+
+
+def _write_tensor(
+    network: IntNetwork, trace: Trace, entry: Entry, formats: Sequence[str], folder: Path, stream: bool
+) -> Entry:
+    """The tensor in every format, and what goes beside its stream; the entry with its files."""
     tensor, files = entry.tensor, {}
     for name in formats:
         path = f"{tensor.name}{extension(name)}"
@@ -153,7 +175,24 @@ def _write_tensor(network: IntNetwork, trace: Trace, entry: Entry, formats: Sequ
             else:
                 TEXT_FORMATS[name].write(out, entry.memory, words_of(blocks, entry))
         files[name] = Stored(path, out.size, out.digest.hexdigest())
-    return Entry(tensor, entry.order, entry.packing, files)
+    beside = _write_side(entry, folder) if stream and tensor.has_images else None
+    return Entry(tensor, entry.order, entry.packing, files, beside)
+
+
+def _write_parameters(network: IntNetwork, layer: str, folder: Path) -> Stored:
+    name = f"{layer}/{FILE}"
+    (folder / layer).mkdir(exist_ok=True)
+    (folder / name).write_text(as_c(layer, parameters(network, network.layer(layer))), encoding="utf-8")
+    return _stored(folder, name)
+
+
+def _write_side(entry: Entry, folder: Path) -> Stored:
+    path = f"{entry.tensor.name}{ENDING}"
+    with open(folder / path, "wb") as file:
+        out = _Measured(file)
+        words = side_words(entry.packing, entry.block, entry.blocks)
+        readmem.write_hex(out, side_memory(entry.memory.identifier, entry.packing, entry.memory.words), words)
+    return Stored(path, out.size, out.digest.hexdigest())
 
 
 def _blocks(network: IntNetwork, trace: Trace, tensor: Tensor) -> Iterator[Array]:
@@ -200,7 +239,12 @@ def _stored(folder: Path, name: str) -> Stored:
 
 
 def _manifest_of(
-    network: IntNetwork, trace: Trace, formats: tuple[str, ...], entries: tuple[Entry, ...], model: Stored
+    network: IntNetwork,
+    trace: Trace,
+    formats: tuple[str, ...],
+    entries: tuple[Entry, ...],
+    model: Stored,
+    headers: tuple[Stored, ...],
 ) -> Manifest:
     return Manifest(
         refengine=__version__,
@@ -215,6 +259,7 @@ def _manifest_of(
         model=model,
         layers=tuple(_layer_record(network, layer) for layer in network.layers),
         entries=entries,
+        parameters=headers,
     )
 
 

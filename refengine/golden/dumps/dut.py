@@ -33,10 +33,11 @@ from .dump import (
     open_dump,
 )
 from .expected import Expected, of_array
-from .fit import WholeFloats, fitted_array, fitted_words
+from .fit import Complaint, Fitted, WholeFloats, fitted_array, fitted_words
 from .layer_names import bare, dut_names, means, nearest, some
 from .number_files import NumberFile, fitted_file, is_number_file
 from .reading import Reading
+from .side_files import complaint_of, side_names, sides_of
 from .waves import is_waves, open_waves, sampled
 
 _NPY_MAGIC = b"\x93NUMPY"
@@ -157,12 +158,16 @@ def fitted(dump: Dump, golden: Dump, reading: Reading) -> Dump:
                 f"--order {reading.order.name}: {dump.file} is a vector pack, whose manifest says how its arrays lie"
             )
         return dump
-    names = dut_names(golden.layers, dump.layers, reading.names)
+    sides = sides_of(dump.arrays)
+    side_layers = {*sides}
+    names = dut_names(golden.layers, [layer for layer in dump.layers if layer not in sides], reading.names)
     back = {there: here for here, there in names.items()}
     notes: list[str] = []
     passed = dict(dump.passed_over)
     arrays: dict[str, dict[str, Values]] = {}
     for layer, stages in dump.arrays.items():
+        if layer in side_layers:
+            continue
         here = back.get(layer, layer)
         for stage, values in stages.items():
             expected = _expected(golden, here, stage)
@@ -170,7 +175,11 @@ def fitted(dump: Dump, golden: Dump, reading: Reading) -> Dump:
                 passed[_name_in(dump, values)] = NO_READER
                 continue
             fit = values if expected is None else _fit(values, expected, reading, stage, notes)
+            for name in side_names(layer, stage):
+                side = sides.pop(name, None) if expected is not None and _complains(fit) else None
+                fit = fit if side is None or expected is None else _complaining(fit, complaint_of(side, expected))
             arrays.setdefault(layer, {})[stage] = fit
+    passed |= {_name_in(dump, side): NO_READER for side in sides.values()}
     if not arrays:
         raise FileError(f"{dump.file}: holds nothing that the golden has ({some([*passed])}: not read)")
     images = dump.images
@@ -183,6 +192,20 @@ def fitted(dump: Dump, golden: Dump, reading: Reading) -> Dump:
     count = max(values.shape[0] for stages in arrays.values() for values in stages.values())
     said = (*dump.notes, *dict.fromkeys(notes))
     return replace(dump, arrays=arrays, images=images, count=count, notes=said, passed_over=passed)
+
+
+def _complains(values: Values) -> bool:
+    """Whether values can carry a complaint."""
+    return isinstance(values.judged if isinstance(values, Forms) else values, Fitted)
+
+
+def _complaining(values: Values, complaint: Complaint | None) -> Values:
+    """The same values with one complaint more."""
+    if complaint is None:
+        return values
+    if isinstance(values, Forms):
+        return replace(values, judged=_complaining(values.judged, complaint))
+    return replace(values, complaints=(*values.complaints, complaint)) if isinstance(values, Fitted) else values
 
 
 def _expected(golden: Dump, layer: str, stage: str) -> Expected | None:

@@ -106,9 +106,13 @@ class OneCode:
 
 @dataclass(frozen=True)
 class Packed:
-    """A word holds several integers, as ``packing`` says; every image begins with a new word."""
+    """A word holds several integers, as ``packing`` says; every image begins with a new word.
+
+    signed_words: of words that are signed numbers as they stand, so that a shorter one is extended by its sign.
+    """
 
     packing: Packing
+    signed_words: bool = False
 
     def words_of(self, elements: int) -> int:
         """Rounded up."""
@@ -128,7 +132,11 @@ class Packed:
             if words[:, size:].any():
                 raise RangeError(f"holds a word of more than {self.packing.word_bits} bits")
             return words[:, :size]
-        return np.pad(words, ((0, 0), (0, size - words.shape[1])))
+        found = np.zeros((len(words), size), np.uint8)
+        found[:, : words.shape[1]] = words
+        if self.signed_words:
+            found[:, words.shape[1] :] = np.where(words[:, -1:] >> 7, 255, 0)
+        return found
 
 
 Decoder = OneCode | Packed
@@ -335,9 +343,10 @@ def _decoder(source: Words, expected: Expected, reading: Reading, notes: list[st
     if manifest.elements == 1 and _is_turned(source, width, manifest):
         notes.append(f"{source.place}: the bytes of each word are turned around, as the manifest has it")
         return Packed(manifest)
-    holds = 8 * source.size >= (manifest.bits if manifest.elements == 0 else manifest.elements * manifest.bits)
+    decimal = source.numbers and typeless  # text whose words are as long as their numbers
+    holds = decimal or 8 * source.size >= max(1, manifest.elements) * manifest.bits
     if several and holds and (found == packed or (found != one and abs(found - packed) < abs(found - one))):
-        return Packed(manifest)
+        return Packed(manifest, decimal and source.signed)
     if found and found < one and one % found == 0 and stored % (one // found) == 0:
         count = one // found
         bits = width or 8 * source.size
