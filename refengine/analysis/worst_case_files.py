@@ -10,8 +10,9 @@ Every array has an image for each end, low first; docs/formats.md, Worst-case in
 from __future__ import annotations
 
 import io
+import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from ..errors import FileError
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
+from ..network.whole_file import checked_target, write_whole
 from ..numbers.requantize import total
 from ..text import PathLike, printable, shown
 from ..vectors import npy
@@ -64,6 +66,32 @@ def worst_case_files(
             if name != NPY or part in STAGES:
                 files[f"{layer.name}/{part}{extension(name)}"] = _written(network, layer, part, array, name)
     return files
+
+
+def write_worst_cases(
+    network: IntNetwork,
+    found: Sequence[tuple[IntLayer, tuple[WorstCase, ...]]],
+    folder: PathLike,
+    formats: Sequence[str] = (),
+    inputs: Iterable[PathLike] = (),
+) -> int:
+    """Write the files of the layers' worst cases into a folder; how many they are.
+
+    FileError if one cannot be written, or is one of ``inputs``.
+    """
+    count = 0
+    for layer, ends in found:
+        if "/" in layer.name or not layer.name.isprintable():
+            raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
+        for name, content in worst_case_files(network, layer, ends, formats).items():
+            path = Path(folder) / name
+            try:
+                os.makedirs(path.parent, exist_ok=True)
+            except OSError as error:
+                raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
+            write_whole(checked_target(path, inputs), content, printable(path))
+            count += 1
+    return count
 
 
 def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[WorstCase]) -> dict[str, Array]:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.cells import cell_len
@@ -148,6 +149,15 @@ def write_file(path: str, content: bytes, inputs: Iterable[str]) -> None:
     """Write a file as a whole; FileError if it cannot be written or is one of ``inputs``."""
     target = checked_target(path, inputs)
     write_whole(target, content, printable(path))
+
+
+def make_folder(path: str) -> Path:
+    """A folder, made if it is missing; FileError if it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be made a folder ({getattr(error, 'strerror', None) or error})") from error
+    return Path(path)
 
 
 def write_json(path: str | None, report: str, figures: dict[str, Any], inputs: Iterable[str]) -> bool:

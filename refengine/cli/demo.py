@@ -54,7 +54,7 @@ def command(output_dir: str, count: int, threads: int, json_path: str | None) ->
     """
     network, test, calibration = (str(shipped(name)) for name in (NETWORK, TEST, CALIBRATION))
     inputs = [network, test, calibration]
-    folder = _folder(output_dir)
+    folder = console.make_folder(output_dir)
     model, trace = str(folder / "resnet20-fashion-ternary.h5"), str(folder / "trace.h5")
     console.check_outputs(inputs, json_path, model, trace)
     float_network = read_float_network(network)
@@ -102,15 +102,6 @@ def shipped(name: str) -> Path:
             return place.resolve()
     looked_in = ", ".join(str(place.parent) for place in places)
     raise FileError(f"{name} ships with refengine and is not there; looked in {looked_in}")
-
-
-def _folder(path: str) -> Path:
-    """The folder for what the demo writes, made if it is missing."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: cannot be made a folder ({getattr(error, 'strerror', None) or error})") from error
-    return Path(path)
 
 
 def _shown(path: str) -> str:

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from ..errors import FileError
 from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
-from ..network.int_network import IntNetwork
 from ..runs.trace import choose_layers
-from ..text import printable
 from . import console, options
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..analysis.worst_case import WorstCase
-    from ..network.int_network import IntLayer, IntNetwork
 
 
 def _formats(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -78,7 +65,7 @@ def command(
     from ..analysis.ranges import accumulator_ranges
     from ..analysis.ranges import figures as of
     from ..analysis.terms import accumulates
-    from ..analysis.worst_case_files import check_folder, worst_case_figures, worst_cases
+    from ..analysis.worst_case_files import check_folder, worst_case_figures, worst_cases, write_worst_cases
 
     if formats and folder is None:
         raise click.UsageError("--format says how worst-case inputs are written, and needs --worst-case DIR")
@@ -109,39 +96,13 @@ def command(
     }
     if folder is not None:
         found = [(layer, worst_cases(network, layer)) for layer in layers if accumulates(layer)]
-        written = _write(folder, network, found, formats, inputs)
         for figure, (_, ends) in zip(entries_as_json, found, strict=True):
             figure["worst_cases"] = [worst_case_figures(one) for one in ends]
-        figures["worst_case_files"] = written
+        figures["worst_case_files"] = write_worst_cases(network, found, folder, formats, inputs)
     figures["worst_case"] = folder
     if not console.write_json(json_path, "ranges", figures, inputs):
         console.say(f"model {network.hash}, contract {network.contract}, images {first}..{numbers.stop - 1}")
         _print(figures, everything)
-
-
-def _write(
-    folder: str,
-    network: IntNetwork,
-    found: Sequence[tuple[IntLayer, tuple[WorstCase, ...]]],
-    formats: tuple[str, ...],
-    inputs: list[str],
-) -> int:
-    """Write the worst-case inputs; how many files they are."""
-    from ..analysis.worst_case_files import worst_case_files
-
-    count = 0
-    for layer, ends in found:
-        if "/" in layer.name or not layer.name.isprintable():
-            raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
-        for name, content in worst_case_files(network, layer, ends, formats).items():
-            path = Path(folder) / name
-            try:
-                os.makedirs(path.parent, exist_ok=True)
-            except OSError as error:
-                raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
-            console.write_file(str(path), content, inputs)
-            count += 1
-    return count
 
 
 _COLUMNS = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,12 @@ import click
 from ..errors import RangeError
 from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
+from ..runs.trace import choose_layers
 from . import console, options
 
 if TYPE_CHECKING:
+    from ..network.batches import Images
+    from ..network.int_network import IntNetwork
     from ..vectors.writer import Layout
 
 _WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
@@ -113,12 +117,26 @@ def _widths(
     is_flag=True,
     help="Beside each tensor of images PART.stream.memh: tkeep of each word, and tlast in the bit above.",
 )
+@click.option(
+    "--directed",
+    is_flag=True,
+    help="Of the images only the fewest that exercise what all of them do, as pack DIR/images, and in DIR/worst_cases "
+    "inputs of each layer that attain its accumulator's bound.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace DIR if it is a pack and holds nothing else.")
 @options.backend
 @options.threads
 @options.json_file
 def command(
-    model: str, images: str, output: str, first: int, count: int, overwrite: bool, json_path: str | None, **how: Any
+    model: str,
+    images: str,
+    output: str,
+    first: int,
+    count: int,
+    directed: bool,
+    overwrite: bool,
+    json_path: str | None,
+    **how: Any,
 ) -> None:
     """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
 
@@ -129,7 +147,8 @@ def command(
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
-    check_target(output, inputs, overwrite)
+    pack = os.path.join(output, "images") if directed else output
+    check_target(pack if os.path.isdir(output) else output, inputs, overwrite)
     layout = _layout(**{name: how.pop(name) for name in _PACKING})
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
@@ -138,12 +157,15 @@ def command(
             raise RangeError(
                 f"{images}: has {file.count} images, needed {count} from {first} on: at most {len(numbers)}"
             )
+        chosen = _directed(network, file, numbers, output, how) if directed else None
         pixels = file.read(numbers.start, numbers.stop)
+    if chosen is not None:
+        pixels, first = pixels[[number - numbers.start for number in chosen["images"]]], 0
     with console.progress("vectors") as show:
         manifest = write_vectors(
             network,
             pixels,
-            output,
+            pack,
             layout=layout,
             layers=how.pop("patterns") or None,
             first_image=first,
@@ -162,9 +184,37 @@ def command(
         "tensors": len(manifest.entries),
         "files": len(stored) + 2,
         "bytes": sum(file.size for file in [*stored, manifest.model]),
+        "directed": chosen,
     }
     if not console.write_json(json_path, "vectors", figures, inputs):
         _print(figures, manifest.contract)
+
+
+def _directed(
+    network: IntNetwork, images: Images, numbers: range, output: str, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The images of ``numbers`` that suffice, what they exercise, and how many files of worst cases were written."""
+    from ..analysis.coverage import coverage
+    from ..analysis.directed import cover, points_of_images
+    from ..analysis.terms import accumulates
+    from ..analysis.worst_case_files import check_folder, worst_cases, write_worst_cases
+
+    layers = choose_layers(network, how["patterns"] or None)
+    folder = os.path.join(output, "worst_cases")
+    check_folder(folder, network)
+    console.make_folder(output)
+    known = {"layers": layers, "threads": how["threads"], "first_image": numbers.start, "only": numbers}
+    with console.progress("images") as show:
+        reached = points_of_images(network, images, progress=show, **known)
+    worst = [(layer, worst_cases(network, layer)) for layer in layers if accumulates(layer)]
+    found = coverage(network, images, backend=how["backend"], **known)
+    return {
+        "images": [*cover(reached)],
+        "reached": len(frozenset[tuple[str, str]]().union(*reached.values())),
+        "points": sum(len(one.points) for one in found),
+        "missed": {one.layer: [*one.missed] for one in found if one.missed},
+        "worst_case_files": write_worst_cases(network, worst, folder, how["formats"]),
+    }
 
 
 _PACKING = ("widths", "elements", "straddle", "orders", "lane_order", "endian", "ternary")  # options of ``_layout``
@@ -191,7 +241,22 @@ def _print(figures: dict, contract: int) -> None:
 
     last = figures["first"] + figures["count"] - 1
     console.say(f"model {figures['model_hash']}, contract {contract}")
+    if figures["directed"] is not None:
+        _print_directed(figures["output"], figures["directed"])
     console.say(
         f"{figures['output']}: {figures['tensors']} tensors of images {figures['first']}..{last} as "
         f"{', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
     )
+
+
+def _print_directed(output: str, chosen: Mapping[str, Any]) -> None:
+    missed = "; ".join(f"{layer}: {', '.join(points)}" for layer, points in chosen["missed"].items())
+    numbers = ", ".join(map(str, chosen["images"]))
+    console.say(
+        f"images {numbers} exercise {chosen['reached']} of {chosen['points']} points of the arithmetic, all that the "
+        "images do; the pack numbers them from 0"
+    )
+    if missed:
+        console.say(f"not reached: {missed}")
+    count = chosen["worst_case_files"]
+    console.say(f"{os.path.join(output, 'worst_cases')}: worst cases of each layer, {count} files")

@@ -1,12 +1,15 @@
 """refengine vectors: the pack is that of the engine, and every option reaches it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
+from refengine.analysis.coverage import coverage
 from refengine.engine.run import run
+from refengine.golden.dumps.dump import open_dump
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
 from refengine.vectors.text_formats import FORMATS
@@ -136,3 +139,30 @@ def test_the_help_names_every_format_and_map():
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
 def test_damaged_input(files, name):
     assert_damage_is_refused(files / name, *CALL, "-o", "pack")
+
+
+def test_directed_vectors_exercise_what_all_images_do(files):
+    """The chosen images alone reach the points that all of them reach, and none of them can be left out."""
+    call = ("vectors", "model.h5", "images.h5", "-o", "few", "--count", "12", "--directed", "--json", "-")
+    outcome = refengine(*call)
+    assert outcome.code == 0, outcome
+    chosen = outcome.json["directed"]
+    everything = refengine("coverage", "model.h5", "images.h5", "--count", "12", "--json", "-").json
+    assert (chosen["reached"], chosen["points"]) == (everything["reached"], everything["points"])
+    network = read_int_network("model.h5")
+    with open_images("images.h5") as file:
+        pixels = file.read(0, 12)[chosen["images"]]
+    assert len(pixels) == outcome.json["count"] < 12
+
+    def reached(images):
+        return {(one.layer, name) for one in coverage(network, images) for name in one.reached}
+
+    assert len(reached(pixels)) == chosen["reached"]
+    assert all(len(reached(np.delete(pixels, n, 0))) < chosen["reached"] for n in range(len(pixels)))
+    with open_dump("few/images") as pack:
+        np.testing.assert_array_equal(pack.images.read(0, pack.count), pixels)
+    assert chosen["worst_case_files"] == sum(path.is_file() for path in Path("few/worst_cases").rglob("*")) > 2
+    assert "is not empty" in refusal(*call[:-2])
+    again = refengine(*call[:-2], "--overwrite")
+    assert again.code == 0, again
+    assert "points of the arithmetic, all that the images do" in again.out
