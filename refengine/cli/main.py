@@ -33,7 +33,7 @@ VERBS = {
     "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
     "crosscheck": "Run a network by programs of others and compare every integer.",
     "explain": "Show how one output integer comes about.",
-    "ledger": "Book how wide each layer's sums became, and how wide they can become.",
+    "ranges": "Report accumulator ranges, seen and possible, and write worst-case stimuli.",
     "coverage": "Report which parts of each layer's arithmetic some images exercise.",
     "lint": "Look for what is suspicious in an integer network.",
     "evaluate": "Count how many labelled images a network gets right.",
@@ -43,6 +43,7 @@ VERBS = {
     "arith": "Count how often other designs' arithmetic would differ on a network.",
     "bench": "Measure refengine's speed beside production int8 engines.",
 }
+FORMER_NAMES = {"ledger": "ranges"}  # of verbs, which still answer to them
 
 
 # Libraries of linear algebra add up in an order that follows the number of their threads.  One thread each, so that
@@ -100,6 +101,7 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = FORMER_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             like = get_close_matches(cmd_name, VERBS, 1)
             proposed = f"the nearest is {like[0]!r}; " if like else ""

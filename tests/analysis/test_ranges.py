@@ -1,4 +1,4 @@
-"""The ledger books what the NumPy definitions compute, and what is seen never leaves a bound."""
+"""Accumulator ranges are what the NumPy definitions compute, and what is seen never leaves a bound."""
 
 import io
 
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
-from refengine.analysis.ranges import Span, constant_channels, figures, ledger, total_bound
+from refengine.analysis.ranges import Span, accumulator_ranges, constant_channels, figures, total_bound
 from refengine.analysis.terms import accumulates
-from refengine.analysis.worst_case_files import witness_files, witnesses
+from refengine.analysis.worst_case_files import stimuli, stimulus_files
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.network.images import open_images, write_images
@@ -52,7 +52,7 @@ def seen(network, images, first_image=0):
 def test_it_books_what_the_definitions_compute(network):
     images = networks.random_images(network, 3)
     wanted = seen(network, images, 2)
-    entries = ledger(network, images, backend="reference", first_image=2, threads=2)
+    entries = accumulator_ranges(network, images, backend="reference", first_image=2, threads=2)
     assert [entry.layer for entry in entries] == [*wanted]
     for entry in entries:
         total = None if entry.total is None else (entry.total.lo, entry.total.hi)
@@ -67,14 +67,14 @@ def test_it_books_what_the_definitions_compute(network):
 def test_neither_threads_nor_backends_change_it():
     network = networks.every_op("stochastic")
     images = networks.random_images(network, 5)
-    one = ledger(network, images, backend="reference")
+    one = accumulator_ranges(network, images, backend="reference")
     for backend, threads in (("fast", 1), ("kernels", 3), ("reference", 4)):
-        assert ledger(network, images, backend=backend, threads=threads) == one
+        assert accumulator_ranges(network, images, backend=backend, threads=threads) == one
 
 
 def test_chosen_layers_and_progress():
     network, steps = networks.every_op(), []
-    entries = ledger(
+    entries = accumulator_ranges(
         network,
         networks.random_images(network, 3),
         layers=[network.layers[1], network.layers[5]],
@@ -96,17 +96,17 @@ def test_a_narrow_accumulator_is_booked_by_its_whole_sum():
         narrow = networks.with_layer(network, "002_fc", constants=fc, accumulator_bits=16, accumulator_policy=policy)
         images = np.zeros((1, 2, 2, 1), np.uint8)
         images[0, 1, 1] = 255
-        entry = ledger(narrow, images, backend="reference")[-1]
+        entry = accumulator_ranges(narrow, images, backend="reference")[-1]
         assert entry.sums.hi > 2**15
         assert entry.headroom_seen < 0
         assert entry.events.overflowed > 0
 
 
-def test_the_bound_of_totals_is_attained_by_the_witnesses():
+def test_the_bound_of_totals_is_attained_by_the_stimuli():
     network = networks.small()
     layer = network.layer("conv")
     step, found = layer.requantize, total_bound(network, layer)
-    files = witness_files(network, layer, witnesses(network, layer))
+    files = stimulus_files(network, layer, stimuli(network, layer))
     content = np.load(io.BytesIO(files[f"{layer.name}.npz"]))
     assert content["total"].min() >= found.lo
     assert content["total"].max() <= found.hi
@@ -126,7 +126,7 @@ def with_a_dead_channel():
 
 def test_a_constant_channel_does_not_widen_the_others():
     network = with_a_dead_channel()
-    entry = ledger(network, networks.random_images(network, 2))[1]
+    entry = accumulator_ranges(network, networks.random_images(network, 2))[1]
     lo, hi = network.bounds["001_conv"]
     assert (entry.bound.bits, entry.constant) == (32, 1)
     assert entry.varying_bound == Span(int(lo[0]), int(hi[0]))
@@ -136,11 +136,13 @@ def test_a_constant_channel_does_not_widen_the_others():
 
 def test_layers_without_constant_channels_and_with_nothing_else():
     network = networks.small()
-    for entry in ledger(network, networks.random_images(network, 2)):
+    for entry in accumulator_ranges(network, networks.random_images(network, 2)):
         assert (entry.constant, entry.varying_bound) == (0, entry.bound)
     conv = network.layer("conv")
     zero = {name: array * 0 if name != "scale" else array for name, array in conv.constants.items()}
-    entry = ledger(networks.with_layer(network, "001_conv", constants=zero), networks.random_images(network, 2))[1]
+    entry = accumulator_ranges(
+        networks.with_layer(network, "001_conv", constants=zero), networks.random_images(network, 2)
+    )[1]
     assert (entry.constant, entry.varying_bound) == (2, None)
     assert figures(entry)["varying_bound"] is None
 
@@ -149,7 +151,10 @@ def test_layers_without_constant_channels_and_with_nothing_else():
 def test_what_varies_is_held_by_the_narrower_bound(network):
     """Sums of every channel that gives two codes somewhere lie within it."""
     images = networks.random_images(network, 3)
-    constant, entries = constant_channels(network), {entry.layer: entry for entry in ledger(network, images)}
+    constant, entries = (
+        constant_channels(network),
+        {entry.layer: entry for entry in accumulator_ranges(network, images)},
+    )
 
     def observe(layer, operands, result):
         codes = result.result.reshape(-1, result.result.shape[-1])
@@ -166,7 +171,7 @@ def test_what_varies_is_held_by_the_narrower_bound(network):
 def test_dynamic_exponents_call_nothing_constant():
     network = networks.dynamic()
     assert not any(channels.any() for channels in constant_channels(network).values())
-    for entry in ledger(network, networks.random_images(network, 2)):
+    for entry in accumulator_ranges(network, networks.random_images(network, 2)):
         assert entry.varying_bound == entry.bound
 
 
@@ -175,12 +180,12 @@ def test_layers_that_only_pass_codes_are_refused():
     passing = [layer for layer in network.layers if not accumulates(layer)]
     assert passing
     with pytest.raises(NetworkError, match="no chosen layer accumulates"):
-        ledger(network, networks.random_images(network, 1), layers=passing)
+        accumulator_ranges(network, networks.random_images(network, 1), layers=passing)
 
 
 def test_figures_are_plain():
     network = networks.small()
-    entry = ledger(network, networks.random_images(network, 2), backend="reference")[-1]
+    entry = accumulator_ranges(network, networks.random_images(network, 2), backend="reference")[-1]
     figure = figures(entry)
     assert figure["sums"] == {"lo": entry.sums.lo, "hi": entry.sums.hi, "bits": entry.sums.bits}
     assert figure["total"] is None
@@ -189,7 +194,7 @@ def test_figures_are_plain():
 
 def test_images_of_another_shape_are_refused():
     with pytest.raises(RangeError, match="images are"):
-        ledger(networks.small(), np.zeros((1, 3, 3, 1), np.uint8))
+        accumulator_ranges(networks.small(), np.zeros((1, 3, 3, 1), np.uint8))
 
 
 def test_a_part_of_a_file_is_booked_a_batch_at_a_time(tmp_path, monkeypatch):
@@ -201,10 +206,10 @@ def test_a_part_of_a_file_is_booked_a_batch_at_a_time(tmp_path, monkeypatch):
     with open_images(tmp_path / "images.h5", labels_required=False) as file:
         read, asked = file.read, []
         monkeypatch.setattr(file, "read", lambda start, stop: asked.append((start, stop)) or read(start, stop))
-        found = ledger(network, file, only=range(7, 33), first_image=7)
-    assert found == ledger(network, images[7:33], first_image=7)
+        found = accumulator_ranges(network, file, only=range(7, 33), first_image=7)
+    assert found == accumulator_ranges(network, images[7:33], first_image=7)
     assert sorted(asked)[0][0] == 7
     assert sorted(asked)[-1][1] == 33
     assert max(stop - start for start, stop in asked) <= 4
     with pytest.raises(RangeError, match="0 images"):
-        ledger(network, images, only=range(3, 3))
+        accumulator_ranges(network, images, only=range(3, 3))

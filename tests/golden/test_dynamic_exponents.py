@@ -7,8 +7,8 @@ from mutation.fault_table import fault_table
 
 from refengine.analysis.divergence import divergence
 from refengine.analysis.lint import lint
-from refengine.analysis.ranges import ledger, total_bound
-from refengine.analysis.worst_case import witness
+from refengine.analysis.ranges import accumulator_ranges, total_bound
+from refengine.analysis.worst_case import stimulus
 from refengine.errors import NetworkError
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import diagnose
@@ -24,7 +24,7 @@ DOORS = {
     "lint": lambda path: lint(NETWORK),
     "arith": lambda path: divergence(NETWORK, IMAGES),
     "faults": lambda path: fault_table(NETWORK, IMAGES, diagnose),
-    "a witness": lambda path: witness(NETWORK, FIRST, "low"),
+    "a worst-case stimulus": lambda path: stimulus(NETWORK, FIRST, "low"),
     "a vector pack": lambda path: write_vectors(NETWORK, IMAGES, path / "pack"),
 }
 
@@ -40,9 +40,9 @@ def test_who_does_not_know_them_names_the_layer(who, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_the_ledger_s_bounds_hold():
+def test_the_bounds_of_accumulator_ranges_hold():
     """Sums and totals of wider integers stay within bounds that know of them (contract D4, A2)."""
-    entries = ledger(NETWORK, IMAGES)
+    entries = accumulator_ranges(NETWORK, IMAGES)
     assert len(entries) == len(NETWORK.bounds)
     for entry in entries:
         assert entry.bound.lo <= entry.sums.lo <= entry.sums.hi <= entry.bound.hi
@@ -50,7 +50,7 @@ def test_the_ledger_s_bounds_hold():
             bound = total_bound(NETWORK, NETWORK.layer(entry.layer))
             assert bound.lo <= entry.total.lo <= entry.total.hi <= bound.hi
     for backend in ("reference", "kernels"):
-        assert ledger(NETWORK, IMAGES, backend=backend) == entries
+        assert accumulator_ranges(NETWORK, IMAGES, backend=backend) == entries
 
 
 def test_compare_shows_the_first_exponent_that_differs(tmp_path):

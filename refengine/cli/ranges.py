@@ -1,4 +1,4 @@
-"""``refengine ledger``: how wide each layer's sums became, how wide they can become, and inputs that make them so."""
+"""``refengine ranges``: accumulator ranges, seen and possible, and worst-case stimuli that reach them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import console, options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..analysis.worst_case import Witness
+    from ..analysis.worst_case import Stimulus
     from ..network.int_network import IntLayer, IntNetwork
 
 
@@ -33,7 +33,7 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str | No
     return names
 
 
-@click.command("ledger")
+@click.command("ranges")
 @click.argument("model", metavar="MODEL.h5")
 @click.argument("images", metavar="IMAGES.h5")
 @options.first
@@ -41,14 +41,17 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--layer", "patterns", multiple=True, metavar="PATTERN", help="Only layers of this name or shell pattern.  [repeat]"
 )
-@click.option("--witness", "folder", metavar="DIR", help="Write for each layer a .npz of inputs that attain the bound.")
+@click.option(
+    "--worst-case", "folder", metavar="DIR", help="Write for each layer a .npz of inputs that attain the bound."
+)
+@click.option("--witness", "former_folder", hidden=True)  # the name of --worst-case in former versions
 @click.option(
     "--format",
     "formats",
     callback=_formats,
     metavar="NAMES",
-    help="Witnesses as a simulator reads them too: some of readmemh, readmemb, coe, mif, c, sv, and npy (of the "
-    "stages alone, for compare), with commas between.",
+    help="Write the worst-case stimuli for a simulator too: readmemh, readmemb, coe, mif, c, sv, or npy (the stages "
+    "alone, for compare), separated by commas.",
 )
 @click.option("--all", "everything", is_flag=True, help="Print every column: extremes, headroom, values.")
 @options.backend
@@ -61,34 +64,36 @@ def command(
     count: int,
     patterns: tuple[str, ...],
     folder: str | None,
+    former_folder: str | None,
     formats: tuple[str, ...],
     everything: bool,
     backend: str,
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Book what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
+    """Report the range of each layer's accumulator, and how many bits it needs.
 
-    Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
-    that give one code for every image, which need no adder.  A witness is an input of the layer that attains the bound,
-    so that the worst case can be simulated.
+    Seen: the finished sums of these images.  Bound: the sums of any image, in any order of summation; varying: the
+    bound without channels that give one code for every image, which need no adder.  A worst-case stimulus is an input
+    of the layer that attains the bound, so that the worst case can be simulated.
     """
+    folder = former_folder if folder is None else folder
+    from ..analysis.ranges import accumulator_ranges
     from ..analysis.ranges import figures as of
-    from ..analysis.ranges import ledger
     from ..analysis.terms import accumulates
-    from ..analysis.worst_case_files import check_folder, witness_figures, witnesses
+    from ..analysis.worst_case_files import check_folder, stimuli, stimulus_figures
 
     if formats and folder is None:
-        raise click.UsageError("--format says how witnesses are written, and needs --witness DIR")
+        raise click.UsageError("--format says how stimuli are written, it needs --worst-case DIR")
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
     layers = choose_layers(network, patterns or None)
     if folder is not None:
         check_folder(folder, network)
-    with open_images(images, labels_required=False) as file, console.progress("ledger") as show:
+    with open_images(images, labels_required=False) as file, console.progress("ranges") as show:
         numbers = chosen_images(file.count, first, count, images)
-        entries = ledger(
+        entries = accumulator_ranges(
             network,
             file,
             layers=layers,
@@ -106,13 +111,13 @@ def command(
         "layers": entries_as_json,
     }
     if folder is not None:
-        found = [(layer, witnesses(network, layer)) for layer in layers if accumulates(layer)]
+        found = [(layer, stimuli(network, layer)) for layer in layers if accumulates(layer)]
         written = _write(folder, network, found, formats, inputs)
         for figure, (_, ends) in zip(entries_as_json, found, strict=True):
-            figure["witnesses"] = [witness_figures(one) for one in ends]
-        figures["witness_files"] = written
-    figures["witness"] = folder
-    if not console.write_json(json_path, "ledger", figures, inputs):
+            figure["stimuli"] = [stimulus_figures(one) for one in ends]
+        figures["stimulus_files"] = written
+    figures["worst_case"] = folder
+    if not console.write_json(json_path, "ranges", figures, inputs):
         console.say(f"model {network.hash}, contract {network.contract}, images {first}..{numbers.stop - 1}")
         _print(figures, everything)
 
@@ -120,18 +125,18 @@ def command(
 def _write(
     folder: str,
     network: IntNetwork,
-    found: Sequence[tuple[IntLayer, tuple[Witness, ...]]],
+    found: Sequence[tuple[IntLayer, tuple[Stimulus, ...]]],
     formats: tuple[str, ...],
     inputs: list[str],
 ) -> int:
-    """Write the witnesses; how many files they are."""
-    from ..analysis.worst_case_files import witness_files
+    """Write the stimuli; how many files they are."""
+    from ..analysis.worst_case_files import stimulus_files
 
     count = 0
     for layer, ends in found:
         if "/" in layer.name or not layer.name.isprintable():
             raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
-        for name, content in witness_files(network, layer, ends, formats).items():
+        for name, content in stimulus_files(network, layer, ends, formats).items():
             path = Path(folder) / name
             try:
                 os.makedirs(path.parent, exist_ok=True)
@@ -174,15 +179,15 @@ def _print(figures: dict, everything: bool) -> None:
     )
     more = "" if everything else "; --all prints more columns"
     console.say(f"varying: the bound without channels that are constant, which lint names{more}")
-    if figures["witness"] is None:
+    if figures["worst_case"] is None:
         return
     console.say()
-    heads = ("witness of", "end", "place", "bound>", "reached>", "finished sum>", "")
-    rows = [_witness_row(layer["layer"], one) for layer in figures["layers"] for one in layer["witnesses"]]
+    heads = ("stimulus of", "end", "place", "bound>", "reached>", "finished sum>", "")
+    rows = [_stimulus_row(layer["layer"], one) for layer in figures["layers"] for one in layer["stimuli"]]
     console.show_table(console.table(heads, rows))
     console.say("reached: by the terms of that sign, added first; the finished sum has the others too")
-    count = figures["witness_files"]
-    console.say(f"{figures['witness']}: {count} file{'s' if count != 1 else ''}")
+    count = figures["stimulus_files"]
+    console.say(f"{figures['worst_case']}: {count} file{'s' if count != 1 else ''}")
 
 
 def _declared(layer: dict) -> str:
@@ -197,7 +202,7 @@ def _ends(span: dict) -> str:
     return f"{span['lo']}..{span['hi']}"
 
 
-def _witness_row(name: str, one: dict) -> list[object]:
+def _stimulus_row(name: str, one: dict) -> list[object]:
     place = ",".join(map(str, one["place"]))
     verdict = "attained" if one["attains"] else "the tightest with padding" if one["padded"] else "not attained"
     return [name, one["end"], place, one["bound"], one["reached"], one["sum"], verdict]
