@@ -91,8 +91,8 @@ def stimulus(network: IntNetwork, layer: IntLayer, end: str) -> Stimulus:
 def proven(layer: IntLayer, found: Stimulus, position: int = 0) -> Result:
     """The layer run on its stimulus by the NumPy definitions; RefengineError unless its sum is the one foretold.
 
-    ``position``: the layer's in its network, by which stochastic rounding draws: for image 0 at the low end, for image 1 at
-    the high end (contract R5).
+    ``position``: the layer's in its network, by which stochastic rounding draws: for image 0 at the low end, for image
+    1 at the high end (contract R5).
     """
     draws = Draws(position, ENDS.index(found.end))
     result = run_layer(layer, found.operands, found.residual, "reference", draws)
