@@ -1,6 +1,6 @@
 """Accumulator ranges: how wide each layer's sums became in a run, beside how wide they can become.
 
-For whoever chooses the width of an adder: the lowest and the highest finished sum and total that were seen, the static
+To choose the width of an adder: the lowest and the highest finished sum and total that were seen, the static
 bounds (contract A2, Q1), the bits that each needs, and what is left of the declared accumulator.  The bound holds for
 every image and every order of summation; what was seen holds for the images that were run, and for finished sums.
 

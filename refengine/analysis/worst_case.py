@@ -89,7 +89,7 @@ def stimulus(network: IntNetwork, layer: IntLayer, end: str) -> Stimulus:
 
 
 def proven(layer: IntLayer, found: Stimulus, position: int = 0) -> Result:
-    """The layer run on its stimulus by the NumPy definitions; RefengineError unless its sum is the one foretold.
+    """The layer run on its stimulus by the NumPy definitions; RefengineError unless its sum is the expected one.
 
     ``position``: the layer's in its network, by which stochastic rounding draws: for image 0 at the low end, for image
     1 at the high end (contract R5).
@@ -100,7 +100,7 @@ def proven(layer: IntLayer, found: Stimulus, position: int = 0) -> Result:
     computed = None if result.accumulator is None else int(result.accumulator[(0, *found.place)])
     if computed != wanted:
         raise RefengineError(
-            f"layer {layer.name!r} ({layer.op}): its stimulus comes to {computed}, foretold was {wanted}"
+            f"layer {layer.name!r} ({layer.op}): its stimulus comes to {computed}, expected was {wanted}"
         )
     return result
 

@@ -22,26 +22,26 @@ from ..errors import RefengineError
 from . import signals
 
 VERBS = {
-    "demo": "Quantize the network that ships with refengine and run it in integers.",
-    "convert": "Bring a network from ONNX, or images, in the layouts that the other verbs read.",
-    "quantize": "Turn a float network into an integer one.",
-    "inspect": "Say what a file is and what is in it.",
+    "demo": "Quantize the shipped network and run both: a first result in a minute.",
+    "convert": "Convert an ONNX network, or a set of images, to an HDF5 file of refengine.",
+    "quantize": "Quantize a float network to an integer one.",
+    "inspect": "Print what a file contains: a network, images, a trace or a vector pack.",
     "run": "Run images through an integer network and print its logits.",
-    "trace": "Write every integer of a run, or a digest of each layer.",
-    "vectors": "Write everything that a testbench reads, as its memories want it.",
-    "export": "Write a network as ONNX: one of integers in integer operators alone, or a float one.",
-    "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
-    "crosscheck": "Run a network by programs of others and compare every integer.",
-    "explain": "Show how one output integer comes about.",
-    "ranges": "Report accumulator ranges, seen and possible, and write worst-case stimuli.",
-    "coverage": "Report which parts of each layer's arithmetic some images exercise.",
-    "lint": "Look for what is suspicious in an integer network.",
-    "evaluate": "Count how many labelled images a network gets right.",
-    "cost": "Count what a network takes: multiplications, additions, bytes and energy.",
-    "sweep": "Quantize and evaluate by every scheme of a grid.",
-    "report": "Show what a sweep found, as one page.",
-    "arith": "Count how often other designs' arithmetic would differ on a network.",
-    "bench": "Measure refengine's speed beside production int8 engines.",
+    "trace": "Save every integer of a run, or print a digest of each layer.",
+    "vectors": "Write test vectors for an RTL testbench, in the formats of its memories.",
+    "export": "Export a network to ONNX, or an integer network to C.",
+    "compare": "Compare the integers of a device under test with the golden ones.",
+    "crosscheck": "Run a network in ONNX Runtime or other engines and compare every integer.",
+    "explain": "Show step by step how one output integer is computed.",
+    "ranges": "Report accumulator ranges and write worst-case stimuli.",
+    "coverage": "Report which parts of each layer's arithmetic the images exercise.",
+    "lint": "Check an integer network for defects such as dead channels.",
+    "evaluate": "Measure the accuracy of an integer network on labelled images.",
+    "cost": "Count the multiplications, additions, bytes and energy of one image.",
+    "sweep": "Quantize and evaluate a network with every combination of some options.",
+    "report": "Write the results of a sweep as one HTML page.",
+    "arith": "Count how often the arithmetic of TOSA, TFLite, NVDLA and others differs.",
+    "bench": "Measure the speed of refengine beside production int8 engines.",
 }
 FORMER_NAMES = {"ledger": "ranges"}  # of verbs, which still answer to them
 
@@ -125,7 +125,7 @@ class Verbs(click.Group):
 )
 @click.version_option(__version__, message=f"refengine {__version__}, contract {CONTRACT}")
 def verbs() -> None:
-    """Convolutional networks in nothing but integers, the same bits everywhere."""
+    """Run convolutional networks in integers only, with the same bits on every machine."""
 
 
 def main() -> NoReturn:

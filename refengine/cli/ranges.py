@@ -44,7 +44,7 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--worst-case", "folder", metavar="DIR", help="Write for each layer a .npz of inputs that attain the bound."
 )
-@click.option("--witness", "former_folder", hidden=True)  # the name of --worst-case in former versions
+@click.option("--witness", "former_folder", hidden=True, help="The former name of --worst-case.")
 @click.option(
     "--format",
     "formats",
@@ -71,8 +71,9 @@ def command(
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Report the range of each layer's accumulator, and how many bits it needs.
+    """Report accumulator ranges and write worst-case stimuli.
 
+    A range is given by its ends and by the bits that it needs.
     Seen: the finished sums of these images.  Bound: the sums of any image, in any order of summation; varying: the
     bound without channels that give one code for every image, which need no adder.  A worst-case stimulus is an input
     of the layer that attains the bound, so that the worst case can be simulated.

@@ -65,7 +65,7 @@ def _widths(
     show_default=True,
     callback=_formats,
     metavar="NAMES",
-    help="Some of npy, readmemh, readmemb, coe, mif, c, sv, with commas between.",
+    help="Some of npy, readmemh, readmemb, coe, mif, c, sv, separated by commas.",
 )
 @click.option(
     "--word-bits",
@@ -98,7 +98,7 @@ def _widths(
     type=click.Choice(["little", "big"]),
     default="little",
     show_default=True,
-    help="big: the bytes of each word are turned around.",
+    help="big: the bytes of each word are reversed.",
 )
 @click.option(
     "--ternary",
@@ -114,10 +114,11 @@ def _widths(
 def command(
     model: str, images: str, output: str, first: int, count: int, overwrite: bool, json_path: str | None, **how: Any
 ) -> None:
-    """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
+    """Write test vectors for an RTL testbench, in the formats of its memories.
 
-    DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
-    SHA-256 of its files; DIR/model.h5 is the network.
+    They are the pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, and the logits.
+    DIR/manifest.json describes each tensor: its shape, axes, number format, packing into words, and the SHA-256 of its
+    files.  DIR/model.h5 is the network.
     """
     from ..vectors.writer import check_target, write_vectors
 

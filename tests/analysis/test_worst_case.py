@@ -142,5 +142,5 @@ def test_a_wrong_stimulus_is_noticed():
     layer = network.layer("conv")
     found = stimulus(network, layer, LOW)
     wrong = Stimulus(**{**vars(found), "sum": found.sum - 1})
-    with pytest.raises(RefengineError, match=r"its stimulus comes to -2570, foretold was -2571"):
+    with pytest.raises(RefengineError, match=r"its stimulus comes to -2570, expected was -2571"):
         proven(layer, wrong)
