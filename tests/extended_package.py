@@ -214,7 +214,7 @@ CONSUMERS = {
     "files": files,
     "intervals": intervals,
     "lint": lambda: verb("lint", "model.h5"),
-    "ranges": lambda: verb("ranges", "model.h5", "images.h5", "--count", "3", "--worst-case", "worst_case"),
+    "ranges": lambda: verb("ranges", "model.h5", "images.h5", "--count", "3", "--worst-case", "worst"),
     "trace": lambda: verb("trace", "model.h5", "images.h5", "--digests"),
     "explain": explained,
     "explain_html": lambda: verb(

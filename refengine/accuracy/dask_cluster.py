@@ -25,7 +25,7 @@ def connected(address: str) -> Iterator[Any]:
     match = _ADDRESS.fullmatch(address)
     if match is None or not 0 < int(match[3]) < 1 << 16:
         raise RefengineError(f"--dask {address}: is no address, needed one with a port, as tcp://host:8786")
-    client = distributed.Client.__new__(distributed.Client)  # apart from __init__, so that a failed one is at hand
+    client = distributed.Client.__new__(distributed.Client)  # apart from __init__, so that a failed one can be closed
     try:
         with quiet():
             client.__init__(address, timeout=SECONDS, set_as_default=False)

@@ -94,7 +94,7 @@ def by_cluster(matplotlib: Any, series: Sequence[Series], levels: Sequence[Level
         for number, one in enumerate(series):
             _points(axes, number, one, joined=True)
         _levels(axes, levels, len(series))
-        return _finished(figure, axes, [point.tip for one in series for point in one.points])
+        return _with_legend(figure, axes, [point.tip for one in series for point in one.points])
 
 
 def by_share(matplotlib: Any, series: Sequence[Series], front: Sequence[Point], levels: Sequence[Level]) -> str:
@@ -117,7 +117,7 @@ def by_share(matplotlib: Any, series: Sequence[Series], front: Sequence[Point], 
             axes.annotate(printable(point.note), (point.x, point.y), **place)
         _label_replaced(axes, [point.x for one in series for point in one.points])
         _levels(axes, levels, len(series))
-        return _finished(figure, axes, [point.tip for one in series for point in one.points])
+        return _with_legend(figure, axes, [point.tip for one in series for point in one.points])
 
 
 def by_layer(matplotlib: Any, layers: Sequence[str], panels: Sequence[tuple[str, Sequence[LayerLine]]]) -> str:
@@ -187,7 +187,7 @@ def _levels(axes: Any, levels: Sequence[Level], taken: int) -> None:
         axes.axhline(level.y, color=colour, linewidth=1.2, linestyle=style, label=_label(level.name), zorder=1)
 
 
-def _finished(figure: Any, axes: Any, tips: Sequence[str]) -> str:
+def _with_legend(figure: Any, axes: Any, tips: Sequence[str]) -> str:
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside right upper", fontsize=9)
     return _svg(figure, tips)

@@ -180,7 +180,7 @@ def _summary(view: View) -> str:
     job = sweep.rows[0].job
     first = (
         f"<p>{len(sweep.settings)} settings of <b>{_text(view.network)}</b>, each calibrated on "
-        f"{job.calibration_images} images of <code>{_text(sweep.files.calibration)}</code> and run in nothing but "
+        f"{job.calibration_images} images of <code>{_text(sweep.files.calibration)}</code> and run in "
         f"integers on the same {job.count} images of <code>{_text(sweep.files.images)}</code>.</p>"
     )
     missing = sum(not row.settled for row in sweep.rows)

@@ -1,4 +1,4 @@
-"""How one output integer comes about, stage by stage, from the input codes at its window to the code that comes out.
+"""How one output integer is computed, stage by stage, from the input codes at its window to the code that comes out.
 
     running sum = bias + factor * (sum of weight * code) + ...          one step a cluster, in order
     accumulator = the sum as its accumulator holds it                   (contract A)
@@ -7,7 +7,7 @@
     code        = rounded, clipped to lo..hi                            (contract Q3, Q4)
 
 Everything is computed again in plain Python integers from the codes of one place, which neither the engine's kernels
-nor its NumPy definitions see, and is then held against what the engine gave there.
+nor its NumPy definitions see, and is then compared with what the engine gave there.
 """
 
 from __future__ import annotations

@@ -623,7 +623,7 @@ RULES = (
         WARNING,
         "Finished sums may leave the accumulator and wrap round to other numbers: the bounds do not exclude it, which "
         "is no proof that an image does it.  Partial sums may wrap as they like.",
-        "Widen it to the finished sums, or see with 'refengine ranges' how much the images at hand leave.",
+        "Widen it to the finished sums, or see with 'refengine ranges' how much the given images leave.",
         _can_wrap,
     ),
     LintRule(
@@ -631,7 +631,7 @@ RULES = (
         WARNING,
         "Sums may leave the accumulator: the bounds do not exclude it, which is no proof that an image does it.  The "
         "finished sum is then clipped, once; an adder of that width, which clips partial sums too, is another machine.",
-        "Widen it to the bound, or add in a wider one; 'refengine ranges' says how much the images at hand leave.",
+        "Widen it to the bound, or add in a wider one; 'refengine ranges' says how much the given images leave.",
         _can_clip,
     ),
     LintRule(

@@ -1,6 +1,6 @@
-"""The accumulator ranges of a run: how wide each layer's sums became, beside how wide they can become.
+"""Accumulator ranges: how wide each layer's sums became in a run, beside how wide they can become.
 
-For whoever chooses the width of an adder: the lowest and the highest finished sum and total that were seen, the static
+To choose the width of an adder: the lowest and the highest finished sum and total that were seen, the static
 bounds (contract A2, Q1), the bits that each needs, and what is left of the declared accumulator.  The bound holds for
 every image and every order of summation; what was seen holds for the images that were run, and for finished sums.
 
@@ -47,7 +47,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AccumulatorRange:
     """One accumulating layer: what was seen (of whole sums, before a narrow accumulator), can be, and is declared.
 
     ``constant``: how many channels give one code for every image; ``varying_bound``: that of the others, None where
@@ -97,8 +97,8 @@ def accumulator_ranges(
     progress: Progress | None = None,
     first_image: int = 0,
     only: range | None = None,
-) -> tuple[Entry, ...]:
-    """Run uint8 images (N, H, W, C) and book every accumulating layer among ``layers`` (None: all).
+) -> tuple[AccumulatorRange, ...]:
+    """Run uint8 images (N, H, W, C) and report every accumulating layer among ``layers`` (None: all).
 
     ``only``: the numbers of the images to run, which are read a batch at a time where they lie in a file;
     ``first_image``: the number of the first one in the run.  Neither batches nor threads nor the backend change a
@@ -122,7 +122,7 @@ def accumulator_ranges(
                 _joined(before.sums, one.sums), _joined(before.total, one.total), before.events + batch.events[name]
             )
     constant = constant_channels(network)
-    return tuple(_entry(network, layer, seen[layer.name], constant[layer.name]) for layer in chosen)
+    return tuple(_range(network, layer, seen[layer.name], constant[layer.name]) for layer in chosen)
 
 
 def constant_channels(network: IntNetwork) -> dict[str, np.ndarray]:
@@ -151,10 +151,10 @@ def _span(values: np.ndarray) -> Span:
     return Span(int(values.min()), int(values.max()))
 
 
-def _entry(network: IntNetwork, layer: IntLayer, seen: _Seen, constant: np.ndarray) -> Entry:
+def _range(network: IntNetwork, layer: IntLayer, seen: _Seen, constant: np.ndarray) -> AccumulatorRange:
     lo, hi = (np.broadcast_to(end, len(constant)) for end in network.bounds[layer.name])
     bound = Span(int(lo.min()), int(hi.max()))
-    return Entry(
+    return AccumulatorRange(
         layer=layer.name,
         op=layer.op,
         events=seen.events,
@@ -175,22 +175,22 @@ def total_bound(network: IntNetwork, layer: IntLayer) -> Span | None:
     return None if ends is None else Span(*ends)
 
 
-def figures(entry: Entry) -> dict[str, Any]:
-    """An entry in types that JSON knows."""
+def figures(found: AccumulatorRange) -> dict[str, Any]:
+    """A range in types that JSON knows."""
     return {
-        "layer": entry.layer,
-        "op": entry.op,
-        **vars(entry.events),
-        "sums": _span_figures(entry.sums),
-        "bound": _span_figures(entry.bound),
-        "constant_channels": entry.constant,
-        "varying_bound": _span_figures(entry.varying_bound),
-        "total": _span_figures(entry.total),
-        "total_bound": _span_figures(entry.total_bound),
-        "accumulator_bits": entry.bits,
-        "policy": entry.policy,
-        "headroom_seen": entry.headroom_seen,
-        "headroom_bound": entry.headroom_bound,
+        "layer": found.layer,
+        "op": found.op,
+        **vars(found.events),
+        "sums": _span_figures(found.sums),
+        "bound": _span_figures(found.bound),
+        "constant_channels": found.constant,
+        "varying_bound": _span_figures(found.varying_bound),
+        "total": _span_figures(found.total),
+        "total_bound": _span_figures(found.total_bound),
+        "accumulator_bits": found.bits,
+        "policy": found.policy,
+        "headroom_seen": found.headroom_seen,
+        "headroom_bound": found.headroom_bound,
     }
 
 

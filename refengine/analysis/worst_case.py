@@ -30,7 +30,7 @@ ENDS = (LOW, HIGH)
 
 
 @dataclass(frozen=True, eq=False)
-class WorstCase:
+class Stimulus:
     """Operands (1, ...) of a layer that bring the sum at ``place`` to its ``end``, and what it comes to there.
 
     bound: the static one of that channel.  reached: by the terms of that sign, added first.  sum: the finished sum.
@@ -53,12 +53,12 @@ class WorstCase:
         return self.reached == self.bound
 
 
-def worst_case(network: IntNetwork, layer: IntLayer, end: str) -> WorstCase:
+def stimulus(network: IntNetwork, layer: IntLayer, end: str) -> Stimulus:
     """Input codes that bring the channel with the widest bound to its ``end``, ``low`` or ``high``.
 
     NetworkError for a layer that does not accumulate.
     """
-    network.require_static("a worst case")
+    network.require_static("a worst-case stimulus")
     if not accumulates(layer):
         raise NetworkError(f"layer {layer.name!r} ({layer.op}) passes codes through, it has no worst sum")
     place, padded = _worst_place(network, layer, end)
@@ -75,7 +75,7 @@ def worst_case(network: IntNetwork, layer: IntLayer, end: str) -> WorstCase:
                 products.append(weight * code)
     lo, hi = network.bounds[layer.name]
     ends_of = lo if end == LOW else hi
-    return WorstCase(
+    return Stimulus(
         layer.name,
         end,
         place,
@@ -88,11 +88,11 @@ def worst_case(network: IntNetwork, layer: IntLayer, end: str) -> WorstCase:
     )
 
 
-def proven(layer: IntLayer, found: WorstCase, position: int = 0) -> Result:
-    """The layer run on its worst case by the NumPy definitions; RefengineError unless its sum is the one foretold.
+def proven(layer: IntLayer, found: Stimulus, position: int = 0) -> Result:
+    """The layer run on its stimulus by the NumPy definitions; RefengineError unless its sum is the expected one.
 
-    ``position``: the layer's in its network, which stochastic rounding draws by, as the worst case of the low end is
-    image 0 and that of the high end image 1 (contract R5).
+    ``position``: the layer's in its network, by which stochastic rounding draws: for image 0 at the low end, for image
+    1 at the high end (contract R5).
     """
     draws = Draws(position, ENDS.index(found.end))
     result = run_layer(layer, found.operands, found.residual, "reference", draws)
@@ -100,7 +100,7 @@ def proven(layer: IntLayer, found: WorstCase, position: int = 0) -> Result:
     computed = None if result.accumulator is None else int(result.accumulator[(0, *found.place)])
     if computed != wanted:
         raise RefengineError(
-            f"layer {layer.name!r} ({layer.op}): its worst case comes to {computed}, foretold was {wanted}"
+            f"layer {layer.name!r} ({layer.op}): its stimulus comes to {computed}, expected was {wanted}"
         )
     return result
 

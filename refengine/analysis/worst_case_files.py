@@ -1,10 +1,10 @@
-"""Worst-case inputs as files: what makes the worst case of each layer, and what comes of it, to be simulated.
+"""Worst-case stimuli as files: what makes the worst case of each layer, and what comes of it, to be simulated.
 
     LAYER.npz               everything, with the model's hash
     LAYER/input_0.memh ...  the same in the text formats of a vector pack, a word for each integer (--format)
     LAYER/code.npy ...      the stages alone (--format npy), so that the folder is a dump that compare reads
 
-Every array has an image for each end, low first; docs/formats.md, Worst-case inputs, names them all.
+Every array has an image for each end, low first; docs/formats.md, Worst-case stimuli, names them all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..vectors.text_formats import FORMATS, NPY, TEXT_FORMATS, extension
 from ..vectors.words import fitted
 from ..vectors.writer import words_of
 from .terms import accumulates
-from .worst_case import ENDS, WorstCase, proven, worst_case
+from .worst_case import ENDS, Stimulus, proven, stimulus
 
 STAGES = ("accumulator", "total", "code")
 _INPUTS = ("input_0", "input_1", "residual")
@@ -41,24 +41,24 @@ _LONGEST_HASH = 1 << 12  # bytes of the array that holds it
 Array = np.ndarray[Any, Any]
 
 
-def worst_cases(network: IntNetwork, layer: IntLayer) -> tuple[WorstCase, ...]:
-    """The layer's worst cases for both ends, each proven by a run."""
-    found = tuple(worst_case(network, layer, end) for end in ENDS)
+def stimuli(network: IntNetwork, layer: IntLayer) -> tuple[Stimulus, ...]:
+    """The layer's stimuli for both ends, each proven by a run."""
+    found = tuple(stimulus(network, layer, end) for end in ENDS)
     for one in found:
         proven(layer, one)
     return found
 
 
-def worst_case_figures(found: WorstCase) -> dict[str, Any]:
-    """A worst case without its arrays, in types that JSON knows."""
+def stimulus_figures(found: Stimulus) -> dict[str, Any]:
+    """A worst-case stimulus without its arrays, in types that JSON knows."""
     names = ("end", "bound", "reached", "sum", "padded", "attains")
     return {**{name: getattr(found, name) for name in names}, "place": list(found.place)}
 
 
-def worst_case_files(
-    network: IntNetwork, layer: IntLayer, found: Sequence[WorstCase], formats: Sequence[str] = ()
+def stimulus_files(
+    network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus], formats: Sequence[str] = ()
 ) -> dict[str, bytes]:
-    """Name -> content of every file of a layer's worst cases: its .npz, and what ``formats`` ask for."""
+    """Name -> content of every file of a layer's stimuli: its .npz, and what ``formats`` ask for."""
     arrays = _arrays(network, layer, found)
     files = {f"{layer.name}.npz": _archive(network, layer, found, arrays)}
     for name in formats:
@@ -68,14 +68,14 @@ def worst_case_files(
     return files
 
 
-def write_worst_cases(
+def write_stimuli(
     network: IntNetwork,
-    found: Sequence[tuple[IntLayer, tuple[WorstCase, ...]]],
+    found: Sequence[tuple[IntLayer, tuple[Stimulus, ...]]],
     folder: PathLike,
     formats: Sequence[str] = (),
     inputs: Iterable[PathLike] = (),
 ) -> int:
-    """Write the files of the layers' worst cases into a folder; how many they are.
+    """Write the files of the layers' stimuli into a folder; how many they are.
 
     FileError if one cannot be written, or is one of ``inputs``.
     """
@@ -83,7 +83,7 @@ def write_worst_cases(
     for layer, ends in found:
         if "/" in layer.name or not layer.name.isprintable():
             raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
-        for name, content in worst_case_files(network, layer, ends, formats).items():
+        for name, content in stimulus_files(network, layer, ends, formats).items():
             path = Path(folder) / name
             try:
                 os.makedirs(path.parent, exist_ok=True)
@@ -94,8 +94,8 @@ def write_worst_cases(
     return count
 
 
-def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[WorstCase]) -> dict[str, Array]:
-    """What goes in and what comes out, an image for each worst case."""
+def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus]) -> dict[str, Array]:
+    """What goes in and what comes out, an image for each stimulus."""
     arrays: dict[str, list[Array]] = {}
     for one in found:
         result = proven(layer, one, network.layers.index(layer))
@@ -112,7 +112,7 @@ def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[WorstCase]) ->
 
 
 def _archive(
-    network: IntNetwork, layer: IntLayer, found: Sequence[WorstCase], arrays: Mapping[str, Array]
+    network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus], arrays: Mapping[str, Array]
 ) -> bytes:  # fmt: skip
     known = {name: np.array([getattr(one, name) for one in found], np.int64) for name in _KNOWN}
     content = io.BytesIO()
@@ -138,7 +138,7 @@ def _written(network: IntNetwork, layer: IntLayer, part: str, array: Array, fmt:
 
 
 def check_folder(folder: PathLike, network: IntNetwork) -> None:
-    """FileError, before any work is done, if a folder holds anything but worst-case inputs of this network."""
+    """FileError, before any work is done, if a folder holds anything but stimuli of this network."""
     path, name = Path(folder), printable(folder)
     if path.exists() and not path.is_dir():
         raise FileError(f"{name}: is a file, a folder was needed")
@@ -151,15 +151,15 @@ def check_folder(folder: PathLike, network: IntNetwork) -> None:
         for one in sorted(path.rglob("*")):
             place = one.relative_to(path).as_posix()
             if place not in own:
-                raise FileError(f"{name}: holds {shown(place)}, which is no worst-case input of this model; kept")
+                raise FileError(f"{name}: holds {shown(place)}, which is no stimulus of this model; kept")
             if one.suffix == ".npz" and _hash_of(one) != network.hash:
-                raise FileError(f"{name}: {shown(place)} is a worst-case input of another model; kept")
+                raise FileError(f"{name}: {shown(place)} is a stimulus of another model; kept")
     except OSError as error:
         raise FileError(f"{name}: cannot be read ({error.strerror})") from error
 
 
 def _hash_of(path: Path) -> str | None:
-    """The model's hash in a worst-case file; None where there is none."""
+    """The model's hash in a worst-case stimulus file; None where there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo("model_hash.npy")

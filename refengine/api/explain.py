@@ -26,7 +26,7 @@ def explain(
 
     ``layer``: its name, with or without its number.  ``at``: the place (y, x, c) in the layer's result, (k,) in a flat
     one.  ``image``: the number of the image in ``images``.  Everything is computed again in plain Python integers and
-    held against what ``backend`` gave.  NetworkError for an unknown layer, RangeError for a place that does not exist.
+    compared with what ``backend`` gave.  NetworkError for an unknown layer, RangeError for a place that does not exist.
 
         >>> import refengine as re
         >>> images = re.load("weights/fashion-calibration-1000.h5")

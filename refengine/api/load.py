@@ -108,7 +108,7 @@ def load(
 
 
 def _by_format(path: PathLike) -> Loaded:
-    """What is no ONNX; FileError if it is nothing that is known."""
+    """What is no ONNX; FileError if it is unrecognised."""
     if (Path(path) / MANIFEST).exists():
         return open_vectors(path)
     if Path(path).is_dir():

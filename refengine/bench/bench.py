@@ -10,7 +10,7 @@ needs no other program.
     openvino, ...          the peers, see peers.py
 
 A measure lasts ENOUGH seconds or more, in as many repetitions as that takes, after a pause in which the threads of the
-engine before go to sleep and one run that is not counted.  The garbage collector is off meanwhile.
+engine before become idle and one run that is not counted.  The garbage collector is off meanwhile.
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ def command(
     batch: int | None,
     json_path: str | None,
 ) -> None:
-    """Count how often other designs' arithmetic would differ on a network: TOSA, TFLite, NVDLA, ONNX, ap_fixed, ...
+    """Count how often the arithmetic of TOSA, TFLite, NVDLA and others differs.
 
-    Two counts, for any two arithmetics.  Single: each layer reads golden inputs, so that a difference is its own.
-    Entire: the whole network runs in each arithmetic; what differs in its logits and in the classes they predict.
+    There are two counts for any two arithmetics.  Single: each layer reads golden inputs, so that a difference is its
+    own.  Entire: the whole network runs in each arithmetic, and its logits and predicted classes are compared.
     """
     inputs = [model, images]
     console.check_outputs(inputs, json_path)

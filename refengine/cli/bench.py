@@ -42,7 +42,9 @@ HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / t
 )
 @click.option("--batch", type=options.POSITIVE, default=1, show_default=True, metavar="B", help="Images at a time.")
 @click.option("--threads", type=options.POSITIVE, default=1, show_default=True, metavar="T", help="Threads of each.")
-@click.option("--rounds", type=options.POSITIVE, default=40, show_default=True, metavar="R", help="Turns of each.")
+@click.option(
+    "--rounds", type=options.POSITIVE, default=40, show_default=True, metavar="R", help="How often each engine runs."
+)
 @options.json_file
 def command(
     network: str | None,
@@ -56,10 +58,11 @@ def command(
     rounds: int,
     json_path: str | None,
 ) -> None:
-    """Measure refengine's speed beside production int8 engines, in turns, on one network.
+    """Measure the speed of refengine beside production int8 engines.
 
-    Each engine is made of the float network by its own standard tool.  The time of the others begins with floats that
-    are ready, refengine's with pixels.  Figures of one run belong together: ratios are of times in the same round.
+    All engines run the same network in turn.  Each is made from the float network by its own standard tool.  Times of
+    the other engines start with floats that are ready, those of refengine with pixels.  Compare figures of one run
+    only: ratios are of times in the same round.
     """
     if (network is None) == (shape is None):
         raise click.UsageError("needed: NET.h5 or --geometry, one of them")

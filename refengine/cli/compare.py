@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "layers",
     multiple=True,
     metavar="PATTERN",
-    help="Judge just layers of this name; of the codes that they read, the golden's if the DUT has none.  [repeat]",
+    help="Judge only layers of this name; codes that they read and the DUT lacks are the golden's.  [repeat]",
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out layers of this name.  [repeat]")
 @click.option(
@@ -102,15 +102,17 @@ def command(
     html_path: str | None,
     json_path: str | None,
 ) -> None:
-    """Compare what hardware computed with what it should have: first layer, first element, every bit, and the cause.
+    """Compare the integers of a device under test with the golden ones.
+
+    The report names the first layer that differs, its first wrong element, every bit, and the cause.
 
     GOLDEN and DUT are each a trace, a vector pack, or arrays called LAYER or LAYER.STAGE: a folder of .npy, an .npz, or
-    an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped of no layer are not judged; what
-    the DUT holds and nothing judges is named, and then the two are not equal, unless --ignore means it.
+    an HDF5 file.  The number of a layer may be left out.  Stages that the DUT dumped for no layer are not compared;
+    whatever else of the DUT is not compared is named, and the result is then INCOMPLETE, unless --ignore matches it.
 
     A DUT may also be what simulators write, in a folder or one file alone: LAYER.STAGE with the ending .memh, .memb,
-    .mem, .hex, .txt, .dat, .csv, .bin, .raw, .coe or .mif.  What such a file does not say is taken from the golden, of
-    a pack from its manifest: shape, order, width of a word, codes of a word.
+    .mem, .hex, .txt, .dat, .csv, .bin, .raw, .coe or .mif.  What such a file does not state (shape, order, width of a
+    word, codes of a word) is taken from the golden, or from the manifest of a golden pack.
 
     Where the network is known (a vector pack holds it, --model is needless then): a layer whose 'entire' differs while
     'single', recomputed from the DUT's own inputs, agrees only passes on an earlier error; a layer whose 'single'

@@ -67,7 +67,9 @@ class Numbers(click.ParamType):
 )
 @click.option("--std", type=Numbers(float), metavar="S,...", help="See --mean.  [default: 1]")
 @click.option(
-    "--channels", type=click.Choice(["RGB", "BGR", "gray"]), help="What a network wants.  [default: RGB, gray]"
+    "--channels",
+    type=click.Choice(["RGB", "BGR", "gray"]),
+    help="Channels that a network reads.  [default: RGB, gray]",
 )
 @click.option("--input-shape", type=Numbers(int), metavar="H,W,C", help="The sizes that a network leaves open.")
 @click.option("--name", default="", metavar="TEXT", help="What a network is called.  [default: as in the file]")
@@ -89,10 +91,10 @@ class Numbers(click.ParamType):
 @click.option("--evenly", type=options.POSITIVE, metavar="N", help="Of these, N at even distances: to calibrate on.")
 @options.json_file
 def command(given: str, output: str, json_path: str | None, **chosen: Any) -> None:
-    """Bring a network or images in the layouts that the other verbs read.
+    """Convert an ONNX network, or a set of images, to an HDF5 file of refengine.
 
-    GIVEN is a network, MODEL.onnx of opset 9 to 28, or images.  What a network has that integers cannot follow is
-    refused by its node's name; docs/interop.md lists the operators.
+    GIVEN is a network, MODEL.onnx of opset 9 to 28, or images.  A node that integers cannot express is refused by its
+    name; docs/interop.md lists the operators.
     """
     console.check_outputs([given], json_path, output)
     if given.lower().endswith(".onnx"):

@@ -69,7 +69,7 @@ def command(
     show_energy: bool,
     json_path: str | None,
 ) -> None:
-    """Count what a network costs for one image: multiplications that become additions, bytes, and energy.
+    """Count the multiplications, additions, bytes and energy of one image.
 
     NETWORK.h5 is an integer network, whose own formats and codes are counted in the column 'own', or a float network,
     counted as 'quantize' would make it by default.  A column with a number is the same network in clusters of so many

@@ -29,7 +29,7 @@ def command(
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Report which parts of each layer's arithmetic a stimulus exercises, and which it never reaches.
+    """Report which parts of each layer's arithmetic the images exercise.
 
     For each layer: both ends of the clip, ties, both signs of the total, bias, residual, each weight code, each border
     of the padding, the last shorter cluster, and the accumulator's width in bits beside its bound.  A design that is

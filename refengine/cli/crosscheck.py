@@ -31,7 +31,7 @@ _NAMED = 6
     metavar="NAME,...",
     default=",".join(ENGINES),
     show_default=True,
-    help=f"Which programs; another is {TOSA}.",
+    help=f"Which engines; {TOSA} is another.",
 )
 @click.option(
     "--tosa-python",
@@ -65,12 +65,12 @@ def command(
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Run a network by programs of others and compare every accumulator and code with refengine's.
+    """Run a network in ONNX Runtime or other engines and compare every integer.
 
-    onnxruntime and onnx-reference run what 'refengine export --layers' writes.  A program that differs is compared no
-    further than the batch where it does; the layer that goes wrong by itself is named, its first element and the cause.
-    tosa, Arm's reference model, runs each layer alone on refengine's codes, as far as TOSA's operators express it.
-    Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or a program that cannot run it.
+    onnxruntime and onnx-reference run what 'refengine export --layers' writes.  The comparison with an engine ends with
+    the first batch that differs; the faulty layer is named, with its first wrong element and the cause.
+    tosa, Arm's reference model, runs each layer alone on refengine's codes, if TOSA's operators can express the layer.
+    Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or an engine that cannot run it.
     """
     from ..golden.compare.json_report import figures as of
     from ..golden.crosscheck import crosscheck

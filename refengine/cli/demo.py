@@ -47,10 +47,10 @@ TRACED = 2
 @options.threads
 @options.json_file
 def command(output_dir: str, count: int, threads: int, json_path: str | None) -> None:
-    """Quantize the network that ships with refengine and run it in integers.
+    """Quantize the shipped network and run both: a first result in a minute.
 
-    A ResNet-20 for Fashion-MNIST becomes ternary weights in clusters of 4 filters with 8-bit scales and 8-bit
-    activations; then test images run through both networks.
+    The network is a ResNet-20 for Fashion-MNIST.  It is quantized to ternary weights in clusters of 4 filters with
+    8-bit scales, and to 8-bit activations; then test images run through the float and the integer network.
     """
     network, test, calibration = (str(shipped(name)) for name in (NETWORK, TEST, CALIBRATION))
     inputs = [network, test, calibration]

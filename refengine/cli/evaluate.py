@@ -17,7 +17,7 @@ from . import console, options
 @click.command("evaluate")
 @click.argument("model", metavar="MODEL.h5")
 @click.argument("images", metavar="IMAGES.h5")
-@click.option("--float", "float_path", metavar="NET.h5", help="The float network, to be counted beside it.")
+@click.option("--float", "float_path", metavar="NET.h5", help="The float network, to be evaluated beside it.")
 @click.option("--limit", type=options.POSITIVE, metavar="N", help="Only the first N images.")
 @click.option(
     "--threshold",
@@ -42,9 +42,10 @@ def command(
     dask: str | None,
     json_path: str | None,
 ) -> None:
-    """Count how many labelled images an integer network gets right, and what was clipped on the way.
+    """Measure the accuracy of an integer network on labelled images.
 
-    Counts come with Wilson's 95 % interval: what the share could be, had other images of the kind been drawn.
+    The report has top-1 and top-5 counts, and how many values were clipped.  Counts come with Wilson's 95 % interval,
+    which says how far the share may be off for other images of the same kind.
     """
     inputs = [model, images, *([] if float_path is None else [float_path])]
     console.check_outputs(inputs, json_path)

@@ -65,9 +65,10 @@ def command(
     backend: str,
     json_path: str | None,
 ) -> None:
-    """Explain one output integer: window, clusters, sum, residual, rounding, clip.
+    """Show step by step how one output integer is computed.
 
-    It is computed again in plain integers from the codes that the layer reads, and held against what the run gave.
+    The steps are window, clusters, sum, residual, rounding and clip.  They are computed again in plain integers from
+    the codes that the layer reads, and the result is compared with that of the run.
     """
     from ..analysis.explain import figures
     from ..analysis.explain_html import page

@@ -33,13 +33,13 @@ def command(
     layer: str | None,
     json_path: str | None,
 ) -> None:
-    """Write a network as ONNX or, where OUT ends in .c, as C.
+    """Export a network to ONNX, or an integer network to C.
 
-    An integer network becomes standard operators on integers alone, the same bits in every layer.  It reads uint8
-    pixels (N, H, W, C) as the image file has them and gives int32 logits (N, classes).  Dynamic exponents and
-    stochastic rounding are refused.  'refengine crosscheck' runs it elsewhere and compares every integer.
+    An integer network in ONNX has standard operators on integers alone, and the same bits in every layer.  It reads
+    uint8 pixels (N, H, W, C) as in the image file and returns int32 logits (N, classes).  Dynamic exponents and
+    stochastic rounding are refused.  'refengine crosscheck' runs it in other engines and compares every integer.
 
-    A float network becomes a float one, which reads normalised float32 (N, C, H, W); 'convert' brings it back.
+    A float network in ONNX reads normalised float32 (N, C, H, W); 'convert' reads it back.
 
     In C an integer network becomes OUT.c and OUT.h: C99 without allocation, NAME_run(image, logits, taps), every
     integer of every layer.  With --dpi, SystemVerilog calls it: OUT_dpi.c, OUT_pkg.sv, OUT_check.sv and OUT_tb.sv.

@@ -35,10 +35,10 @@ Figures = dict[str, Any]
 @click.argument("file", metavar="FILE")
 @options.json_file
 def command(file: str, json_path: str | None) -> None:
-    """Say what a file is and what is in it: a network of floats or integers, labelled images, a trace, a vector pack.
+    """Print what a file contains: a network, images, a trace or a vector pack.
 
     For an integer network: each layer's output and what its codes are worth (code * 2^e), its weights, the bits that
-    its accumulator needs at most, and its requantization.  Of a vector pack every file is held against its SHA-256.
+    its accumulator needs at most, and its requantization.  For a vector pack, the SHA-256 of every file is checked.
     """
     console.check_outputs([file], json_path)
     kind = PACK if (Path(file) / MANIFEST).exists() else _kind_of(file)

@@ -24,10 +24,11 @@ SHOWN = 6  # channels that are named
 @options.json_file
 @click.pass_context
 def command(ctx: click.Context, model: str, strict: bool, json_path: str | None) -> None:
-    """Look for what is suspicious in an integer network, without running it.
+    """Check an integer network for defects such as dead channels.
 
-    Dead and constant channels, channels that can only saturate, lost precision, accumulators that may overflow, codes
-    that nothing can reach.  What is called so is so for every image; what may happen is what the bounds do not exclude.
+    The network is not run.  Findings are dead and constant channels, channels that can only saturate, lost precision,
+    accumulators that may overflow, and codes that no image can reach.  "Dead" or "constant" holds for every image;
+    "may overflow" means that the bounds do not exclude it.
     """
     from ..analysis.lint import ERROR, SEVERITIES, WARNING, lint
     from ..analysis.lint import figures as of

@@ -22,30 +22,30 @@ from ..errors import RefengineError
 from . import signals
 
 VERBS = {
-    "demo": "Quantize the network that ships with refengine and run it in integers.",
-    "convert": "Bring a network from ONNX, or images, in the layouts that the other verbs read.",
-    "quantize": "Turn a float network into an integer one.",
-    "inspect": "Say what a file is and what is in it.",
+    "demo": "Quantize the shipped network and run both: a first result in a minute.",
+    "convert": "Convert an ONNX network, or a set of images, to an HDF5 file of refengine.",
+    "quantize": "Quantize a float network to an integer one.",
+    "inspect": "Print what a file contains: a network, images, a trace or a vector pack.",
     "run": "Run images through an integer network and print its logits.",
-    "trace": "Write every integer of a run, or a digest of each layer.",
-    "vectors": "Write everything that a testbench reads, as its memories want it.",
-    "testbench": "Write a testbench for a layer of a vector pack, which make builds, runs and compares.",
-    "export": "Write a network as ONNX: one of integers in integer operators alone, or a float one.",
-    "compare": "Compare a DUT's integers with the golden's and name the layer that goes wrong.",
-    "crosscheck": "Run a network by programs of others and compare every integer.",
-    "explain": "Show how one output integer comes about.",
-    "ranges": "Report how wide each layer's accumulators became, how wide they can become, and the worst-case inputs.",
-    "coverage": "Report which parts of each layer's arithmetic some images exercise.",
-    "lint": "Look for what is suspicious in an integer network.",
-    "evaluate": "Count how many labelled images a network gets right.",
-    "cost": "Count what a network takes: multiplications, additions, bytes and energy.",
-    "sweep": "Quantize and evaluate by every scheme of a grid.",
-    "report": "Show what a sweep found, as one page.",
-    "arith": "Count how often other designs' arithmetic would differ on a network.",
-    "bench": "Measure refengine's speed beside production int8 engines.",
+    "trace": "Save every integer of a run, or print a digest of each layer.",
+    "vectors": "Write test vectors for an RTL testbench, in the formats of its memories.",
+    "testbench": "Write a testbench for one layer, which make builds, runs and compares.",
+    "export": "Export a network to ONNX, or an integer network to C.",
+    "compare": "Compare the integers of a device under test with the golden ones.",
+    "crosscheck": "Run a network in ONNX Runtime or other engines and compare every integer.",
+    "explain": "Show step by step how one output integer is computed.",
+    "ranges": "Report accumulator ranges and write worst-case stimuli.",
+    "coverage": "Report which parts of each layer's arithmetic the images exercise.",
+    "lint": "Check an integer network for defects such as dead channels.",
+    "evaluate": "Measure the accuracy of an integer network on labelled images.",
+    "cost": "Count the multiplications, additions, bytes and energy of one image.",
+    "sweep": "Quantize and evaluate a network with every combination of some options.",
+    "report": "Write the results of a sweep as one HTML page.",
+    "arith": "Count how often the arithmetic of TOSA, TFLite, NVDLA and others differs.",
+    "bench": "Measure the speed of refengine beside production int8 engines.",
 }
+FORMER_NAMES = {"ledger": "ranges"}  # of verbs, which still answer to them
 
-RENAMED = {"ledger": "ranges"}  # what scripts may still say
 
 # Libraries of linear algebra add up in an order that follows the number of their threads.  One thread each, so that
 # quantize makes the same integers on two cores and on sixty; the threads that are faster are refengine's own.
@@ -102,7 +102,7 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        cmd_name = RENAMED.get(cmd_name, cmd_name)
+        cmd_name = FORMER_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             like = get_close_matches(cmd_name, VERBS, 1)
             proposed = f"the nearest is {like[0]!r}; " if like else ""
@@ -126,7 +126,7 @@ class Verbs(click.Group):
 )
 @click.version_option(__version__, message=f"refengine {__version__}, contract {CONTRACT}")
 def verbs() -> None:
-    """Convolutional networks in nothing but integers, the same bits everywhere."""
+    """Run convolutional networks in integers only, with the same bits on every machine."""
 
 
 def main() -> NoReturn:

@@ -45,7 +45,7 @@ calibration_images = click.option(
 dask = click.option(
     "--dask",
     metavar="ADDRESS",
-    help="Share the work out on a Dask cluster, as tcp://host:8786; changes no number.",
+    help="Distribute the work over a Dask cluster, as tcp://host:8786; changes no number.",
 )
 
 

@@ -79,12 +79,13 @@ def command(
     layers: Any,
     **fields: Any,
 ) -> None:
-    """Turn a float network into one of integers, calibrated on images.
+    """Quantize a float network to an integer one.
 
-    Where the images have another height and width than the network, it is made for theirs, if its layers allow it.
-    Patterns of --layer mean the float network's layer names, with or without their numbers.
+    Output exponents, and by default codes and biases, are calibrated on images.  If the images have another height
+    and width than the network, the integer network takes theirs, if its layers allow it.  Patterns of --layer match
+    the float network's layer names, with or without their numbers.
 
-    The result is a pure function of the two files and the options.  Its hash names it in every trace and report.
+    The result depends on the two files and the options alone.  Every trace and report names it by its hash.
     """
     inputs = [network, calibration]
     chosen = tuple(_pair(text) for text in layers)

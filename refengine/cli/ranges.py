@@ -1,4 +1,4 @@
-"""``refengine ranges``: how wide each layer's sums became, how wide they can become, and inputs that make them so."""
+"""``refengine ranges``: accumulator ranges, seen and possible, and worst-case stimuli that reach them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ def _formats(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--worst-case", "folder", metavar="DIR", help="Write for each layer a .npz of inputs that attain the bound."
 )
+@click.option("--witness", "former_folder", hidden=True, help="The former name of --worst-case.")
 @click.option(
     "--format",
     "formats",
     callback=_formats,
     metavar="NAMES",
-    help="Worst-case inputs as a simulator reads them too: some of readmemh, readmemb, coe, mif, c, sv, and npy (of "
-    "the stages alone, for compare), with commas between.",
+    help="Write the worst-case stimuli for a simulator too: readmemh, readmemb, coe, mif, c, sv, or npy (the stages "
+    "alone, for compare), separated by commas.",
 )
 @click.option("--all", "everything", is_flag=True, help="Print every column: extremes, headroom, values.")
 @options.backend
@@ -50,25 +51,28 @@ def command(
     count: int,
     patterns: tuple[str, ...],
     folder: str | None,
+    former_folder: str | None,
     formats: tuple[str, ...],
     everything: bool,
     backend: str,
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Report what each layer's accumulator came to: extremes, saturations, the bits needed and the headroom left.
+    """Report accumulator ranges and write worst-case stimuli.
 
-    Seen: by these images, in finished sums.  Bound: by any image, in any order of summation; varying: without channels
-    that give one code for every image, which need no adder.  A worst case is an input of the layer that attains the
-    bound, for a simulation.
+    A range is given by its ends and by the bits that it needs.
+    Seen: the finished sums of these images.  Bound: the sums of any image, in any order of summation; varying: the
+    bound without channels that give one code for every image, which need no adder.  A worst-case stimulus is an input
+    of the layer that attains the bound, so that the worst case can be simulated.
     """
     from ..analysis.ranges import accumulator_ranges
     from ..analysis.ranges import figures as of
     from ..analysis.terms import accumulates
-    from ..analysis.worst_case_files import check_folder, worst_case_figures, worst_cases, write_worst_cases
+    from ..analysis.worst_case_files import check_folder, stimuli, stimulus_figures, write_stimuli
 
+    folder = former_folder if folder is None else folder
     if formats and folder is None:
-        raise click.UsageError("--format says how worst-case inputs are written, and needs --worst-case DIR")
+        raise click.UsageError("--format says how stimuli are written, it needs --worst-case DIR")
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
     network = read_int_network(model)
@@ -95,10 +99,10 @@ def command(
         "layers": entries_as_json,
     }
     if folder is not None:
-        found = [(layer, worst_cases(network, layer)) for layer in layers if accumulates(layer)]
+        found = [(layer, stimuli(network, layer)) for layer in layers if accumulates(layer)]
         for figure, (_, ends) in zip(entries_as_json, found, strict=True):
-            figure["worst_cases"] = [worst_case_figures(one) for one in ends]
-        figures["worst_case_files"] = write_worst_cases(network, found, folder, formats, inputs)
+            figure["stimuli"] = [stimulus_figures(one) for one in ends]
+        figures["stimulus_files"] = write_stimuli(network, found, folder, formats, inputs)
     figures["worst_case"] = folder
     if not console.write_json(json_path, "ranges", figures, inputs):
         console.say(f"model {network.hash}, contract {network.contract}, images {first}..{numbers.stop - 1}")
@@ -140,11 +144,11 @@ def _print(figures: dict, everything: bool) -> None:
     if figures["worst_case"] is None:
         return
     console.say()
-    heads = ("worst case of", "end", "place", "bound>", "reached>", "finished sum>", "")
-    rows = [_worst_case_row(layer["layer"], one) for layer in figures["layers"] for one in layer["worst_cases"]]
+    heads = ("stimulus of", "end", "place", "bound>", "reached>", "finished sum>", "")
+    rows = [_stimulus_row(layer["layer"], one) for layer in figures["layers"] for one in layer["stimuli"]]
     console.show_table(console.table(heads, rows))
     console.say("reached: by the terms of that sign, added first; the finished sum has the others too")
-    count = figures["worst_case_files"]
+    count = figures["stimulus_files"]
     console.say(f"{figures['worst_case']}: {count} file{'s' if count != 1 else ''}")
 
 
@@ -160,7 +164,7 @@ def _ends(span: dict) -> str:
     return f"{span['lo']}..{span['hi']}"
 
 
-def _worst_case_row(name: str, one: dict) -> list[object]:
+def _stimulus_row(name: str, one: dict) -> list[object]:
     place = ",".join(map(str, one["place"]))
     verdict = "attained" if one["attains"] else "the tightest with padding" if one["padded"] else "not attained"
     return [name, one["end"], place, one["bound"], one["reached"], one["sum"], verdict]

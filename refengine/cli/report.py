@@ -17,9 +17,10 @@ EXTRA = 'pip install "refengine[report]"'
 @click.option("-o", "--output", metavar="FILE.html", help="Where to write the page.  [default: DIR/report.html]")
 @options.json_file
 def command(folder: str, output: str | None, json_path: str | None) -> None:
-    """Show what a sweep found: accuracy by cluster size and by cost, every layer's noise, and a table of all jobs.
+    """Write the results of a sweep as one HTML page.
 
-    It can be called while the sweep runs, and shows what is done.
+    The page shows accuracy by cluster size and by cost, the noise of every layer, and a table of all jobs.  It can be
+    written while the sweep runs, and then shows the jobs that are done.
     """
     made = read_sweep(Path(folder))
     path = Path(folder) / "report.html" if output is None else Path(output)

@@ -38,9 +38,9 @@ def command(
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Run images through an integer network and print its logits, int32.
+    """Run images through an integer network and print its logits.
 
-    The class is that of the largest logit, the lowest of equals.
+    Logits are int32.  The class is that of the largest logit; of equal ones, the lowest.
     """
     inputs = [model, images]
     console.check_outputs(inputs, json_path, output)

@@ -61,13 +61,13 @@ def command(
     dask: str | None,
     json_path: str | None,
 ) -> None:
-    """Quantize a network by every scheme of a grid, and evaluate each on the same images.
+    """Quantize and evaluate a network with every combination of some options.
 
-    Fields of a scheme are the options of 'refengine quantize', but for three: --layer is 'layers', a list joined by
-    '+'; --reestimate is yes, no or auto; for --arith write the rounding and multiplier-bits that it stands for.
-    Combinations that cannot differ are one job.  A job that fails is a row with its error, and the exit code is 1
-    then.  Stopped in the middle, it goes on when it is called again: what is done is kept, and what DIR already has of
-    the same files and counts stays in its tables.  DIR gets results.csv, results.h5 and, with matplotlib, report.html.
+    Fields of --grid are the options of 'refengine quantize', with three exceptions: --layer is 'layers', a list joined
+    by '+'; --reestimate is yes, no or auto; in place of --arith give its rounding and multiplier-bits.
+    Combinations that cannot differ are one job.  A job that fails is a row with its error, and the exit code is then
+    1.  A sweep that was stopped continues when it is called again: results in DIR of the same files and counts are
+    kept.  DIR gets results.csv, results.h5 and, with matplotlib, report.html.
     """
     inputs = [network, calibration, images]
     console.check_outputs(inputs, json_path)

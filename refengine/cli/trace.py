@@ -40,9 +40,10 @@ def command(
     threads: int,
     json_path: str | None,
 ) -> None:
-    """Write every integer of a run: accumulators, totals before rounding, codes; or print a digest of each layer.
+    """Save every integer of a run, or print a digest of each layer.
 
-    Whoever builds the same network elsewhere compares the trace number by number, or the digests at a glance.
+    A trace holds each layer's accumulators, totals before rounding, and codes.  An implementation of the same network
+    is compared with the trace integer by integer, or by its digests.
     """
     if output is None and not with_digests:
         raise click.UsageError("nothing to do: -o TRACE.h5 writes a trace, --digests prints digests")

@@ -69,7 +69,7 @@ def _widths(
     show_default=True,
     callback=_formats,
     metavar="NAMES",
-    help="Some of npy, readmemh, readmemb, hex, dat, bin, coe, mif, c, sv, with commas between.",
+    help="Some of npy, readmemh, readmemb, hex, dat, bin, coe, mif, c, sv, separated by commas.",
 )
 @click.option(
     "--word-bits",
@@ -103,7 +103,7 @@ def _widths(
     type=click.Choice(["little", "big"]),
     default="little",
     show_default=True,
-    help="big: the bytes of each word are turned around.",
+    help="big: the bytes of each word are reversed.",
 )
 @click.option(
     "--ternary",
@@ -120,7 +120,7 @@ def _widths(
 @click.option(
     "--directed",
     is_flag=True,
-    help="Of the images only the fewest that exercise what all of them do, as pack DIR/images, and in DIR/worst_cases "
+    help="Of the images only the fewest that exercise what all of them do, as pack DIR/images, and in DIR/stimuli "
     "inputs of each layer that attain its accumulator's bound.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace DIR if it is a pack and holds nothing else.")
@@ -138,10 +138,11 @@ def command(
     json_path: str | None,
     **how: Any,
 ) -> None:
-    """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
+    """Write test vectors for an RTL testbench, in the formats of its memories.
 
-    DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
-    SHA-256 of its files; DIR/model.h5 is the network.
+    They are the pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, and the logits.
+    DIR/manifest.json describes each tensor: its shape, axes, number format, packing into words, and the SHA-256 of its
+    files.  DIR/model.h5 is the network.
     """
     from ..vectors.writer import check_target, write_vectors
 
@@ -197,23 +198,23 @@ def _directed(
     from ..analysis.coverage import coverage
     from ..analysis.directed import cover, points_of_images
     from ..analysis.terms import accumulates
-    from ..analysis.worst_case_files import check_folder, worst_cases, write_worst_cases
+    from ..analysis.worst_case_files import check_folder, stimuli, write_stimuli
 
     layers = choose_layers(network, how["patterns"] or None)
-    folder = os.path.join(output, "worst_cases")
+    folder = os.path.join(output, "stimuli")
     check_folder(folder, network)
     console.make_folder(output)
     known = {"layers": layers, "threads": how["threads"], "first_image": numbers.start, "only": numbers}
     with console.progress("images") as show:
         reached = points_of_images(network, images, progress=show, **known)
-    worst = [(layer, worst_cases(network, layer)) for layer in layers if accumulates(layer)]
+    worst = [(layer, stimuli(network, layer)) for layer in layers if accumulates(layer)]
     found = coverage(network, images, backend=how["backend"], **known)
     return {
         "images": [*cover(reached)],
         "reached": len(frozenset[tuple[str, str]]().union(*reached.values())),
         "points": sum(len(one.points) for one in found),
         "missed": {one.layer: [*one.missed] for one in found if one.missed},
-        "worst_case_files": write_worst_cases(network, worst, folder, how["formats"]),
+        "stimulus_files": write_stimuli(network, worst, folder, how["formats"]),
     }
 
 
@@ -258,5 +259,5 @@ def _print_directed(output: str, chosen: Mapping[str, Any]) -> None:
     )
     if missed:
         console.say(f"not reached: {missed}")
-    count = chosen["worst_case_files"]
-    console.say(f"{os.path.join(output, 'worst_cases')}: worst cases of each layer, {count} files")
+    count = chosen["stimulus_files"]
+    console.say(f"{os.path.join(output, 'stimuli')}: worst-case stimuli of each layer, {count} files")

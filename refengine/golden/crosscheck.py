@@ -1,4 +1,4 @@
-"""The same network by programs of others, held against refengine integer by integer: every layer, not logits alone.
+"""The same network in third-party engines, compared with refengine integer by integer: every layer, not logits alone.
 
 The network is exported with all of its layers as outputs, other engines run the export on the same pixels, and
 ``compare`` judges what they give as it judges a DUT.  An engine that differs somewhere is compared no further than

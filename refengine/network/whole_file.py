@@ -4,7 +4,7 @@ A temporary name says who writes, so that what a killed process left is known fo
 
     .NAME.<where: 8 hex digits><process: 8 hex digits><8 random hex digits>.part
 
-Whoever writes into a folder for the first time removes the leftovers there whose process is gone, and those from
+The first write into a folder removes the leftovers there whose process is gone, and those from
 elsewhere (another machine, container or version) that nobody has touched for a week.
 """
 

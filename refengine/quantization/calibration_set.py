@@ -1,4 +1,4 @@
-"""Which of the images at hand a network is calibrated on."""
+"""Which of the given images a network is calibrated on."""
 
 from math import prod
 

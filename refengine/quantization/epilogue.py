@@ -26,7 +26,9 @@ _RESIDUAL_MAX_SHIFT = 40
 _PLAIN_MULTIPLIER_BITS = 8  # of layers without weights, whose factors no scale can absorb
 
 
-def finish(walk: Walk, group: Group, layer: IntLayer, acc: np.ndarray, factor: list[Fraction], fmt: CodeFormat) -> None:
+def add_epilogue(
+    walk: Walk, group: Group, layer: IntLayer, acc: np.ndarray, factor: list[Fraction], fmt: CodeFormat
+) -> None:
     """Choose the output's exponent and end the layer with its requantization.
 
     acc int32 (N, ..., C), bias included, each worth ``factor`` (C, or one for all); ``fmt`` is the format without ReLU.

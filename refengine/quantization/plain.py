@@ -13,7 +13,7 @@ from ..ops.avgpool import common_count
 from ..ops.batchnorm import CODE_SHIFT
 from ..ops.input import PIXEL_SHIFT
 from . import fold
-from .epilogue import at_exponent, finish
+from .epilogue import add_epilogue, at_exponent
 from .fuse import Group
 from .walk import Tensor, Walk, append, new_layer, sign_of
 from .weighted import constant_unit
@@ -33,7 +33,7 @@ def input_layer(walk: Walk, group: Group) -> None:
     )
     acc = OPS["input"].reference(walk.images, **layer.arguments)
     factor = [1 / (s * 2**PIXEL_SHIFT) for s in std]
-    finish(walk, group, layer, acc, factor, UINT8 if min(bias) >= 0 else INT8)
+    add_epilogue(walk, group, layer, acc, factor, UINT8 if min(bias) >= 0 else INT8)
 
 
 def batchnorm(walk: Walk, group: Group) -> None:
@@ -55,7 +55,7 @@ def batchnorm(walk: Walk, group: Group) -> None:
         bias.append(nearest((b / factor[c]).numerator, (b / factor[c]).denominator))
     constants: dict[str, np.ndarray] = {"sign": sign, "bias": np.array(bias, np.int32)}
     layer = replace(new_layer(walk, group, "batchnorm"), constants=constants)
-    finish(walk, group, layer, OPS["batchnorm"].reference(x.codes, **constants), factor, INT8)
+    add_epilogue(walk, group, layer, OPS["batchnorm"].reference(x.codes, **constants), factor, INT8)
 
 
 def add(walk: Walk, group: Group) -> None:
@@ -65,7 +65,7 @@ def add(walk: Walk, group: Group) -> None:
     shifts = (a.exponent - finer, b.exponent - finer)
     layer = replace(new_layer(walk, group, "add"), attributes={"shifts": shifts})
     acc = OPS["add"].reference(a.codes, b.codes, shifts=shifts)
-    finish(walk, group, layer, acc, [power_of_two(finer)], sign_of(a, b))
+    add_epilogue(walk, group, layer, acc, [power_of_two(finer)], sign_of(a, b))
 
 
 def average(walk: Walk, group: Group) -> None:
@@ -78,14 +78,14 @@ def average(walk: Walk, group: Group) -> None:
     if walk.last(group) and group.relu is None:
         append(walk, group, replace(layer, exponent=x.exponent), None)
     else:
-        finish(walk, group, layer, acc, [power_of_two(x.exponent) / count], sign_of(x))
+        add_epilogue(walk, group, layer, acc, [power_of_two(x.exponent) / count], sign_of(x))
 
 
 def relu(walk: Walk, group: Group) -> None:
     """A ReLU that no accumulating layer takes in: a requantize layer whose clip it is."""
     x = walk.tensors[group.inputs[0]]
     layer = new_layer(walk, group, "requantize")
-    finish(walk, group, layer, OPS["requantize"].reference(x.codes), [power_of_two(x.exponent)], INT8)
+    add_epilogue(walk, group, layer, OPS["requantize"].reference(x.codes), [power_of_two(x.exponent)], INT8)
 
 
 def passed(walk: Walk, group: Group) -> None:

@@ -15,7 +15,7 @@ from ..numbers.rounding import nearest
 from ..ops import OPS, conv
 from . import fold
 from .calibrated import Operands, choose_calibrated, mean_wanted
-from .epilogue import finish
+from .epilogue import add_epilogue
 from .fold import Affine
 from .fuse import Group
 from .scheme import CALIBRATED
@@ -49,7 +49,7 @@ def weighted(walk: Walk, group: Group) -> None:
     if walk.last(group) and group.relu is None and group.residual is None:
         append(walk, group, replace(layer, exponent=x.exponent + int(weights.exponent[0])), None)
     else:
-        finish(walk, group, layer, acc, factor, INT8)
+        add_epilogue(walk, group, layer, acc, factor, INT8)
 
 
 def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:

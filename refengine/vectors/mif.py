@@ -17,7 +17,7 @@ from .word_text import Grammar, lines_before
 _RADICES = {b"BIN": 2, b"DEC": 10, b"UNS": 10, b"HEX": 16}
 _KEY = re.compile(rb"(\w+)\s*=\s*(\w+)\s*;")
 _BEGIN = re.compile(rb"\bCONTENT\s+BEGIN\b", re.IGNORECASE)
-_FINISH = re.compile(rb"\bEND\s*;", re.IGNORECASE)
+_LAST_WORD = re.compile(rb"\bEND\s*;", re.IGNORECASE)
 _COMMENT = re.compile(rb"--[^\n]*|%[^%]*%")
 _RANGE = re.compile(rb"\[\s*(\w+)\s*\.\.\s*(\w+)\s*\]\s*:\s*([^;]*);")
 _PLACE = re.compile(rb"(\w+)\s*:")
@@ -58,7 +58,7 @@ class MifGrammar(Grammar):
             block = _COMMENT.sub(lambda match: b"\n" * match[0].count(b"\n") or b" ", block)
         if not self._begun:
             block = self._without_head(block, line)
-        end = None if self._ended else _FINISH.search(block)
+        end = None if self._ended else _LAST_WORD.search(block)
         rest = block if self._ended else block[end.end() :] if end is not None else b""
         if rest.strip():
             place = len(block) - len(rest.lstrip())

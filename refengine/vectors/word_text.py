@@ -1,4 +1,4 @@
-"""Words in text, whoever wrote them: read in bulk, with everything that was met on the way.
+"""Words in text of any simulator: read in bulk, with every irregularity that was found.
 
 A text is read in blocks of whole lines.  A ``Grammar`` blanks what is no word (comments, heads, punctuation) without
 moving a line and writes ``@`` before addresses; what is left between separators are tokens, which NumPy reads together.

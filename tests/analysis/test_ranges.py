@@ -1,4 +1,4 @@
-"""The ranges are those of what the NumPy definitions compute, and what is seen never leaves a bound."""
+"""Accumulator ranges are what the NumPy definitions compute, and what is seen never leaves a bound."""
 
 import io
 
@@ -9,7 +9,7 @@ from hypothesis import example, given
 
 from refengine.analysis.ranges import Span, accumulator_ranges, constant_channels, figures, total_bound
 from refengine.analysis.terms import accumulates
-from refengine.analysis.worst_case_files import worst_case_files, worst_cases
+from refengine.analysis.worst_case_files import stimuli, stimulus_files
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.network.images import open_images, write_images
@@ -102,11 +102,11 @@ def test_a_narrow_accumulator_is_booked_by_its_whole_sum():
         assert entry.events.overflowed > 0
 
 
-def test_the_bound_of_totals_is_attained_by_the_worst_cases():
+def test_the_bound_of_totals_is_attained_by_the_stimuli():
     network = networks.small()
     layer = network.layer("conv")
     step, found = layer.requantize, total_bound(network, layer)
-    files = worst_case_files(network, layer, worst_cases(network, layer))
+    files = stimulus_files(network, layer, stimuli(network, layer))
     content = np.load(io.BytesIO(files[f"{layer.name}.npz"]))
     assert content["total"].min() >= found.lo
     assert content["total"].max() <= found.hi

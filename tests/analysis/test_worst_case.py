@@ -1,4 +1,4 @@
-"""A worst case attains the static bound exactly, a run proves it, and no search finds anything worse."""
+"""A worst-case stimulus attains the static bound exactly, a run proves it, and no search finds anything worse."""
 
 import networks
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refengine.analysis.terms import accumulates, operand_ranges, operand_shapes, terms
-from refengine.analysis.worst_case import ENDS, LOW, WorstCase, proven, whole_sum, worst_case
+from refengine.analysis.worst_case import ENDS, LOW, Stimulus, proven, stimulus, whole_sum
 from refengine.engine.run import run_layer
 from refengine.errors import NetworkError, RefengineError
 from refengine.numbers.formats import INT8
@@ -27,7 +27,7 @@ def within(network, layer, found):
 @example(networks.every_op())
 def test_the_bound_is_attained_without_padding(network):
     for layer, end in sizes(network):
-        found = worst_case(network, layer, end)
+        found = stimulus(network, layer, end)
         within(network, layer, found)
         assert proven(layer, found).accumulator is not None
         lo, hi = network.bounds[layer.name]
@@ -45,7 +45,7 @@ def test_a_random_search_never_exceeds_it(network, seed):
     """The negative control: sums of random codes, everywhere in the result, of every order of their terms."""
     rng = np.random.default_rng(seed)
     for layer in (layer for layer in network.layers if accumulates(layer)):
-        low, high = (worst_case(network, layer, end) for end in ENDS)
+        low, high = (stimulus(network, layer, end) for end in ENDS)
         ranges, shapes = operand_ranges(network, layer), operand_shapes(network, layer)
         operands = [
             rng.integers(lo, hi, (3, *shape), endpoint=True).astype(np.int8 if lo < 0 else np.uint8)
@@ -70,11 +70,11 @@ def test_a_random_search_never_exceeds_it(network, seed):
 
 def test_the_bias_of_the_other_sign_is_not_in_what_is_reached():
     network = networks.small()
-    low, high = (worst_case(network, network.layer("conv"), end) for end in ENDS)
+    low, high = (stimulus(network, network.layer("conv"), end) for end in ENDS)
     assert (low.place[2], low.bound, low.reached, low.sum) == (1, -2 * 5 * 255 - 20, -2570, -2570)
     assert (high.place[2], high.bound, high.reached, high.sum) == (0, 2 * 3 * 255 + 10, 1540, 1540)
     layer = network.layer("fc")
-    found = worst_case(network, layer, LOW)
+    found = stimulus(network, layer, LOW)
     assert found.operands[0].tolist() == [[[[-128, 127]]]]
     assert (found.bound, found.reached, found.sum) == (-19150, -19150, -19150 + 7)
 
@@ -110,7 +110,7 @@ def test_the_tightest_with_padding(pads, end):
     """Where no window avoids padding, every place and every extreme code is tried, and none is further."""
     network = image_smaller_than_kernel(pads)
     layer = network.layer("conv")
-    found = worst_case(network, layer, end)
+    found = stimulus(network, layer, end)
     proven(layer, found)
     assert found.padded
     assert not found.attains
@@ -127,20 +127,20 @@ def test_a_residual_stands_at_the_same_end():
     layers = [layer for layer in network.layers if layer.residual is not None]
     for layer in layers:
         for end, code in zip(ENDS, network.ranges[layer.residual], strict=True):
-            assert set(worst_case(network, layer, end).residual.ravel().tolist()) == {code}
+            assert set(stimulus(network, layer, end).residual.ravel().tolist()) == {code}
     assert layers
 
 
-def test_a_layer_that_passes_codes_has_no_worst_case():
+def test_a_layer_that_passes_codes_has_no_stimulus():
     network = networks.every_op()
     with pytest.raises(NetworkError, match="passes codes through, it has no worst sum"):
-        worst_case(network, next(layer for layer in network.layers if layer.op == "maxpool"), LOW)
+        stimulus(network, next(layer for layer in network.layers if layer.op == "maxpool"), LOW)
 
 
-def test_a_wrong_worst_case_is_noticed():
+def test_a_wrong_stimulus_is_noticed():
     network = networks.small()
     layer = network.layer("conv")
-    found = worst_case(network, layer, LOW)
-    wrong = WorstCase(**{**vars(found), "sum": found.sum - 1})
-    with pytest.raises(RefengineError, match=r"its worst case comes to -2570, foretold was -2571"):
+    found = stimulus(network, layer, LOW)
+    wrong = Stimulus(**{**vars(found), "sum": found.sum - 1})
+    with pytest.raises(RefengineError, match=r"its stimulus comes to -2570, expected was -2571"):
         proven(layer, wrong)

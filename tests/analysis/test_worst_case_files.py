@@ -1,4 +1,4 @@
-"""WorstCase files hold what a simulation needs, in every format, and never land among those of another model."""
+"""Stimulus files hold what a simulation needs, in every format, and never land among those of another model."""
 
 import io
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refengine.analysis.terms import accumulates
-from refengine.analysis.worst_case_files import STAGES, check_folder, worst_case_figures, worst_case_files, worst_cases
+from refengine.analysis.worst_case_files import STAGES, check_folder, stimuli, stimulus_figures, stimulus_files
 from refengine.errors import FileError
 from refengine.golden.compare.compare import compare
 from refengine.golden.dumps.dump import open_dump
@@ -20,7 +20,7 @@ LAYERS = [layer for layer in NETWORK.layers if accumulates(layer)]
 
 
 def archive(network, layer):
-    content = worst_case_files(network, layer, worst_cases(network, layer))[f"{layer.name}.npz"]
+    content = stimulus_files(network, layer, stimuli(network, layer))[f"{layer.name}.npz"]
     return dict(np.load(io.BytesIO(content)))
 
 
@@ -31,10 +31,10 @@ def put(folder, files):
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.op)
-def test_a_worst_case_file_can_be_simulated(layer):
-    """The layer run on its inputs gives its accumulators and codes, and the same worst cases give the same bytes."""
-    found = worst_cases(NETWORK, layer)
-    assert worst_case_files(NETWORK, layer, found) == worst_case_files(NETWORK, layer, found)
+def test_a_stimulus_file_can_be_simulated(layer):
+    """The layer run on its inputs gives its accumulators and codes, and the same stimuli give the same bytes."""
+    found = stimuli(NETWORK, layer)
+    assert stimulus_files(NETWORK, layer, found) == stimulus_files(NETWORK, layer, found)
     arrays = archive(NETWORK, layer)
     assert (str(arrays["model_hash"]), str(arrays["layer"])) == (NETWORK.hash, layer.name)
     operands = [arrays[f"input_{number}"] for number in range(len(found[0].operands))]
@@ -45,13 +45,13 @@ def test_a_worst_case_file_can_be_simulated(layer):
         assert (arrays["bound"][number], arrays["reached"][number]) == (one.bound, one.reached)
     assert ("code" in arrays) == (layer.requantize is not None)
     assert ("residual" in arrays) == (layer.residual is not None)
-    assert worst_case_figures(found[0])["place"] == [*found[0].place]
+    assert stimulus_figures(found[0])["place"] == [*found[0].place]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.op)
 def test_the_text_formats_hold_the_integers_of_the_archive(layer):
     """Each line is one integer in two's complement, in the order of the axes."""
-    files = worst_case_files(NETWORK, layer, worst_cases(NETWORK, layer), ("readmemh",))
+    files = stimulus_files(NETWORK, layer, stimuli(NETWORK, layer), ("readmemh",))
     arrays = archive(NETWORK, layer)
     parts = [name for name in arrays if name.startswith("input_") or name in ("residual", *STAGES)]
     assert {name for name in files if name != f"{layer.name}.npz"} == {f"{layer.name}/{part}.memh" for part in parts}
@@ -66,7 +66,7 @@ def test_the_text_formats_hold_the_integers_of_the_archive(layer):
 def test_npy_makes_a_dump_that_compare_reads(tmp_path):
     """What a simulator dumped of both ends is held against the stages, and one wrong bit is found."""
     for layer in LAYERS[:3]:
-        put(tmp_path / "golden", worst_case_files(NETWORK, layer, worst_cases(NETWORK, layer), ("npy", "readmemh")))
+        put(tmp_path / "golden", stimulus_files(NETWORK, layer, stimuli(NETWORK, layer), ("npy", "readmemh")))
         arrays = archive(NETWORK, layer)
         (tmp_path / "dut").mkdir(exist_ok=True)
         for stage in STAGES:
@@ -85,42 +85,42 @@ def test_a_folder_of_this_model_is_written_again(tmp_path):
     check_folder(tmp_path / "new", NETWORK)
     check_folder(tmp_path, NETWORK)
     for layer in LAYERS:
-        put(tmp_path, worst_case_files(NETWORK, layer, worst_cases(NETWORK, layer), FORMATS))
+        put(tmp_path, stimulus_files(NETWORK, layer, stimuli(NETWORK, layer), FORMATS))
     check_folder(tmp_path, NETWORK)
 
 
 def spoil_other_model(folder):
     network = networks.every_op(seed=341)
     layer = next(layer for layer in network.layers if layer.name == LAYERS[0].name)
-    put(folder, worst_case_files(network, layer, worst_cases(network, layer)))
-    return "is a worst-case input of another model; kept"
+    put(folder, stimulus_files(network, layer, stimuli(network, layer)))
+    return "is a stimulus of another model; kept"
 
 
 def spoil_without_hash(folder):
     np.savez(folder / f"{LAYERS[0].name}.npz", input_0=np.zeros(3))
-    return "is a worst-case input of another model; kept"
+    return "is a stimulus of another model; kept"
 
 
 def spoil_with_a_long_hash(folder):
     np.savez(folder / f"{LAYERS[0].name}.npz", model_hash=np.array("a" * 10**6))
-    return "is a worst-case input of another model; kept"
+    return "is a stimulus of another model; kept"
 
 
 def spoil_with_no_archive(folder):
     (folder / f"{LAYERS[0].name}.npz").write_bytes(b"PK, but no more")
-    return "is a worst-case input of another model; kept"
+    return "is a stimulus of another model; kept"
 
 
 def spoil_with_a_note(folder):
     (folder / "notes.txt").write_text("mine")
-    return "holds 'notes.txt', which is no worst-case input of this model; kept"
+    return "holds 'notes.txt', which is no stimulus of this model; kept"
 
 
 def spoil_with_an_orphan(folder):
     """A text file says nothing of its model; without the .npz beside it, it may be anybody's."""
     (folder / LAYERS[0].name).mkdir()
     (folder / LAYERS[0].name / "code.memh").write_text("00\n")
-    return "which is no worst-case input of this model; kept"
+    return "which is no stimulus of this model; kept"
 
 
 SPOILT = (
@@ -135,7 +135,7 @@ SPOILT = (
 
 @pytest.mark.parametrize("spoil", SPOILT)
 def test_a_folder_with_anything_else_is_refused(tmp_path, spoil):
-    put(tmp_path, worst_case_files(NETWORK, LAYERS[1], worst_cases(NETWORK, LAYERS[1])))
+    put(tmp_path, stimulus_files(NETWORK, LAYERS[1], stimuli(NETWORK, LAYERS[1])))
     needle = spoil(tmp_path)
     with pytest.raises(FileError) as refused:
         check_folder(tmp_path, NETWORK)
@@ -148,7 +148,7 @@ def test_a_file_is_no_folder(tmp_path):
         check_folder(tmp_path / "a", NETWORK)
 
 
-def test_stochastic_worst_cases_draw_as_images_0_and_1_of_their_layer():
+def test_stochastic_stimuli_draw_as_images_0_and_1_of_their_layer():
     """Contract R5, by plain integers: place of the layer in the network, number of the end, place in the image."""
     from refengine.numbers.stochastic import random_bits
 
@@ -158,7 +158,7 @@ def test_stochastic_worst_cases_draw_as_images_0_and_1_of_their_layer():
         if not accumulates(layer) or layer.requantize is None:
             continue
         step = layer.requantize
-        files = worst_case_files(network, layer, worst_cases(network, layer))
+        files = stimulus_files(network, layer, stimuli(network, layer))
         with np.load(io.BytesIO(files[f"{layer.name}.npz"])) as arrays:
             total, code = arrays["total"], arrays["code"]
         bits = random_bits(step.seed, position, 0, total.shape)

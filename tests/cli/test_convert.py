@@ -76,9 +76,9 @@ def test_the_ending_in_capitals(folder):
     assert refengine("convert", "NET.ONNX", "made.h5").code == 0
 
 
-def test_a_network_of_another_name_is_told_how_to_call_it(folder):
+def test_a_network_of_another_name_is_refused_with_the_ending_that_is_needed(folder):
     (folder / "net.onnx").rename(folder / "net.model")
-    assert "net.model: is no data set that is known" in refusal("convert", "net.model", "made.h5")
+    assert "net.model: unrecognised dataset; supported" in refusal("convert", "net.model", "made.h5")
     assert "or a network called .onnx" in refusal("convert", "net.model", "made.h5")
 
 

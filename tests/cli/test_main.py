@@ -82,6 +82,7 @@ def test_every_verb_is_a_file_that_explains_itself(verb):
     """The one-line summary stands in two places, so that --help need not load the verb."""
     command = import_module(f"refengine.cli.{verb}").command
     assert command.name == verb
+    assert command.help.splitlines()[0] == main.VERBS[verb]
     outcome = refengine(verb, "--help")
     assert outcome.code == 0
     assert f"refengine {verb}" in outcome.out

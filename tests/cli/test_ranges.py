@@ -1,4 +1,4 @@
-"""refengine ranges: the figures are those of the run, and worst-case inputs are files that can be simulated."""
+"""refengine ranges: the figures are those of analysis/ranges.py, and worst-case stimuli can be simulated."""
 
 import json
 
@@ -15,7 +15,7 @@ from refengine.ops import OPS
 CALL = ("ranges", "model.h5", "images.h5")
 
 
-def test_the_figures_are_those_of_the_run(files):
+def test_the_figures_are_those_of_the_function(files):
     network = read_int_network("model.h5")
     with open_images("images.h5") as images:
         entries = accumulator_ranges(network, images.read(2, 7), backend="reference", first_image=2)
@@ -48,7 +48,7 @@ def test_every_column_and_those_that_matter(files):
     assert some[-1].endswith("--all prints more columns")
 
 
-def test_worst_case_inputs_are_files_that_can_be_simulated(files):
+def test_stimuli_are_files_that_can_be_simulated(files):
     network = read_int_network("model.h5")
     outcome = refengine(*CALL, "--worst-case", "worst", "--json", "figures.json")
     assert outcome.code == 0
@@ -60,7 +60,7 @@ def test_worst_case_inputs_are_files_that_can_be_simulated(files):
         operands = [arrays[name] for name in sorted(arrays) if name.startswith("input_")]
         sums = OPS[layer.op].reference(*operands, **layer.arguments)
         lo, hi = network.bounds[layer.name]
-        for number, (one, bound) in enumerate(zip(figure["worst_cases"], (lo.min(), hi.max()), strict=True)):
+        for number, (one, bound) in enumerate(zip(figure["stimuli"], (lo.min(), hi.max()), strict=True)):
             assert int(sums[(number, *one["place"])]) == one["sum"]
             assert one["attains"]
             assert one["reached"] == one["bound"] == int(bound)
@@ -71,7 +71,7 @@ def test_worst_case_inputs_are_files_that_can_be_simulated(files):
     assert {path.name: path.read_bytes() for path in (files / "worst").iterdir()} == first
 
 
-def test_worst_case_inputs_as_a_simulator_reads_them(files):
+def test_stimuli_as_a_simulator_reads_them(files):
     network = read_int_network("model.h5")
     call = (*CALL, "--count", "1", "--layer", "001_conv", "--worst-case", "worst", "--format", "readmemh,npy")
     assert refengine(*call).out.splitlines()[-1].startswith("worst: ")
@@ -84,20 +84,29 @@ def test_worst_case_inputs_as_a_simulator_reads_them(files):
     assert refengine(*call).code == 0
 
 
-def test_worst_case_inputs_do_not_land_among_those_of_another_model(files):
+def test_stimuli_do_not_land_among_those_of_another_model(files):
     assert refengine(*CALL, "--count", "1", "--worst-case", "worst").code == 0
     before = {path.name: path.read_bytes() for path in (files / "worst").iterdir()}
     refengine("quantize", "net.h5", "--calibration", "images.h5", "-o", "other.h5", "--rounding", "floor")
     line = refusal("ranges", "other.h5", "images.h5", "--worst-case", "worst")
-    assert "is a worst-case input of another model; kept" in line
+    assert "is a stimulus of another model; kept" in line
     assert {path.name: path.read_bytes() for path in (files / "worst").iterdir()} == before
 
 
-def test_a_format_needs_worst_case_inputs(files):
+def test_a_format_needs_stimuli(files):
     outcome = refengine(*CALL, "--format", "readmemh")
     assert (outcome.code, outcome.out) == (2, "")
     assert "needs --worst-case DIR" in outcome.err
     assert "'vhdl' is none of npy, readmemh" in refengine(*CALL, "--worst-case", "worst", "--format", "vhdl").err
+
+
+def test_the_former_names_still_work(files):
+    """``ledger --witness`` is ``ranges --worst-case``; no help names it."""
+    now = refengine(*CALL, "--count", "1", "--worst-case", "worst")
+    former = refengine("ledger", *CALL[1:], "--count", "1", "--witness", "worst")
+    assert (former.code, former.out) == (0, now.out)
+    assert "ledger" not in refengine("--help").out
+    assert "witness" not in refengine("ranges", "--help").out
 
 
 def test_chosen_layers(files):

@@ -161,7 +161,7 @@ def test_directed_vectors_exercise_what_all_images_do(files):
     assert all(len(reached(np.delete(pixels, n, 0))) < chosen["reached"] for n in range(len(pixels)))
     with open_dump("few/images") as pack:
         np.testing.assert_array_equal(pack.images.read(0, pack.count), pixels)
-    assert chosen["worst_case_files"] == sum(path.is_file() for path in Path("few/worst_cases").rglob("*")) > 2
+    assert chosen["stimulus_files"] == sum(path.is_file() for path in Path("few/stimuli").rglob("*")) > 2
     assert "is not empty" in refusal(*call[:-2])
     again = refengine(*call[:-2], "--overwrite")
     assert again.code == 0, again

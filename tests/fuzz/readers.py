@@ -303,18 +303,18 @@ def _read_grid(folder: Path, name: str) -> None:
             grid.written(field.name, getattr(scheme, field.name))
 
 
-def _worst_case(folder: Path) -> list[str]:
+def _stimulus(folder: Path) -> list[str]:
     network = small()
     layer = network.layers[1]
-    (folder / "worst_case").mkdir()
-    files = worst_case_files.worst_case_files(network, layer, worst_case_files.worst_cases(network, layer))
+    (folder / "worst").mkdir()
+    files = worst_case_files.stimulus_files(network, layer, worst_case_files.stimuli(network, layer))
     for name, content in files.items():
-        (folder / "worst_case" / name).write_bytes(content)
-    return [f"worst_case/{name}" for name in files]
+        (folder / "worst" / name).write_bytes(content)
+    return [f"worst/{name}" for name in files]
 
 
-def _read_worst_case(folder: Path, name: str) -> None:
-    worst_case_files.check_folder(folder / "worst_case", small())
+def _read_stimulus(folder: Path, name: str) -> None:
+    worst_case_files.check_folder(folder / "worst", small())
 
 
 def _planted(folder: Path) -> list[str]:
@@ -357,6 +357,6 @@ READERS: dict[str, Reader] = {
     "sweep": Reader(_sweep, _read_sweep, SEALED),
     "energy table": Reader(_energy, lambda folder, name: energy.read_table(str(folder / name))),
     "grid": Reader(_grid, _read_grid),
-    "worst case": Reader(_worst_case, _read_worst_case),
+    "witness": Reader(_stimulus, _read_stimulus),  # a former word: the name seeds the counts of docs/security.md
 }
 PLANTED = {"planted": Reader(_planted, _fail)}

@@ -8,7 +8,7 @@ from mutation.fault_table import fault_table
 from refengine.analysis.divergence import divergence
 from refengine.analysis.lint import lint
 from refengine.analysis.ranges import accumulator_ranges, total_bound
-from refengine.analysis.worst_case import worst_case
+from refengine.analysis.worst_case import stimulus
 from refengine.errors import NetworkError
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import diagnose
@@ -24,7 +24,7 @@ DOORS = {
     "lint": lambda path: lint(NETWORK),
     "arith": lambda path: divergence(NETWORK, IMAGES),
     "faults": lambda path: fault_table(NETWORK, IMAGES, diagnose),
-    "a worst case": lambda path: worst_case(NETWORK, FIRST, "low"),
+    "a worst-case stimulus": lambda path: stimulus(NETWORK, FIRST, "low"),
     "a vector pack": lambda path: write_vectors(NETWORK, IMAGES, path / "pack"),
 }
 
@@ -40,7 +40,7 @@ def test_who_does_not_know_them_names_the_layer(who, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_the_bounds_of_the_ranges_hold():
+def test_the_bounds_of_accumulator_ranges_hold():
     """Sums and totals of wider integers stay within bounds that know of them (contract D4, A2)."""
     entries = accumulator_ranges(NETWORK, IMAGES)
     assert len(entries) == len(NETWORK.bounds)

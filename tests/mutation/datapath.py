@@ -80,7 +80,7 @@ class Datapath:
         self.dtype = network.formats[layer.name].dtype
         self.divide: Callable[[Array, Array], Array] = lambda t, s: rounded(t, s, self.mode)
         self.clip: Callable[[Array], Array] = lambda codes: np.minimum(np.maximum(codes, self.lo), self.hi)
-        self.finish: Callable[[Array, Array], Array] = lambda acc, total: self.clip(self.divide(total, self.shift))
+        self.epilogue: Callable[[Array, Array], Array] = lambda acc, total: self.clip(self.divide(total, self.shift))
         self.combine: Callable[[Array], Array] = self._combine
         self.sums: Callable[[], Array] = self._sums
         self.hold: Callable[[Array], Array] = self._hold
@@ -103,7 +103,7 @@ class Datapath:
         if self.layer.requantize is None:
             return {"accumulator": self.write(acc).astype(np.int32)}
         total = self.combine(self.read(acc))
-        code = self.write(self.finish(self.read(acc), total))
+        code = self.write(self.epilogue(self.read(acc), total))
         return {"accumulator": acc.astype(np.int32), "total": total, "code": code.astype(self.dtype)}
 
     def _combine(self, acc: Array) -> Array:

@@ -55,11 +55,11 @@ def _product_rounded(d: Datapath) -> bool:
         return False
     multiplier, shift = d.multiplier, d.shift
 
-    def finish(acc: Array, total: Array) -> Array:
+    def epilogue(acc: Array, total: Array) -> Array:
         product = rounded(acc * multiplier, shift, d.mode)
         return d.clip(rounded((product << shift) + (d.residual << d.residual_shift), shift, d.mode))
 
-    d.finish = finish
+    d.epilogue = epilogue
     return True
 
 
@@ -67,11 +67,11 @@ def _residual_after_clip(d: Datapath) -> bool:
     if d.residual is None:
         return False
 
-    def finish(acc: Array, total: Array) -> Array:
+    def epilogue(acc: Array, total: Array) -> Array:
         branch = d.clip(rounded(acc * d.multiplier, d.shift, d.mode))
         return d.clip(rounded((branch << d.shift) + (d.residual << d.residual_shift), d.shift, d.mode))
 
-    d.finish = finish
+    d.epilogue = epilogue
     return True
 
 
@@ -114,11 +114,11 @@ def _clip_then_round(d: Datapath) -> bool:
     if not _rounds(d) or d.mode != "half_up":
         return False
 
-    def finish(acc: Array, total: Array) -> Array:
+    def epilogue(acc: Array, total: Array) -> Array:
         half = np.where(d.shift > 0, np.int64(1) << np.maximum(d.shift - 1, 0), 0)
         return d.clip(total // (np.int64(1) << d.shift)) + ((total & half) != 0)
 
-    d.finish = finish
+    d.epilogue = epilogue
     return True
 
 

@@ -15,11 +15,11 @@ from symbolic_ir import Builder, Lanes, Loaded, one_after_the_other, same_in_eve
 
 pytestmark = pytest.mark.slow
 
-CROSSED, TOP, LIMB_BITS, RUNGS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, instruction_sets.TARGETS
+CROSSED, TOP, LIMB_BITS, TARGETS = cluster_tile.CROSSED, cluster_tile.TOP, tile.LIMB_BITS, instruction_sets.TARGETS
 PIXEL, OFFSETS, CODES = 1000, 2000, 64 * 100
-WITH_TILES = [rung for rung in RUNGS if rung.cluster_tiles]
-TILES = pytest.mark.parametrize("rung", WITH_TILES, ids=lambda rung: rung.name)
-EVERY_RUNG = pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
+WITH_TILES = [target for target in TARGETS if target.cluster_tiles]
+TILES = pytest.mark.parametrize("target", WITH_TILES, ids=lambda target: target.name)
+EVERY_TARGET = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
 
 def up(code):
@@ -82,14 +82,14 @@ def is_vector(start):
     return isinstance(getattr(start, "type", None), ir.VectorType)
 
 
-def one_turn(rung, partial, memory, assumptions, symbols):
+def one_turn(target, partial, memory, assumptions, symbols):
     """What ``_straight`` makes of a chain's sums in one turn: a Lanes."""
 
     class ThisTurn(Turn):
         given = (partial,)
 
     builder = Builder(assumptions, memory=memory, symbols=symbols)
-    in_symbols(cluster_tile, Loop=ThisTurn)._straight(builder, rung, 1, [PIXEL], 5, OFFSETS, CODES)
+    in_symbols(cluster_tile, Loop=ThisTurn)._straight(builder, target, 1, [PIXEL], 5, OFFSETS, CODES)
     return ThisTurn.nexts[3]
 
 
@@ -104,10 +104,10 @@ def offsets_of_zero():
 class Pairs:
     """Two bytes and two codes of each word, and a word's sum with the positive and negative codes that are in it."""
 
-    def __init__(self, rung, top):
-        words = 2 * rung.lanes
+    def __init__(self, target, top):
+        words = 2 * target.lanes
         self.a = z3.Ints("a0 a1 a2 a3")
-        self.w = of_lanes("w", rung.lanes, 4)
+        self.w = of_lanes("w", target.lanes, 4)
         self.sums, self.above, self.below = of_lanes("sum", words, 1), z3.Int("above"), z3.Int("below")
         sums = self.sums[0]
         self.first = self.a[0] * self.w[0][0] + self.a[1] * self.w[1][0]
@@ -121,7 +121,7 @@ class Pairs:
         )  # fmt: skip
         memory = offsets_of_zero() | {PIXEL + n: a for n, a in enumerate(self.a)}
         memory[CODES] = Lanes(8, interleaved(self.w))
-        self.next = one_turn(rung, Lanes(16, tuple(sums)), memory, self.assumptions, self.w)
+        self.next = one_turn(target, Lanes(16, tuple(sums)), memory, self.assumptions, self.w)
 
     @property
     def claim(self):
@@ -133,27 +133,27 @@ class Pairs:
         )  # fmt: skip
 
 
-PAIRING = [rung for rung in RUNGS if rung.pairs]
+PAIRING = [target for target in TARGETS if target.pairs]
 
 
 def test_sums_of_pairs_stay_in_16_bits():
     """One more place of a chain whose codes of either sign sum up to TOP at most, whatever the places before were."""
-    (rung,) = PAIRING
-    turn = Pairs(rung, TOP)
+    (target,) = PAIRING
+    turn = Pairs(target, TOP)
     assert 255 * TOP < 2**15 <= 255 * (TOP + 1)
     proved(turn.claim, turn.assumptions)
 
 
 def test_sums_of_pairs_leave_16_bits_with_one_more():
-    (rung,) = PAIRING
-    turn = Pairs(rung, TOP + 1)
+    (target,) = PAIRING
+    turn = Pairs(target, TOP + 1)
     assert counterexample(turn.claim, turn.assumptions) is not None
 
 
 def test_every_word_of_a_turn_is_computed_alike():
     """Lane by lane; and a lane's second word does with its own two bytes what the first does."""
-    (rung,) = PAIRING
-    turn = Pairs(rung, TOP)
+    (target,) = PAIRING
+    turn = Pairs(target, TOP)
     low, high = turn.next.values[::2], turn.next.values[1::2]
     sums = turn.sums[0]
     assert same_in_every_lane(low, [*turn.w, sums[::2]])
@@ -166,38 +166,40 @@ def test_every_word_of_a_turn_is_computed_alike():
 # ------------------------------------------------------------------------------------------------- sums of 32 bits
 
 
-@EVERY_RUNG
-def test_a_dot_product_adds_four_products(rung):
+@EVERY_TARGET
+def test_a_dot_product_adds_four_products(target):
     """Any bytes, any codes of int8: exact modulo 2**32, by the instruction or by widening."""
-    a, w, sums = of_lanes("a", rung.lanes, 4), of_lanes("w", rung.lanes, 4), of_lanes("sum", rung.lanes, 1)
+    a, w, sums = of_lanes("a", target.lanes, 4), of_lanes("w", target.lanes, 4), of_lanes("sum", target.lanes, 1)
     ranges = any_of([column[0] for column in a], [column[0] for column in w])
     builder = Builder(ranges, symbols=[*a, *w, *sums])
-    found = rung.dot(builder, Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)), Lanes(8, interleaved(w)), rung.lanes)
+    found = target.dot(
+        builder, Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)), Lanes(8, interleaved(w)), target.lanes
+    )
     exact = sums[0][0] + sum(a[n][0] * w[n][0] for n in range(4))
     proved(found.values[0] == exact, ranges)
     assert same_in_every_lane(found.values, [*a, *w, *sums])
     beyond = z3.And(a[0][0] >= 0, a[0][0] <= 256, *[a[n][0] == 0 for n in (1, 2, 3)])
-    wide = rung.dot(
+    wide = target.dot(
         Builder(beyond, symbols=[*a, *w, *sums]), Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)),
-        Lanes(8, interleaved(w)), rung.lanes,
+        Lanes(8, interleaved(w)), target.lanes,
     )  # fmt: skip
     assert counterexample(wide.values[0] == exact, beyond, w[0][0] == 1, *[w[n][0] == 0 for n in (1, 2, 3)])
 
 
 @TILES
-def test_a_chain_times_its_scale(rung):
+def test_a_chain_times_its_scale(target):
     """The low half of a chain's 32 bits is its sum while that fits 16; or both words, where it has two."""
-    low, high, scale, total = (one_after_the_other(name, rung.lanes) for name in ("low", "high", "scale", "total"))
+    low, high, scale, total = (one_after_the_other(name, target.lanes) for name in ("low", "high", "scale", "total"))
     every = [low, high, scale, total]
-    words = Lanes(16, interleaved([low, high])) if rung.pairs else Lanes(32, tuple(low))
-    factors = Lanes(16, tuple(f for s in scale for f in (s, s if rung.pairs else 0)))
-    exact = total[0] + scale[0] * (low[0] + (high[0] if rung.pairs else 0))
+    words = Lanes(16, interleaved([low, high])) if target.pairs else Lanes(32, tuple(low))
+    factors = Lanes(16, tuple(f for s in scale for f in (s, s if target.pairs else 0)))
+    exact = total[0] + scale[0] * (low[0] + (high[0] if target.pairs else 0))
     for top, holds in ((2**15 - 1, True), (2**15, False)):
         ranges = z3.And(
             scale[0] >= 0, scale[0] <= 127, low[0] >= -(2**15), low[0] <= top, high[0] >= -(2**15), high[0] < 2**15
         )
         builder = Builder(ranges, symbols=every)
-        found = instruction_sets.word_pairs(builder, Lanes(32, tuple(total)), words, factors, rung.lanes)
+        found = instruction_sets.word_pairs(builder, Lanes(32, tuple(total)), words, factors, target.lanes)
         assert (counterexample(found.values[0] == exact, ranges) is None) == holds
         assert same_in_every_lane(found.values, every)
 
@@ -208,8 +210,8 @@ def test_a_chain_times_its_scale(rung):
 class TwoClusters:
     """Eight bytes, two clusters of four codes in each lane, their scales, and the total that the tile makes of them."""
 
-    def __init__(self, rung, tops):
-        lanes = rung.lanes
+    def __init__(self, target, tops):
+        lanes = target.lanes
         self.a, self.w = one_after_the_other("a", 8), of_lanes("w", lanes, 8)
         self.scales, self.total = of_lanes("scale", lanes, 2), one_after_the_other("total", lanes)
         codes = [column[0] for column in self.w]
@@ -240,9 +242,9 @@ class TwoClusters:
 
 
 @TILES
-def test_two_crossed_clusters_are_two_sums(rung):
+def test_two_crossed_clusters_are_two_sums(target):
     """Each times its own scale, for any bytes, any codes within TOP of either sign, any 16-bit factors."""
-    case = TwoClusters(rung, (TOP, TOP))
+    case = TwoClusters(target, (TOP, TOP))
     proved(case.found.values[0] == case.exact, case.assumptions)
     assert same_in_every_lane(case.found.values, case.symbols)
 

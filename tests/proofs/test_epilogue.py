@@ -38,7 +38,7 @@ from refengine.numbers.formats import INT8, UINT8
 pytestmark = pytest.mark.slow
 
 MULTIPLIER, HALF, SHIFT, RESIDUAL_SHIFT, LIFT = epilogue.ROWS
-EVERY_RUNG = pytest.mark.parametrize("rung", instruction_sets.TARGETS, ids=lambda rung: rung.name)
+EVERY_TARGET = pytest.mark.parametrize("target", instruction_sets.TARGETS, ids=lambda target: target.name)
 SHIFTS = range(17, 48)
 LAST_SHIFTS = range(SHIFTS[0] - 16, SHIFTS[-1] - 16 + 1)
 TABLE, RESIDUALS, WIDTH = 10**6, 2 * 10**6, 1000
@@ -57,8 +57,8 @@ class Epilogue:
 
     NAMES = "high", "low", "total", "multiplier", "half", "residual", "lift", "left", "unit"
 
-    def __init__(self, rung, has_residual, lo=-TOP, hi=TOP - 1):
-        lanes = rung.lanes
+    def __init__(self, target, has_residual, lo=-TOP, hi=TOP - 1):
+        lanes = target.lanes
         self.symbols = {name: one_after_the_other(name, lanes) for name in self.NAMES}
         self.has_residual = has_residual
         total, lift = self.symbols["total"], self.symbols["lift"]
@@ -76,7 +76,7 @@ class Epilogue:
         lifted = [(total[n] * lift[n], self.raised(n)) for n in range(lanes)]
         builder = Builder(self.assumptions, memory=memory, equal=lifted, symbols=self.symbols.values())
         residuals = [RESIDUALS] if has_residual else None
-        (found,) = epilogue.rescaled(builder, rung, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
+        (found,) = epilogue.rescaled(builder, target, [Lanes(32, tuple(total))], TABLE, WIDTH, residuals, lifted=True)
         self.values = found.values
 
     def lane(self, n):
@@ -101,11 +101,11 @@ class Epilogue:
         return self.raised(n) * symbols["multiplier"] / 65536 + symbols["half"] + added
 
 
-@EVERY_RUNG
+@EVERY_TARGET
 @pytest.mark.parametrize("has_residual", [False, True])
-def test_the_sum_before_the_last_shift_is_exact(rung, has_residual):
+def test_the_sum_before_the_last_shift_is_exact(target, has_residual):
     """Whatever wraps on the way: a floored product plus what is added to it, which is then shifted."""
-    epilogue = Epilogue(rung, has_residual)
+    epilogue = Epilogue(target, has_residual)
     before, unit = epilogue.values[0].children()
     assert unit.eq(epilogue.symbols["unit"][0])
     assert epilogue.values[0].eq(before / unit)
@@ -113,10 +113,10 @@ def test_the_sum_before_the_last_shift_is_exact(rung, has_residual):
     assert same_in_every_lane(epilogue.values, epilogue.symbols.values())
 
 
-@EVERY_RUNG
+@EVERY_TARGET
 @pytest.mark.parametrize(("lo", "hi"), [(-TOP - 1, TOP - 1), (-TOP, TOP)])
-def test_a_sum_one_beyond_32_bits_is_not(rung, lo, hi):
-    epilogue = Epilogue(rung, True, lo, hi)
+def test_a_sum_one_beyond_32_bits_is_not(target, lo, hi):
+    epilogue = Epilogue(target, True, lo, hi)
     before = epilogue.values[0].children()[0]
     assert counterexample(before == epilogue.sum(0), epilogue.assumptions) is not None
 
@@ -373,18 +373,18 @@ def test_a_product_below_a_half_changes_no_code():
 # ------------------------------------------------------------------------------------------------- 5: codes, as bytes
 
 
-@EVERY_RUNG
+@EVERY_TARGET
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_packing_and_clipping_to_bytes_is_the_clip(rung, count):
+def test_packing_and_clipping_to_bytes_is_the_clip(target, count):
     """Any value of 32 bits, between any two ends that a byte has: the saturations of the packing are never seen."""
     lo, hi = z3.Ints("lo hi")
-    values = one_after_the_other("value", count * rung.lanes)
+    values = one_after_the_other("value", count * target.lanes)
     ranges = z3.And(lo >= 0, lo <= hi, hi <= 255, values[0] >= -TOP, values[0] < TOP)
     builder = Builder(ranges, symbols=[values])
-    vectors = [Lanes(32, tuple(values[n : n + rung.lanes])) for n in range(0, len(values), rung.lanes)]
-    found = epilogue.clipped(builder, rung, vectors, lo, hi).values
+    vectors = [Lanes(32, tuple(values[n : n + target.lanes])) for n in range(0, len(values), target.lanes)]
+    found = epilogue.clipped(builder, target, vectors, lo, hi).values
     proved(found[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), ranges)
     assert same_in_every_lane(found, [values])
     beyond = z3.And(lo >= 0, lo <= hi, hi <= 256, values[0] >= -TOP, values[0] < TOP)
-    wider = epilogue.clipped(Builder(beyond, symbols=[values]), rung, vectors, lo, hi).values
+    wider = epilogue.clipped(Builder(beyond, symbols=[values]), target, vectors, lo, hi).values
     assert counterexample(wider[0] == z3.If(values[0] < lo, lo, z3.If(values[0] > hi, hi, values[0])), beyond)

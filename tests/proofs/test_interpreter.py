@@ -10,7 +10,7 @@ from symbolic_ir import Builder, Lanes
 
 from refengine.kernels.lanes import I32, load, store, vector
 
-RUNNABLE = pytest.mark.parametrize("rung", instruction_sets.runnable(), ids=lambda rung: rung.name)
+RUNNABLE = pytest.mark.parametrize("target", instruction_sets.runnable(), ids=lambda target: target.name)
 OPERATORS = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -67,9 +67,9 @@ def test_a_false_claim_is_found_out():
 # ----------------------------------------------------------------------------------------------------- instructions
 
 
-def compiled(rung, emit, count):
+def compiled(target, emit, count):
     """What the processor computes of ``count`` registers, three at most: a function from arrays to bytes."""
-    lanes = rung.lanes
+    lanes = target.lanes
 
     @intrinsic
     def at(context, first, second, third, result):
@@ -100,11 +100,11 @@ def by_the_builder(emit, operands):
     return b"".join((int(v) % (1 << found.width)).to_bytes(size, "little") for v in found.values)
 
 
-def instructions(rung):
+def instructions(target):
     """The pieces of code that end in an instruction, by name."""
-    lanes = rung.lanes
-    found = {"dot": lambda builder, s, a, w: rung.dot(builder, s, a, w, lanes)}
-    if rung.has_words:
+    lanes = target.lanes
+    found = {"dot": lambda builder, s, a, w: target.dot(builder, s, a, w, lanes)}
+    if target.has_words:
         found["byte_pairs"] = lambda builder, a, w: instruction_sets.byte_pairs(builder, a, w, lanes)
         found["word_pairs"] = lambda builder, s, a, b: instruction_sets.word_pairs(builder, s, a, b, lanes)
         found["packed"] = lambda builder, a, b: instruction_sets.packed(builder, [a, b], lanes)
@@ -113,18 +113,18 @@ def instructions(rung):
 
 @RUNNABLE
 @pytest.mark.parametrize("name", ["dot", "byte_pairs", "word_pairs", "packed"])
-def test_instructions_are_the_processors(rung, name):
+def test_instructions_are_the_processors(target, name):
     """Random registers and ends, saturating and wrapping ones among them: bit for bit."""
-    emit = instructions(rung).get(name)
+    emit = instructions(target).get(name)
     if emit is None:
-        assert not rung.has_words
+        assert not target.has_words
         return
-    rng = np.random.default_rng(rung.lanes)
+    rng = np.random.default_rng(target.lanes)
     count = emit.__code__.co_argcount - 1
     ends = np.array([0, -1, 0x7FFF7FFF, -0x7FFF8000, 0x7F7F7F7F, -0x7F7F7F80, 2**31 - 1, -(2**31), 300, -300], np.int32)
-    machine = compiled(rung, emit, count)
+    machine = compiled(target, emit, count)
     for turn in range(20):
-        drawn = rng.integers(-(2**31), 2**31, (count, rung.lanes)).astype(np.int32)
-        operands = [np.resize(rng.permutation(ends), rung.lanes) if turn % 2 else row for row in drawn]
+        drawn = rng.integers(-(2**31), 2**31, (count, target.lanes)).astype(np.int32)
+        operands = [np.resize(rng.permutation(ends), target.lanes) if turn % 2 else row for row in drawn]
         wanted = by_the_builder(emit, operands)
         assert machine(operands)[: len(wanted)] == wanted

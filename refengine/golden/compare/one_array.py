@@ -1,4 +1,4 @@
-"""One explanation for one array: its integers are right, and lie otherwise or are off by a word.
+"""One explanation for one array: its integers are right, and have a different memory layout or are off by a word.
 
 Where one array alone differs there is no second one to confirm a layout, so it must make every integer right, of an
 array of enough different ones, and no other layout may do so too.  Nothing is read that way: the option that does is

@@ -424,7 +424,7 @@ def _unequal(golden: Values, dut: Values) -> str | None:
 
 
 def _axes(golden: Values, dut: Values) -> str:
-    """What is to be said where only the axes lie otherwise."""
+    """The explanation where only the order of axes differs."""
     for letters, shape in (("N", dut.shape[1:]), ("", dut.shape)):
         for order in orders_between(shape, golden.shape[1:])[:1]:
             name = f"{letters}{order}"

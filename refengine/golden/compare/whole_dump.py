@@ -1,4 +1,4 @@
-"""One explanation for a whole dump: its integers are right and lie otherwise, in every layer in the same way.
+"""One explanation for a whole dump: its integers are right and have a different memory layout, the same in every layer.
 
 A layer alone cannot tell: what it read lies wrong too, so that nothing follows from it.  Therefore the first images of
 all layers are looked at under each layout: other axes, reversed words, bytes or images.  A layout explains a dump if it

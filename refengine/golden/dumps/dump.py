@@ -1,4 +1,4 @@
-"""Dumps: the integers of a run, whoever wrote them, behind one lazy door.
+"""Dumps: the integers of a run, in any format, read lazily through a common interface.
 
 A dump is an HDF5 trace, a vector pack, or arrays with names: a folder of .npy files, one .npz, or any HDF5 file.
 Images are the first axis of every array.  A name (in .npz and HDF5 without ``.npy``) says what an array is:

@@ -215,5 +215,5 @@ def _is_tar(path: PathLike, source: str) -> bool:
     with _stream(path, source) as stream:
         try:
             return stream.read(512)[257:262] == b"ustar"
-        except _BAD:  # not gzip after all: whoever reads it says so
+        except _BAD:  # not gzip after all: the reader of the content says so
             return False

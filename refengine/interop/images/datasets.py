@@ -46,7 +46,7 @@ OF_FOLDERS = ("labels", "class_names", "size", "resize", "filter", "gray", "upri
 
 @contextmanager
 def open_image_set(path: PathLike, reading: Reading) -> Iterator[ImageSet]:
-    """The data set that ``path`` is; FileError if it is none that is known, RefengineError for an option of another."""
+    """The data set that ``path`` is; FileError if it is unrecognised, RefengineError for an option of another."""
     names = None if reading.class_names is None else _names_of(reading.class_names)
     with open_files(path) as files:
         found = _recognised(path, files, reading, names)
@@ -67,7 +67,7 @@ def _recognised(path: PathLike, files: Files, reading: Reading, names: tuple[str
         how = Preparation(reading.size, reading.resize, reading.filter or "bilinear", reading.gray, reading.upright)
         return open_image_folder(path, how, reading.labels, names, reading.skip_damaged)
     known = "an archive or file of CIFAR, an IDX file as MNIST's, a folder of images, or a network called .onnx"
-    raise FileError(f"{files.source}: is no data set that is known, needed {known}")
+    raise FileError(f"{files.source}: unrecognised dataset; supported: {known}")
 
 
 def _refuse_others(reading: Reading, known: tuple[str, ...], reason: str) -> None:

@@ -111,7 +111,7 @@ def check(image: Any, place: str) -> None:
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # the others of a camera's MPO are previews
         raise FileError(f"{place}: has {image.n_frames} frames, needed a single image")
     if image.mode in ("I", "F") or image.mode.startswith("I;") or any(_is_deep(tile) for tile in image.tile):
-        raise FileError(f"{place}: has more than 8 bits a channel, needed 8: how to scale them is yours to say")
+        raise FileError(f"{place}: has more than 8 bits per channel; convert it to 8 bits first")
     if image.mode not in MODES:
         raise FileError(f"{place}: has the mode {printable(image.mode)}, needed one of {', '.join(MODES)}")
 

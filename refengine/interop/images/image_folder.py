@@ -86,7 +86,7 @@ def _listed(folder: Path, place: str) -> _Listing:
     if loose and classes:
         raise FileError(f"{place}: has images, as {printable(loose[0])}, beside folders of classes, as {classes[0]}")
     if not images:
-        raise FileError(f"{place}: holds no data set that is known: no images, and no files of CIFAR or MNIST")
+        raise FileError(f"{place}: unrecognised dataset: holds no images, and no files of CIFAR or MNIST")
     if not classes:
         return _Listing(tuple(str(path) for path in images), None, None, notes)
     empty = [name for name in classes if name not in {path.parts[0] for path in images}]

@@ -1,4 +1,4 @@
-"""Programs of others that run an ONNX model on pixels, made alike: all outputs by name.
+"""Third-party engines that run an ONNX model on pixels, with a common interface: all outputs by name.
 
 onnxruntime      ONNX Runtime on the processor, with the optimizations of the graph that it comes with
 onnx-reference   the reference implementation that comes with onnx: NumPy, operator by operator, slow

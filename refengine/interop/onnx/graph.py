@@ -1,4 +1,4 @@
-"""A network as a list of ONNX nodes, whoever wrote it: what the readers make and ``onnx_convert.py`` understands.
+"""A network as a list of ONNX nodes: what the readers make and ``onnx_convert.py`` understands.
 
 Operators, attributes and axes are ONNX's, of any opset from ``OLDEST`` to ``NEWEST``; an operand that is not there is
 the empty name.  Arrays are NumPy's.

@@ -70,7 +70,7 @@ class IntForward:
             acc = None
             if OPS[layer.op].ACCUMULATES:
                 layer, acc = self.accumulate(layer, operands)
-                layer, result = self.finish(layer, acc, None if layer.residual is None else tensors[layer.residual])
+                layer, result = self.epilogue(layer, acc, None if layer.residual is None else tensors[layer.residual])
             else:
                 result = PASS.get(layer.op, _moved)(layer, *operands)
             self.used[layer.name], tensors[layer.name] = layer, result
@@ -84,7 +84,7 @@ class IntForward:
             return layer, convolve(layer, operands[0])
         return layer, SUM[layer.op](layer, *operands)
 
-    def finish(self, layer: IntLayer, acc: Any, residual: Any) -> tuple[IntLayer, Any]:
+    def epilogue(self, layer: IntLayer, acc: Any, residual: Any) -> tuple[IntLayer, Any]:
         """Codes of the sums, or the logits."""
         if layer.requantize is None:
             return layer, biased(layer, acc).double()

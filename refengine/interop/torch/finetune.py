@@ -126,10 +126,10 @@ class Tuning(IntForward):
         unit = weight.new_tensor(signs * np.ldexp(1.0, weights.exponent))
         return layer, convolve(layer, operands[0], weight, unit, self.gradients)
 
-    def finish(self, layer: IntLayer, acc: Any, residual: Any) -> tuple[IntLayer, Any]:
+    def epilogue(self, layer: IntLayer, acc: Any, residual: Any) -> tuple[IntLayer, Any]:
         """Codes or logits, by the bias, multipliers and shifts that these sums ask for."""
         if not self.training or layer.op not in AFFINE:
-            return super().finish(layer, acc, residual)
+            return super().epilogue(layer, acc, residual)
         group, reads = self._groups[layer.covers], self.used[layer.inputs[0]]
         unit, bias = self._unit_and_bias(layer, group, reads)
         gamma, beta, moments = None, self.parameters.get((group.core.name, "bias")), None

@@ -120,7 +120,7 @@ def accumulate(row, kind):
         if row.sums:
             memory(row.sums, np.int32, row.pixels, row.stored)[:, channel : channel + row.width] = sums
         if row.table or row.later_table or row.exact_table:
-            events[:2] += finish(row, channel, sums.astype(np.int64), real)
+            events[:2] += epilogue(row, channel, sums.astype(np.int64), real)
     return events
 
 
@@ -168,7 +168,7 @@ def channelwise(row, panel, channel, _):
     return initial + np.einsum("ptw,tw->pw", gathered(row, places, row.width), weights)
 
 
-def finish(row, channel, sums, real):
+def epilogue(row, channel, sums, real):
     """Codes by either table; returns how many of the real channels' values were clipped below and above."""
     columns = slice(channel, channel + row.width)
     residual = np.zeros_like(sums)

@@ -45,9 +45,9 @@ def test_sources_are_recognised(sets):
 @pytest.mark.parametrize(
     ("name", "fields", "needle"),
     [
-        ("text", {}, "is no data set that is known"),
-        ("other.tar.gz", {}, "is no data set that is known"),
-        ("archive", {}, "holds no data set that is known"),
+        ("text", {}, "unrecognised dataset; supported"),
+        ("other.tar.gz", {}, "unrecognised dataset; supported"),
+        ("archive", {}, "unrecognised dataset: holds no images"),
         ("missing", {}, "No such file"),
         ("ten.tar.gz", {"split": "test", "size": (8, 8)}, "--size does not apply: "),
         ("ten.tar.gz", {"split": "test", "skip_damaged": True}, "--skip-damaged does not apply: "),

@@ -160,7 +160,7 @@ def test_whole_numbers_are_labels_as_they_are_and_nothing_else_is_mistaken_for_t
 
 
 def test_folders_that_are_refused(tmp_path):
-    assert "holds no data set that is known" in refusal(tmp_path)
+    assert "unrecognised dataset: holds no images" in refusal(tmp_path)
     fill(tmp_path)
     (tmp_path / "empty").mkdir()
     assert refusal(tmp_path) == f"{tmp_path}: has no image of class empty"
