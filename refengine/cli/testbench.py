@@ -29,7 +29,7 @@ _SIMULATORS = ("icarus", "verilator", "ghdl", "cocotb")
 def command(
     pack: str, output: str, layer: str, simulator: str, reference: bool, lanes: int, json_path: str | None
 ) -> None:
-    """Write a testbench for one layer of a vector pack: 'make' in DIR builds, simulates and compares.
+    """Write a testbench for one layer, which make builds, runs and compares.
 
     DIR has the layer's parameters as a package, a testbench that streams the words of the pack with random pauses and
     dumps the results, a DUT to be written (dut.sv, dut.vhd), and a Makefile.  'make' fails unless 'refengine compare'
