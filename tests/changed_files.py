@@ -133,7 +133,7 @@ def _array(array):
 
 
 def _readmem(path, radix):
-    text = re.sub(rb"//[^\n]*|/\*.*?\*/", b" ", path.read_bytes(), flags=re.S)
+    text = re.sub(rb"//[^\n]*|#[^\n]*|/\*.*?\*/", b" ", path.read_bytes(), flags=re.S)
     return [int(token.replace(b"_", b""), radix) for token in re.split(rb"[\s,;]+", text) if token]
 
 
@@ -153,8 +153,8 @@ READERS = {
     ".hex": lambda path: _readmem(path, 16),
     ".dat": lambda path: _readmem(path, 10),
     ".bin": lambda path: path.read_bytes(),
-    ".coe": _numbers(r"(?m)^([0-9a-fA-F_]+)[,;]$", 16),
-    ".mif": _numbers(r"(?m)^[0-9a-f]+ : ([0-9a-fA-F_]+);$", 16),
+    ".coe": device_files.of_coe,
+    ".mif": device_files.of_mif,
     ".h": lambda path: path.read_bytes(),
     ".sv": _numbers(r"'h([0-9a-fA-F_]+)", 16),
 }

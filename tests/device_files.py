@@ -151,9 +151,10 @@ def of_mif(path):
     text = re.sub(r"--[^\n]*|%[^%]*%", " ", path.read_text()).upper()
     head, content = re.split(r"CONTENT\s+BEGIN", text)
     found = {}
-    for place, word in re.findall(r"([0-9A-F_]+)\s*:\s*([0-9A-F_ ]+?)\s*;", content.split("END")[0]):
-        found[int(place, 16)] = [int(one.replace("_", ""), 16) for one in word.split()]
-    return re.findall(r"RADIX\s*=\s*(\w+)", head), found
+    for place, words in re.findall(r"([0-9A-F_]+)\s*:\s*([0-9A-F_,\s]+?)\s*;", content.split("END")[0]):
+        for number, word in enumerate(one for one in re.split(r"[\s,]+", words) if one):
+            found[int(place.strip("_"), 16) + number] = int(word.replace("_", ""), 16)
+    return {"HEX", *re.findall(r"RADIX\s*=\s*(\w+)", head)}, found
 
 
 def of_vcd(path):
