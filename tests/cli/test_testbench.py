@@ -1,53 +1,52 @@
-"""The verb testbench: it writes the folder and says what is next, or refuses in one line and writes nothing."""
+"""refengine testbench: the folder that it writes, what it prints, and that bad input is one line."""
+
+import json
+import os
 
 import pytest
-from golden_cases import conv_case
-from networks import random_images
 from verbs import refengine, refusal
 
-from refengine.cli.testbench import _SIMULATORS
-from refengine.interop.hdl.testbench import SIMULATORS
-from refengine.vectors.writer import write_vectors
+LAYER = "001_conv"
+CALL = ("testbench", "pack", "--layer", LAYER, "-o", "bench", "--simulator")
 
 
 @pytest.fixture
-def pack(tmp_path):
-    network = conv_case(7, inputs=8, outputs=6, cluster=4).network
-    write_vectors(network, random_images(network, 1), tmp_path / "pack", layers=["003_conv"])
-    return tmp_path / "pack"
+def pack(files):
+    assert refengine("vectors", "model.h5", "images.h5", "--count", "1", "-o", "pack", "--layer", LAYER).code == 0
 
 
-def test_the_simulators_are_those_that_there_are():
-    assert (*SIMULATORS,) == _SIMULATORS
+@pytest.mark.parametrize("simulator", ["icarus", "verilator", "ghdl", "cocotb"])
+def test_it_prints_the_files_that_it_writes(pack, simulator):
+    outcome = refengine(*CALL, simulator)
+    assert (outcome.code, outcome.err) == (0, "")
+    named = outcome.out.removeprefix("bench: ").split("; next: make -C bench")[0].split(", ")
+    assert sorted(named) == sorted(os.listdir("bench"))
+    assert "Makefile" in named
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
-def test_it_says_what_it_wrote_and_what_is_next(pack, simulator, tmp_path):
-    outcome = refengine("testbench", pack, "--layer", "conv", "--simulator", simulator, "-o", tmp_path / "tb")
-    assert outcome.code == 0, outcome
-    assert outcome.out == f"{tmp_path / 'tb'}: {', '.join(SIMULATORS[simulator])}; next: make -C {tmp_path / 'tb'}\n"
+def test_json(pack):
+    assert refengine(*CALL, "icarus", "--json", "out.json").code == 0
+    with open("out.json", encoding="utf-8") as file:
+        figures = json.load(file)
+    assert (figures["report"], figures["simulator"], figures["reference"]) == ("testbench", "icarus", False)
+    assert sorted(figures["files"]) == sorted(os.listdir("bench"))
 
 
-def test_json(pack, tmp_path):
-    arguments = ("--layer", "003", "--simulator", "ghdl", "--reference", "--json", "-", "-o", tmp_path / "tb")
-    found = refengine("testbench", pack, *arguments).json
-    assert (found["report"], found["simulator"], found["reference"]) == ("testbench", "ghdl", True)
-    assert found["files"] == [*SIMULATORS["ghdl"]]
+def test_what_cannot_be_written_is_refused(pack):
+    os.mkdir("bench")
+    with open("bench/mine.sv", "w", encoding="utf-8") as file:
+        file.write("module mine; endmodule\n")
+    refusal(*CALL, "icarus")
+    assert os.listdir("bench") == ["mine.sv"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--layer", "none"), "0 layers are called 'none'"),
-        (("--layer", "003_conv", "--lanes", "4"), "4 results a beat do not divide the 6 channels"),
-        (("--layer", "001_read", "--reference"), "has not all of layer '001_read'"),
-    ],
-)
-def test_refusals(pack, arguments, message, tmp_path):
-    assert message in refusal("testbench", pack, "--simulator", "icarus", "-o", tmp_path / "tb", *arguments)
-    assert not (tmp_path / "tb").exists()
+def test_a_layer_and_a_pack_that_are_not_there(pack):
+    assert "001_conw" in refusal("testbench", "pack", "--layer", "001_conw", "-o", "b", "--simulator", "icarus")
+    assert "model.h5" in refusal("testbench", "model.h5", "--layer", LAYER, "-o", "b", "--simulator", "icarus")
+    assert not os.path.exists("b")
 
 
-def test_what_is_no_pack_is_refused(tmp_path):
-    line = refusal("testbench", tmp_path, "--layer", "a", "--simulator", "icarus", "-o", tmp_path / "tb")
-    assert "is not a vector pack" in line
+def test_a_simulator_that_is_unknown(pack):
+    outcome = refengine(*CALL, "vivado")
+    assert outcome.code == 2
+    assert "'vivado' is not one of" in outcome.err

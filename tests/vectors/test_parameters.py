@@ -1,80 +1,66 @@
-"""The parameters of a layer: the numbers of the manifest, the same in three languages, in C beside the arrays."""
+"""Parameters of a layer: the numbers of the network, and one set of names and values in three languages."""
 
 import re
 
+import networks
 import pytest
-from golden_cases import conv_case
-from networks import every_op, random_images, small
+from hypothesis import given
 
-from refengine.vectors.parameters import FILE, as_c, as_systemverilog, as_vhdl, parameters
-from refengine.vectors.reader import open_vectors
-from refengine.vectors.writer import write_vectors
+from refengine.ops import OPS
+from refengine.vectors.memory import identifier
+from refengine.vectors.parameters import as_c, as_systemverilog, as_vhdl, parameters
 
-CONV = conv_case(
-    7, inputs=7, outputs=5, cluster=4, kernel=(3, 2), strides=(2, 1), pads=(0, 1, 2, 0), size=(6, 5), residual=True
-).network
-LAYER = "003_conv"
-
-
-def flat(groups):
-    return {name: value for values in groups.values() for name, value in values.items()}
+NAMES = {
+    as_systemverilog: r"(?m)^  localparam int (\w+) = (-?\d+);$",
+    as_vhdl: r"(?m)^  constant (\w+) : integer := (-?\d+);$",
+}
 
 
-def test_the_numbers_are_those_of_the_network():
-    layer = CONV.layer(LAYER)
-    found = flat(parameters(CONV, layer))
-    wanted = {
-        "IN_HEIGHT": 6, "IN_WIDTH": 5, "INPUTS": 7, "OUT_HEIGHT": 3, "OUT_WIDTH": 5, "OUTPUTS": 5,
-        "KERNEL_H": 3, "KERNEL_W": 2, "STRIDE_H": 2, "STRIDE_W": 1,
-        "PAD_TOP": 0, "PAD_LEFT": 1, "PAD_BOTTOM": 2, "PAD_RIGHT": 0,
-        "GROUPS": 1, "CLUSTER": 4, "CLUSTERS": 2, "HAS_RESIDUAL": 1, "RESIDUAL_SIGNED": 1,
-        "WEIGHT_W": 2, "SCALE_W": 7, "BIAS_W": 32, "MULTIPLIER_W": 8, "SHIFT_W": 6, "ACC_W": 32, "CODE_W": 8,
-        "CLIP_LO": 0, "CLIP_HI": 255,
-        "SHIFT_MIN": int(min(layer.requantize.shift)), "SHIFT_MAX": int(max(layer.requantize.shift)),
-        "RESIDUAL_SHIFT_MAX": int(max(layer.requantize.residual_shift)),
-    }  # fmt: skip
-    assert {name: found[name] for name in wanted} == wanted
-    assert wanted["OUT_HEIGHT"] == (6 + 0 + 2 - 3) // 2 + 1
-
-
-def test_widths_are_those_of_a_pack(tmp_path):
-    network = every_op()
-    made = write_vectors(network, random_images(network, 1), tmp_path / "pack", formats=["npy"])
-    bits = {entry.tensor.name: entry.tensor.bits for entry in made.entries}
-    names = {"ACC_W": "accumulator", "TOTAL_W": "total", "CODE_W": "code", "WEIGHT_W": "weight"}
+@given(networks.int_networks())
+def test_the_numbers_are_those_of_the_layer(network):
     for layer in network.layers:
-        found = flat(parameters(network, layer))
-        for name, part in names.items():
-            assert found.get(name) == bits.get(f"{layer.name}/{part}"), (layer.name, name)
+        found = parameters(network, layer)
+        height, width, outputs = (1, 1, *network.shapes[layer.name])[-3:]
+        assert found["result"] == {"OUT_HEIGHT": height, "OUT_WIDTH": width, "OUTPUTS": outputs}
+        assert ("input" in found) == bool(layer.inputs)
+        assert ("requantization" in found) == (layer.requantize is not None)
+        if layer.requantize is not None:
+            step = found["requantization"]
+            shifts = layer.requantize.shift.reshape(-1).tolist()
+            assert (step["SHIFT_MIN"], step["SHIFT_MAX"]) == (min(shifts), max(shifts))
+            assert (step["CLIP_LO"], step["CLIP_HI"]) == (layer.requantize.lo, layer.requantize.hi)
+            assert ("RESIDUAL_SHIFT_MAX" in step) == (layer.residual is not None)
+        if "weight" in layer.constants:
+            inputs, cluster = layer.constants["weight"].shape[1], found["clusters"]["CLUSTER"]
+            clusters = found["clusters"]["CLUSTERS"]
+            assert (clusters - 1) * cluster < inputs <= clusters * cluster
+        assert ("window" in found) == ("strides" in layer.attributes)
 
 
-@pytest.mark.parametrize("network", [CONV, every_op(), small()], ids=["conv", "every operator", "small"])
-def test_three_languages_say_the_same(network):
+def test_a_window_has_its_kernel_strides_and_pads():
+    network = networks.every_op()
+    layer = next(layer for layer in network.layers if layer.op == "conv")
+    window = parameters(network, layer)["window"]
+    assert (window["KERNEL_H"], window["KERNEL_W"]) == layer.constants["weight"].shape[2:]
+    assert (window["STRIDE_H"], window["STRIDE_W"]) == tuple(layer.attributes["strides"])
+    pads = ("PAD_TOP", "PAD_LEFT", "PAD_BOTTOM", "PAD_RIGHT")
+    assert tuple(window[name] for name in pads) == tuple(layer.attributes["pads"])
+
+
+@pytest.mark.parametrize("write", [as_systemverilog, as_vhdl])
+def test_packages_hold_every_name_and_value(write):
+    network = networks.every_op()
     for layer in network.layers:
         groups = parameters(network, layer)
-        prefix = "L" + re.sub(r"\W", "_", layer.name).upper()
-        in_c = re.findall(rf"^#define {prefix}_(\w+) \(?(-?\d+)\)?$", as_c(layer.name, groups), re.MULTILINE)
-        in_sv = re.findall(r"localparam int (\w+) = (-?\d+);", as_systemverilog("pkg", groups))
-        in_vhdl = re.findall(r"constant (\w+) : integer := (-?\d+);", as_vhdl("pkg", groups))
-        wanted = {name: str(value) for name, value in flat(groups).items()}
-        assert dict(in_c) == dict(in_sv) == dict(in_vhdl) == wanted
+        wanted = {name: str(value) for values in groups.values() for name, value in values.items()}
+        assert dict(re.findall(NAMES[write], write("layer_pkg", groups))) == wanted
 
 
-def test_a_pack_in_c_has_a_header_for_each_layer_that_was_chosen(tmp_path):
-    made = write_vectors(CONV, random_images(CONV, 1), tmp_path / "pack", formats=["c"], layers=[LAYER])
-    assert [stored.file for stored in made.parameters] == [f"{LAYER}/{FILE}"]
-    text = (tmp_path / "pack" / LAYER / FILE).read_text()
-    assert text == as_c(LAYER, parameters(CONV, CONV.layer(LAYER)))
-    with open_vectors(tmp_path / "pack") as pack:
-        assert pack.manifest.parameters == made.parameters
-        pack.verify()
-        (tmp_path / "pack" / LAYER / FILE).write_text(text.replace("OUTPUTS 5", "OUTPUTS 6"))
-    with open_vectors(tmp_path / "pack") as pack, pytest.raises(ValueError, match=rf"{FILE}: was changed"):
-        pack.verify()
-
-
-@pytest.mark.parametrize("formats", [["npy"], ["readmemh", "sv"]])
-def test_other_packs_have_none(formats, tmp_path):
-    made = write_vectors(CONV, random_images(CONV, 1), tmp_path / "pack", formats=formats)
-    assert made.parameters == ()
-    assert not [*(tmp_path / "pack").rglob(FILE)]
+def test_a_header_holds_every_name_and_value_with_the_layers_name_before_it():
+    network = networks.every_op()
+    assert {layer.op for layer in network.layers} == {*OPS}
+    for layer in network.layers:
+        groups, prefix = parameters(network, layer), identifier(layer.name).upper()
+        text = as_c(layer.name, groups)
+        found = re.findall(rf"(?m)^#define {prefix}_(\w+) \(?(-?\d+)\)?$", text)
+        assert dict(found) == {name: str(value) for values in groups.values() for name, value in values.items()}
