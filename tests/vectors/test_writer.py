@@ -12,6 +12,7 @@ from refengine.engine.run import run
 from refengine.errors import FileError, NetworkError, RangeError
 from refengine.network.images import open_images, write_images
 from refengine.runs.trace import open_trace, write_trace
+from refengine.vectors.parameters import FILE, as_c, parameters
 from refengine.vectors.tensors import CONSTANTS
 from refengine.vectors.text_formats import FORMATS
 from refengine.vectors.writer import Layout, check_pack, check_target, open_vectors, write_vectors
@@ -131,7 +132,7 @@ def test_files_are_those_of_the_manifest(case, tmp_path):
     network, images, _ = case
     manifest = write_vectors(network, images, tmp_path / "pack", formats=FORMATS, backend="reference")
     found = content(tmp_path / "pack")
-    stored = [manifest.model, *(file for entry in manifest.entries for file in entry.files.values())]
+    stored = manifest.every_file
     assert {file.file for file in stored} | {"manifest.json"} == set(found)
     for file in stored:
         assert file.size == len(found[file.file])
@@ -225,3 +226,26 @@ def test_only_packs_are_replaced(tmp_path):
     with pytest.raises(FileError, match=r"manifest\.json: does not exist"):
         write_vectors(network, images, tmp_path / "other", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "pack"]
+
+
+def test_a_pack_in_c_has_a_header_for_each_layer_that_was_chosen(tmp_path):
+    network = networks.every_op(seed=9)
+    layer = next(layer.name for layer in network.layers if layer.residual is not None)
+    made = write_vectors(network, networks.random_images(network, 1), tmp_path / "pack", formats=["c"], layers=[layer])
+    assert [stored.file for stored in made.parameters] == [f"{layer}/{FILE}"]
+    text = (tmp_path / "pack" / layer / FILE).read_text()
+    assert text == as_c(layer, parameters(network, network.layer(layer)))
+    with open_vectors(tmp_path / "pack") as pack:
+        assert pack.manifest.parameters == made.parameters
+        pack.verify()
+        (tmp_path / "pack" / layer / FILE).write_text(text.replace("OUTPUTS ", "OUTPUTS 1"))
+    with open_vectors(tmp_path / "pack") as pack, pytest.raises(ValueError, match=rf"{FILE}: was changed"):
+        pack.verify()
+
+
+@pytest.mark.parametrize("formats", [["npy"], ["readmemh", "sv"]])
+def test_other_packs_have_no_headers(formats, tmp_path):
+    network = networks.small()
+    made = write_vectors(network, networks.random_images(network, 1), tmp_path / "pack", formats=formats)
+    assert made.parameters == ()
+    assert not [*(tmp_path / "pack").rglob(FILE)]
