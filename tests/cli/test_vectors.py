@@ -116,7 +116,7 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
 @pytest.mark.parametrize(
     ("options", "needle"),
     [
-        (["--format", "npy,zip"], "'zip' is none of npy, readmemh, readmemb, coe, mif, c, sv"),
+        (["--format", "npy,zip"], "'zip' is none of npy, readmemh, readmemb, hex, dat, bin, coe, mif, c, sv"),
         (["--word-bits", "wide"], "'wide' is neither a number of bits nor TENSOR=BITS"),
         (["--word-bits", "8", "--word-bits", "9"], "says twice"),
     ],
