@@ -171,6 +171,6 @@ def test_a_decimal_word_of_several_codes_is_extended_by_its_sign(number, codes):
     """-1 is 64 ones, however few bytes the numbers of the text need."""
     packing = fitted(8, False, 64)
     expected = Expected((1, 8), np.dtype(np.uint8), 8, False, "nc", "nc", packing)
-    words = np.array([[byte for byte in number.to_bytes(2, "little", signed=True)]], np.uint8)
+    words = np.array([list(number.to_bytes(2, "little", signed=True))], np.uint8)
     found, _ = fitted_words(HeldWords("text", words, numbers=True, signed=True), expected, Reading())
     assert found.read(0, 1).tolist() == [codes]
