@@ -135,7 +135,7 @@ class Packed:
         found = np.zeros((len(words), size), np.uint8)
         found[:, : words.shape[1]] = words
         if self.signed_words:
-            found[:, words.shape[1] :] = np.where(words[:, -1:] >> 7, 255, 0)
+            found[:, words.shape[1] :] = np.where(words[:, -1:] >= 128, 255, 0)
         return found
 
 

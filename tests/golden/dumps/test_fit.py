@@ -164,3 +164,13 @@ def test_floats_that_are_whole():
     for wrong in (0.5, np.nan, np.inf, 2.0**63):
         with pytest.raises(FileError, match=r"at \[1, 0\], needed whole numbers"):
             WholeFloats(Held(np.array([[1.0], [wrong]])), "f").read(0, 2)
+
+
+@pytest.mark.parametrize(("number", "codes"), [(-1, [255] * 8), (-256, [0, *[255] * 7]), (127, [127, *[0] * 7])])
+def test_a_decimal_word_of_several_codes_is_extended_by_its_sign(number, codes):
+    """-1 is 64 ones, however few bytes the numbers of the text need."""
+    packing = fitted(8, False, 64)
+    expected = Expected((1, 8), np.dtype(np.uint8), 8, False, "nc", "nc", packing)
+    words = np.array([list(number.to_bytes(2, "little", signed=True))], np.uint8)
+    found, _ = fitted_words(HeldWords("text", words, numbers=True, signed=True), expected, Reading())
+    assert found.read(0, 1).tolist() == [codes]
