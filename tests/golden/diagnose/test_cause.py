@@ -172,7 +172,7 @@ def test_two_faults_in_different_channels():
     )
 
 
-def test_stages_together():
+def test_accumulators_that_agree_leave_later_causes_alone():
     """Accumulators that agree leave only what comes after them."""
     dump = {"accumulator": GOLDEN["accumulator"], "code": planted(LARGE, "multiplier_less")["code"]}
     found = diagnose(LARGE, None, dump)
@@ -292,7 +292,7 @@ def test_every_operator_has_causes():
     assert found >= {*wanted} - {"global_avgpool"}
 
 
-def test_ranks_and_refusals():
+def test_the_planted_cause_ranks_first_and_wrong_calls_are_refused():
     found = diagnose(LARGE, "code", planted(LARGE, "bias_halved")["code"])
     assert found.ranked[0].name == "bias_halved"
     assert found.ranked[0].exact

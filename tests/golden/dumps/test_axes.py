@@ -58,7 +58,7 @@ def test_a_folder_with_its_images(tmp_path):
         assert (read.count, read.kind) == (2, "folder")
 
 
-def test_blocks_of_channels():
+def test_orders_with_blocks_of_channels_are_parsed():
     assert order_of("nchw8c") == Order("CHW", 8)
     assert order_of("HWC16c") == Order("HWC", 16, images=False)
     assert [order_of(name).name for name in ("NCHW8C", "chw4c", "NHWC")] == ["NCHW8c", "CHW4c", "NHWC"]
@@ -72,7 +72,7 @@ def test_blocks_of_channels():
 @pytest.mark.parametrize(
     "order", ["", "N", "NCH", "NHWCC", "CNHW", "abcd", "NNCHW", "\n", "NCHW0c", "NCHWc", "NCHW8", "8c", "NCHW8cc"]
 )
-def test_what_is_no_order(order):
+def test_a_malformed_order_is_refused_in_one_line(order):
     with pytest.raises(RangeError, match="--order is") as caught:
         order_of(order)
     assert "\n" not in str(caught.value)
