@@ -1,4 +1,4 @@
-"""docs/reading.md is true: its files and names exist, no file stands in a walk twice, each follows from earlier ones."""
+"""docs/reading.md is true: files and names exist, no file stands in a walk twice, each follows from an earlier one."""
 
 import ast
 import re
