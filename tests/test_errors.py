@@ -5,7 +5,7 @@ import inspect
 from refengine import errors
 
 
-def test_one_root():
+def test_every_error_is_a_RefengineError():
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
     assert len(kinds) > 1
     assert all(issubclass(kind, errors.RefengineError) for kind in kinds)

@@ -21,7 +21,7 @@ def test_a_missing_package_says_how_to_get_it():
         package("refengine_knows_no_such_package")
 
 
-def test_quiet(capsys, caplog):
+def test_quiet_hides_both_streams(capsys, caplog):
     with quiet():
         print("out")
         print("err", file=sys.stderr)

@@ -189,7 +189,7 @@ def test_bytes_of_the_constants(network):
         assert storage.total == storage.codes + storage.scales + storage.biases + storage.multipliers + storage.shifts
 
 
-def test_bytes_by_hand():
+def test_bytes_of_the_small_network_are_those_counted_by_hand():
     """The small network's 8 ternary codes are 2 bytes, in floats 32; the input's bias is a float as well."""
     cost = network_cost(networks.small())
     assert cost.layers[1].storage == Storage(codes=2, scales=2, biases=8, multipliers=2, shifts=2)
@@ -218,7 +218,7 @@ def test_scales_of_4_bit_codes_are_multiplications(resnet101):
         assert four.multiplications == four.macs + its_ternary.multiplications - plain
 
 
-def test_the_small_network():
+def test_operations_of_the_small_network_are_those_counted_by_hand():
     """Four taps and two outputs at one pixel, clusters of one channel: 2 of 8; an int8 fc of 2 x 2 keeps its 4."""
     cost = network_cost(networks.small())
     assert [(layer.macs, layer.multiplications) for layer in cost.layers] == [(0, 0), (8, 2), (4, 4)]
@@ -236,7 +236,7 @@ def test_codes_that_nobody_knows_have_no_zeros_to_leave_out():
     assert network_cost(every_op()).additions_without_zeros is None
 
 
-def test_json():
+def test_json_has_sums_shares_and_layers():
     """Sums, shares and layers, as the command line writes them."""
     written = json.loads(json.dumps(network_cost(networks.small()).as_json()))
     assert {name: written[name] for name in written if name != "layers"} == {

@@ -17,7 +17,7 @@ needs_distributed = pytest.mark.skipif(not installed("distributed"), reason="dis
 @needs_distributed
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{free}", "127.0.0.1:{free}", "tls://127.0.0.1:{free}", "x://y:1"])
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-def test_nobody_answers(address, monkeypatch):
+def test_an_address_without_a_scheduler_is_refused_in_one_line(address, monkeypatch):
     """Nor does the client that was not made complain when it is collected."""
     monkeypatch.setattr(dask_cluster, "SECONDS", 1)
     with socket.socket() as free:
@@ -45,6 +45,6 @@ def test_what_is_no_address_is_not_asked(address, monkeypatch):
 
 
 @pytest.mark.skipif(installed("distributed"), reason="distributed is there")
-def test_without_the_package():
+def test_without_dask_the_error_names_the_extra():
     with pytest.raises(RefengineError, match=r"refengine\[dask\]"), connected("tcp://127.0.0.1:1"):
         pytest.fail("connected by nothing")

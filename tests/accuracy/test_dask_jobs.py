@@ -81,7 +81,7 @@ def test_the_same_figures_with_any_number_of_workers(three, files, jobs, wanted,
     assert evaluated(model, files, batch=3, elsewhere=elsewhere) == told_here
 
 
-def test_the_verbs(three, files, model, tmp_path):
+def test_evaluate_and_sweep_give_the_same_on_a_cluster(three, files, model, tmp_path):
     running, _ = three
     call = ("evaluate", model, files.images, "--float", files.network, "--batch", "7", "--json", "-")
     here, there = refengine(*call), refengine(*call, "--dask", running.address)
@@ -137,7 +137,7 @@ def test_a_scheduler_that_is_killed_is_one_line(files, jobs, tmp_path):
                 list(asked)
 
 
-def test_nobody_there(files, model, monkeypatch):
+def test_evaluate_without_a_scheduler_is_refused_in_one_line(files, model, monkeypatch):
     monkeypatch.setattr(dask_cluster, "SECONDS", 1)
     line = refusal("evaluate", model, files.images, "--dask", "tcp://127.0.0.1:1")
     assert "--dask tcp://127.0.0.1:1: no Dask scheduler answers there" in line

@@ -68,7 +68,7 @@ def test_an_edited_row_changes_what_uses_it_and_nothing_else(operation, fmt):
     assert after.total - before.total == pytest.approx(times)
 
 
-def test_formats_in_order():
+def test_ternary_takes_the_least_energy_and_float32_the_most():
     """Ternary takes the least, float32 the most; larger clusters take less."""
     layers = workloads(geometry("resnet20"))
     spent = [energy(cost_of(in_clusters(layers, size)).layers, HOROWITZ).total for size in (64, 16, 4, 1)]
@@ -125,7 +125,7 @@ def test_what_is_no_number_is_refused(number):
         (DEFAULT + '"no end', "is no CSV"),
     ],
 )
-def test_bad_tables(text, complaint):
+def test_bad_tables_are_refused_in_one_line(text, complaint):
     with pytest.raises(FileError) as error:
         parse_table(text)
     assert complaint in str(error.value)

@@ -174,7 +174,7 @@ def test_a_float_network_of_another_size_is_made_for_the_images(pair):
     assert outcome.float_correct == evaluate(network, (images, labels), float_network=real).float_correct
 
 
-def test_json(pair):
+def test_json_has_every_figure_under_its_name(pair):
     """Every figure under its name, in types that JSON knows."""
     real, network, images, labels = pair
     outcome = evaluate(network, (images, labels), float_network=real)
@@ -254,7 +254,7 @@ def test_ranks_do_not_overflow():
     ("successes", "trials", "low", "high"),
     [(0, 10, 0.0, 0.27753), (10, 10, 0.72247, 1.0), (1, 2, 0.09453, 0.90547), (81, 263, 0.25529, 0.36621)],
 )
-def test_wilson(successes, trials, low, high):
+def test_wilson_intervals_are_the_published_ones(successes, trials, low, high):
     """Where n of n are right, and an ordinary case: 0.2553 to 0.3662 for 81 of 263 in Newcombe (1998)."""
     assert wilson(successes, trials) == pytest.approx((low, high), abs=6e-6)
 

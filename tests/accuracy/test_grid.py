@@ -17,7 +17,7 @@ from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import EXPONENTS, METHODS, Scheme
 
 
-def test_the_cross_product():
+def test_a_grid_is_the_cross_product_of_its_fields():
     made = schemes(["cluster=1,4", "method=paper,optimal", "weights=ternary"])
     assert [(one.cluster, one.method) for one in made] == [*product([1, 4], ["paper", "optimal"])]
     assert schemes([]) == (Scheme(),)
@@ -98,7 +98,7 @@ def test_equal_steps(start, step, length, told):
 
 
 @given(st.integers(1, 9), st.integers(3, 20), st.integers(3, 6))
-def test_doubling(start, length, told):
+def test_dots_continue_a_series_that_doubles(start, length, told):
     numbers = [start << place for place in range(length + told)]
     text = ",".join(map(str, [*numbers[:told], "...", numbers[-1]]))
     assert expanded(text) == [str(number) for number in numbers]

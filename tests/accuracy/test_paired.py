@@ -40,7 +40,7 @@ def test_the_other_way_round(pairs):
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (1, 0), (5, 0), (9, 3), (12, 6), (14, 11)])
-def test_mcnemar_counts_coins(n, k):
+def test_mcnemar_is_the_share_of_coin_throws_at_least_as_uneven(n, k):
     """Of all 2**n throws, those at least as uneven."""
     uneven = abs(2 * k - n)
     extreme = sum(abs(2 * sum(coins) - n) >= uneven for coins in product([0, 1], repeat=n))
@@ -59,7 +59,7 @@ def test_mcnemar_is_the_sum_of_binomials(one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), [(3000, 3100), (2000, 6000), (5000, 5000)])
-def test_mcnemar_of_many(one, other):
+def test_mcnemar_of_thousands_of_pairs_is_the_exact_sum(one, other):
     """Far down, and where 2**n is no float."""
     wanted = exact(one + other, min(one, other))
     logarithm = log10(wanted.numerator) - log10(wanted.denominator)

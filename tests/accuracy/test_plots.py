@@ -86,7 +86,7 @@ def test_the_same_chart_twice_is_the_same_text(matplotlib):
     assert [*charts(matplotlib, "a")] == [*charts(matplotlib, "a")]
 
 
-def test_nothing_to_draw(matplotlib):
+def test_charts_without_points_are_valid_svg(matplotlib):
     ElementTree.fromstring(by_cluster(matplotlib, [], [Level("float", 90)]))
     ElementTree.fromstring(by_share(matplotlib, [Series("a", (point(100, 70),))], [], []))
     ElementTree.fromstring(by_layer(matplotlib, ["a"], [("dB", [])]))

@@ -71,7 +71,7 @@ class Reader(HTMLParser):
 
 
 @needs_matplotlib
-def test_the_page(matplotlib):
+def test_the_page_has_every_job_and_chart(matplotlib):
     found = Reader(page(sweep(), matplotlib))
     assert found.open == []
     assert found.tags.count("svg") == 3
@@ -164,7 +164,7 @@ def test_in_the_middle_of_a_sweep(matplotlib):
 
 @needs_matplotlib
 @pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 1), slice(1, 2)])
-def test_next_to_nothing(matplotlib, rows):
+def test_a_sweep_without_results_has_a_valid_page(matplotlib, rows):
     whole = sweep()
     few = whole.rows[rows] or (Row(REAL), Row(whole.rows[1].job))
     assert Reader(page(Sweep(FILES, few), matplotlib)).open == []

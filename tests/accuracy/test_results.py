@@ -155,7 +155,7 @@ def sweep():
     return Sweep(FILES, rows)
 
 
-def test_the_csv():
+def test_the_csv_has_a_row_for_every_job():
     real, done, failed = csv.DictReader(io.StringIO(csv_of(sweep().rows)))
     assert (real["weights"], real["cluster"], real["correct"]) == ("float", "", "4")
     assert (done["weights"], done["cluster"], done["layers"]) == ("ternary", "2", "conv*=int4")
@@ -164,7 +164,7 @@ def test_the_csv():
     assert (failed["error"], failed["correct"], failed["reestimate"]) == ('died, "so"', "", "no")
 
 
-def test_the_hdf5(tmp_path):
+def test_the_hdf5_has_a_group_for_every_job(tmp_path):
     results.write_results(sweep(), tmp_path / "results.h5")
     with h5py.File(tmp_path / "results.h5") as file:
         assert file.attrs["format"] == "refengine-sweep"

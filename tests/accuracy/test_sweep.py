@@ -54,7 +54,7 @@ def kept(folder):
     return {path.name: path.read_bytes() for path in (folder / "jobs").iterdir()}
 
 
-def test_a_sweep(files, jobs, wanted, tmp_path):
+def test_a_sweep_runs_every_job_once_and_shows_progress(files, jobs, wanted, tmp_path):
     shown, done = [], []
     made = run_sweep(tmp_path, files, jobs, here(files, done), lambda *so_far: shown.append(so_far))
     assert [told(row.record) for row in made.rows] == wanted

@@ -111,7 +111,7 @@ def formats(layers):
     return [layer.filters.format for layer in layers if layer.filters]
 
 
-def test_formats():
+def test_formats_replace_those_of_layers_with_clusters():
     """first and last in 8 bits; other formats where clusters are, or everywhere; the paper keeps the first alone."""
     layers = workloads(every_op())
     assert formats(layers) == ["int8", "ternary", "ternary", "int8"]

@@ -150,7 +150,7 @@ def test_differing_pairs_of_one_array():
     assert differing_pairs([np.arange(3)]).tolist() == [[0]]
 
 
-def test_refusals(network, images):
+def test_unknown_arithmetics_and_wrong_arrays_are_refused(network, images):
     with pytest.raises(RangeError, match="arithmetic 'tpu' is unknown"):
         divergence(network, images, ["tpu"])
     with pytest.raises(RangeError, match="there are 2 labels for 6 images"):

@@ -216,7 +216,7 @@ def test_another_integer_than_the_runs_is_an_error(stage):
     st.sampled_from(ROUNDINGS),
     st.integers(0, 2**64 - 1),
 )
-def test_rounding(total, shift, mode, bits):
+def test_the_explained_rounding_is_the_oracles(total, shift, mode, bits):
     found = rounded(total, shift, mode, bits)
     assert found.rounded == oracle.round_shift(total, shift, mode, bits) == (total + found.addend) >> shift
     assert found.discarded == Fraction(total, 2**shift) % 1 * 2**shift
@@ -255,7 +255,7 @@ def test_a_row_that_has_no_name_is_listed(monkeypatch):
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(16, 31), st.sampled_from(POLICIES))
-def test_a_narrow_accumulator(value, bits, policy):
+def test_a_narrow_accumulator_holds_what_the_oracle_holds(value, bits, policy):
     assert held(value, bits, policy) == oracle.confine(value, bits, policy)
 
 
@@ -269,7 +269,7 @@ def test_a_narrow_accumulator(value, bits, policy):
         ("none", INT8, -128, 127, 127, None, False, "inside -128..127"),
     ],
 )
-def test_why_it_is_clipped(activation, fmt, lo, hi, value, end, saturation, why):
+def test_the_explanation_says_which_end_clips_and_why(activation, fmt, lo, hi, value, end, saturation, why):
     step = networks.plain_requantize(fmt, activation=activation, lo=lo, hi=hi)
     found = clipped(value, step)
     assert (found.end, found.saturation) == (end, saturation)
@@ -283,7 +283,7 @@ def test_worth_is_exact_or_has_nine_digits(code, exponent):
     assert found == exact or abs(found - exact) <= abs(exact) / 10**8
 
 
-def test_what_is_refused():
+def test_unknown_layers_and_places_are_refused():
     network = networks.small()
     image = networks.random_images(network, 1)[0]
     with pytest.raises(NetworkError, match="'nosuch'"):

@@ -166,7 +166,7 @@ def test_a_clean_network_has_no_findings(network):
         ("unit-of-logits", "002_fc", (), "exponent -5, a step of the sums is worth 2^-6"),
     ],
 )
-def test_what_is_found(rule, layer, channels, detail):
+def test_every_rule_finds_its_planted_defect(rule, layer, channels, detail):
     finding = lint(BROKEN[rule])[0]
     assert (finding.layer, finding.channels) == (layer, channels)
     assert detail in finding.detail

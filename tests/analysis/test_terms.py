@@ -89,7 +89,7 @@ def test_flattening_is_undone():
     assert all(flat[0, k] == x[(0, *unflattened((2, 3, 4), k))] for k in range(24))
 
 
-def test_ranges_of_operands():
+def test_operands_have_the_ranges_of_their_formats():
     network = networks.small()
     assert operand_ranges(network, network.layers[0]) == ((0, 255),)
     assert operand_ranges(network, network.layers[2]) == ((-128, 127),)

@@ -23,7 +23,7 @@ def test_every_form_gives_the_same_counts(files):
     assert expected.count == 12
 
 
-def test_a_limit(files):
+def test_a_limit_evaluates_the_first_images_only(files):
     seen = []
     found = refengine.evaluate("model.h5", "images.h5", limit=5, batch=2, progress=lambda *row: seen.append(row))
     logits = refengine.run("model.h5", "images.h5", count=5)

@@ -42,7 +42,7 @@ def test_images_in_every_form(files):
 
 
 @pytest.mark.parametrize("wrong", [None, 3, [[1, 2]], {"a": 1}])
-def test_what_is_no_image(wrong):
+def test_values_that_are_no_images_are_refused(wrong):
     with (
         pytest.raises(RangeError, match=r"needed an array uint8 \(N, H, W, C\), a file of images or its path"),
         given.opened_images(wrong),

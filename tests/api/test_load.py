@@ -21,7 +21,7 @@ def test_every_file_gives_the_object_of_its_kind(files):
     assert refengine.load(files / "net.h5").name == read_float_network("net.h5").name
 
 
-def test_a_vector_pack(files):
+def test_load_opens_a_vector_pack(files):
     write_vectors(refengine.load("model.h5"), refengine.load("images.h5")[:2], "pack")
     pack = refengine.load("pack", Vectors)
     assert pack.model_hash == refengine.load("model.h5").hash

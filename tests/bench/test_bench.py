@@ -83,7 +83,7 @@ def test_the_capacity_runs_a_batch_in_each_thread(network):
     assert [np.array_equal(logits, run(model, images)) for logits in found] == [True, True]
 
 
-def test_macs(network):
+def test_macs_are_those_counted_by_hand(network):
     """8x8x3 to 16; two 3x3 convolutions; strided to 32, one more, and the shortcut's 1x1; fc."""
     wanted = 64 * 9 * 16 * (3 + 16 + 16) + 16 * 9 * 32 * (16 + 32) + 16 * 16 * 32 + 32 * 5
     assert compared(network).macs == wanted
@@ -126,7 +126,7 @@ def comparison():
     return bench.Comparison("n", (1, 1, 1), 2_000_000, "p", "r", 1, 1, made, (1e9, 4e9, 2e9))
 
 
-def test_figures():
+def test_rates_shares_and_ratios_follow_from_the_times():
     outcome = comparison()
     first, other = outcome.timings
     assert (first.median, first.best, other.best) == (0.002, 0.002, 0.001)
@@ -160,7 +160,7 @@ def test_random_images_depend_on_the_seed_alone(network):
     assert not np.array_equal(first, other)
 
 
-def test_processor(tmp_path):
+def test_the_processor_is_named_or_called_by_its_architecture(tmp_path):
     file = tmp_path / "cpuinfo"
     file.write_text("processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\nmodel name\t: Some other\n")
     assert bench.processor(file) == "Some CPU @ 3 GHz"

@@ -93,5 +93,5 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL)

@@ -34,7 +34,7 @@ def names(outcome):
     return [engine["name"] for engine in outcome.json["engines"]]
 
 
-def test_the_table(monkeypatch):
+def test_the_table_has_a_row_for_each_engine(monkeypatch):
     outcome = refengine(*CALL, "--against", "openvino,torch", "--weights", "ternary,int8", "--threads", "2")
     assert (outcome.code, outcome.err) == (0, "")
     assert "tiny: images 8x8x3, 0.001 GMAC an image" in outcome.out
@@ -46,7 +46,7 @@ def test_the_table(monkeypatch):
     assert "peak of the instruction" in outcome.out
 
 
-def test_the_json(tmp_path):
+def test_the_json_has_the_times_of_every_round(tmp_path):
     path = tmp_path / "figures.json"
     assert refengine(*CALL, "--against", "none", "--json", path).code == 0
     figures = json.loads(path.read_text())
@@ -103,6 +103,6 @@ def test_wrong_use_is_2(arguments):
 
 
 @pytest.mark.parametrize("name", ["net.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     call = ("bench", "net.h5", "--images", "images.h5", "--against", "none", "--rounds", "1", "--json", "figures.json")
     assert_damage_is_refused(files / name, *call)

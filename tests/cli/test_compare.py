@@ -40,7 +40,7 @@ def test_equal(dut):
     assert "byte for byte the same file" in outcome.out
 
 
-def test_different(dut):
+def test_a_difference_is_shown_with_layer_stage_and_bits(dut):
     spoil(dut)
     outcome = refengine(*CALL, "--model", "model.h5")
     assert outcome.code == 1
@@ -72,21 +72,21 @@ def test_json_says_what_the_tables_say(dut):
         assert json.load(file) == figures
 
 
-def test_junit(dut):
+def test_the_junit_report_fails_for_the_wrong_layer_alone(dut):
     spoil(dut)
     assert refengine(*CALL, "--junit", "out.xml").code == 1
     cases = ElementTree.parse("out.xml").getroot().iter("testcase")
     assert [case.get("name") for case in cases if case.find("failure") is not None] == [dut]
 
 
-def test_exclude(dut):
+def test_an_excluded_layer_is_named_and_not_judged(dut):
     spoil(dut)
     outcome = refengine(*CALL, "--exclude", dut)
     assert outcome.code == 0
     assert f"layer {dut}: excluded by name" in outcome.out
 
 
-def test_stages(dut):
+def test_only_chosen_stages_are_judged(dut):
     spoil(dut, "total")
     assert refengine(*CALL).code == 1
     assert refengine(*CALL, "--stage", "code, accumulator").code == 0
@@ -164,7 +164,7 @@ def test_a_damaged_file_is_a_row(dut):
     assert {*verdicts.values()} == {"equal"}
 
 
-def test_other_axes(dut):
+def test_other_axes_are_recognised_and_read_with_order(dut):
     codes = results(integers_of("trace.h5")[0])
     folder_of("nchw", {name: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a for name, a in codes.items()})
     for name, array in codes.items():
@@ -211,7 +211,7 @@ def test_a_partial_pack_judges_what_it_holds(dut):
     assert "self-test: every fault that this dump can have is caught" in outcome.out
 
 
-def test_any_integer_type(dut):
+def test_wider_types_are_equal_with_any_integer_type_alone(dut):
     stages, images = integers_of("trace.h5")
     wide = {name: {stage: array.astype(np.int64) for stage, array in held.items()} for name, held in stages.items()}
     as_archive("wide.npz", wide, images)
@@ -245,7 +245,7 @@ def test_another_model_is_a_failure(dut):
     assert "--model MODEL.h5" not in outcome.out
 
 
-def test_self_test(dut):
+def test_the_self_test_catches_every_seed(dut):
     outcome = refengine(*CALL, "--self-test")
     assert "one bit of one value is inverted" in outcome.out
     assert "cannot tell: a DUT that hands in a copy" in outcome.out
@@ -281,7 +281,7 @@ def test_bad_input_is_one_line(dut, arguments, needle):
 
 
 @pytest.mark.parametrize("name", ["trace.h5", "model.h5"])
-def test_damaged_input(dut, files, name):
+def test_damaged_input_is_refused_in_one_line(dut, files, name):
     if name == "model.h5":
         assert_damage_is_refused(files / name, *CALL, "--model", "model.h5")
         return

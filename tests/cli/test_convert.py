@@ -110,7 +110,7 @@ def test_numbers_are_numbers(folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"text" * 50, "half", "zeros"])
-def test_damaged_input(folder, content):
+def test_damaged_input_is_refused_in_one_line(folder, content):
     path = folder / "net.onnx"
     good = path.read_bytes()
     spoiled = {"half": good[: len(good) // 2], "zeros": good[:200] + bytes(len(good) - 200)}

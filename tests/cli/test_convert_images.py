@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_cifar(folder):
+def test_cifar_is_converted_with_its_options(folder):
     outcome = refengine(
         "convert", "hundred.tar.gz", "out.h5", "--split", "train", "--coarse", "--count", "7", "--first", "2"
     )
@@ -38,7 +38,7 @@ def test_cifar(folder):
         assert images.labels.tolist() == [coarse for _, coarse, _ in IMAGES[2:9]]
 
 
-def test_texts_and_figures(folder):
+def test_source_licence_and_figures_are_stored(folder):
     call = ("convert", "digits", "out.h5", "--split", "test", "--source", "pencil", "--licence", "mine", "--json")
     figures = refengine(*call, "-").json
     assert figures["images_of_class"] == np.bincount(gray_images(7)[1]).tolist()
@@ -58,7 +58,7 @@ def test_texts_and_figures(folder):
     assert refengine("inspect", "out.h5", "--json", "-").json["shape"] == [5, 4, 1]
 
 
-def test_photos(folder):
+def test_photos_are_resized_and_damaged_ones_skipped_on_request(folder):
     pytest.importorskip("PIL", reason="Pillow is not installed (refengine[images])")
     (folder / "photos" / "bee" / "2.ppm").write_bytes(b"P6 9 9 255\n")
     (folder / "photos" / "readme").write_bytes(b"")

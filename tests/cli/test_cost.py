@@ -100,7 +100,7 @@ def test_the_table_is_what_the_json_says(files):
     assert outcome.out.endswith("picojoule by operation from Horowitz, ISSCC 2014, 45 nm\n")
 
 
-def test_layers(files):
+def test_layers_have_a_row_each(files):
     outcome = refengine("cost", "model.h5", "--layers", "own")
     below = outcome.out.split("column own, layer by layer\n")[1].splitlines()
     layers = read_int_network("model.h5").layers
@@ -145,7 +145,7 @@ def test_a_cluster_size_is_counted_once(files):
     assert [column["name"] for column in figures["columns"]][:3] == ["4", "2", "int4"]
 
 
-def test_refusals(files):
+def test_unknown_columns_geometries_and_files_are_refused(files):
     assert "--layers names column 'own', columns are 4, int4, int8, float32" in refusal(
         "cost", "net.h5", "--cluster", "4", "--layers", "own"
     )
@@ -169,7 +169,7 @@ def test_one_network_is_needed(arguments):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "net.h5"])
-def test_damaged_files(files, name):
+def test_damaged_files_are_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, "cost", name)
 
 

@@ -39,7 +39,7 @@ def test_a_count_beyond_the_end_is_as_many_as_there_are(files):
     assert "How many images, or as many as there are." in " ".join(help.split())
 
 
-def test_json(files):
+def test_json_has_counts_for_each_engine(files):
     figures = refengine(*CALL, "--count", "2", "--first", "5", "--batch", "1", "--json", "-").json
     assert (figures["report"], figures["first"], figures["count"], figures["equal"]) == ("crosscheck", 5, 2, True)
     assert figures["model_hash"] == read_int_network("model.h5").hash
@@ -137,5 +137,5 @@ def test_what_tosa_cannot_express_is_named(files):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL)

@@ -98,7 +98,7 @@ def test_the_json_has_the_difference_of_the_table(files):
     assert alone["difference"] is alone["difference_interval95"] is None
 
 
-def test_threshold(files):
+def test_below_the_threshold_the_exit_code_is_1(files):
     share = 100 * evaluated().top1
     assert refengine(*CALL, "--threshold", "0").code == 0
     assert refengine(*CALL, "--threshold", str(share)).code == 0
@@ -134,5 +134,5 @@ def test_a_threshold_is_a_percentage(files):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5", "net.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "--float", "net.h5", "--json", "figures.json")

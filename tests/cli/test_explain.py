@@ -203,12 +203,12 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
 
 
 @pytest.mark.parametrize("place", ["1,x,2", "", "1;2;3"])
-def test_what_is_no_place(files, place):
+def test_a_malformed_place_is_refused(files, place):
     outcome = refengine(*CALL, "--layer", "fc", "--at", place)
     assert outcome.code == 2
     assert "is no place, needed y,x,c or k" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "--layer", "fc", "--at", "0")

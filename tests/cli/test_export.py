@@ -93,5 +93,5 @@ def test_bad_input_is_one_line_and_writes_nothing(files, arguments, needle):
     assert {path.name: path.read_bytes() for path in files.iterdir()} == before
 
 
-def test_damaged_input(files):
+def test_damaged_input_is_refused_in_one_line(files):
     assert_damage_is_refused(files / "model.h5", *CALL)

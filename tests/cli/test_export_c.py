@@ -86,5 +86,5 @@ def test_a_model_is_not_written_over(files):
     assert "is also read from" in refusal("export", "model.c", "model.c")
 
 
-def test_damaged_input(files):
+def test_damaged_input_is_refused_in_one_line(files):
     assert_damage_is_refused(files / "model.h5", *CALL)

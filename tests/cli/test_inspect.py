@@ -22,7 +22,7 @@ def test_a_network_of_integers(files):
         assert layer.name in outcome.out
 
 
-def test_its_figures(files):
+def test_json_describes_every_layer_of_an_integer_network(files):
     network = read_int_network("model.h5")
     figures = refengine("inspect", "model.h5", "--json", "-").json
     assert (figures["report"], figures["format"], figures["contract"]) == ("inspect", "refengine-int", 1)
@@ -30,7 +30,7 @@ def test_its_figures(files):
     assert [layer["name"] for layer in figures["layers"]] == [layer.name for layer in network.layers]
 
 
-def test_a_float_network(files):
+def test_a_float_network_is_described(files):
     outcome = refengine("inspect", "net.h5")
     assert outcome.out.startswith("net.h5: float network 'every_op', images 7x6x3 BGR, 5 classes\n")
     assert "strides=1,1" in outcome.out
@@ -39,18 +39,18 @@ def test_a_float_network(files):
     assert figures["parameters"] == sum(layer["parameters"] for layer in figures["layers"])
 
 
-def test_images(files):
+def test_labelled_images_are_counted_by_class(files):
     assert refengine("inspect", "images.h5").out.startswith("images.h5: 12 labelled images, 7x6x3\n")
     figures = refengine("inspect", "images.h5", "--json", "-").json
     assert sum(row["images"] for row in figures["classes"]) == figures["count"] == 12
     assert figures["class_names"] == ["zero", "one", "two", "three", "four"]
 
 
-def test_images_without_labels(files):
+def test_images_without_labels_are_called_so(files):
     assert refengine("inspect", "unlabelled.h5").out == "unlabelled.h5: 12 images without labels, 7x6x3\n"
 
 
-def test_a_trace(files):
+def test_a_trace_is_described_with_its_network(files):
     outcome = refengine("inspect", "trace.h5")
     assert outcome.out.startswith("trace.h5: trace of images 0..1 through 'every_op'\n")
     assert read_int_network("model.h5").hash in outcome.out
@@ -59,7 +59,7 @@ def test_a_trace(files):
     assert set(figures["layers"][0]["stages"]) == {"accumulator", "total", "code"}
 
 
-def test_a_vector_pack(files):
+def test_a_vector_pack_is_described_with_its_formats(files):
     arguments = ("--count", "2", "--first", "3", "--word-bits", "*/weight=16", "--order", "ohwi", "--format", "npy,coe")
     assert refengine("vectors", "model.h5", "images.h5", "-o", "pack", *arguments).code == 0
     outcome = refengine("inspect", "pack")
@@ -122,7 +122,7 @@ def test_json_in_a_file_goes_with_the_table(files):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "net.h5", "images.h5", "trace.h5"])
-def test_damaged_files(files, name):
+def test_damaged_files_are_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, "inspect", name)
 
 

@@ -22,7 +22,7 @@ WARNED = spoilt(multiplier=np.array([200, 3]), shift=np.array([8, 2]))
 NOTED = spoilt(shift=np.array([8, 7]))
 
 
-def test_the_findings(files):
+def test_the_findings_are_those_of_the_function(files):
     network = read_int_network("model.h5")
     report = refengine("lint", "model.h5", "--json", "-").json
     assert (report["report"], report["model_hash"]) == ("lint", network.hash)
@@ -31,7 +31,7 @@ def test_the_findings(files):
     assert [report[name] for name in ("error", "warning", "note")] == counts
 
 
-def test_a_clean_network(files):
+def test_a_clean_network_passes_strict(files):
     write_int_network(networks.small(), "clean.h5")
     outcome = refengine("lint", "clean.h5", "--strict")
     assert (outcome.code, outcome.err) == (0, "")
@@ -62,5 +62,5 @@ def test_json_does_not_overwrite_the_model(files):
     assert "is also read from" in refusal("lint", "model.h5", "--json", "model.h5")
 
 
-def test_damaged_input(files):
+def test_damaged_input_is_refused_in_one_line(files):
     assert_damage_is_refused(files / "model.h5", "lint", "model.h5")

@@ -95,7 +95,7 @@ def test_every_verb_that_prints_figures_writes_json():
         assert "--json" in refengine(verb, "--help").out
 
 
-def test_version():
+def test_version_names_the_contract_too():
     assert refengine("--version").out == f"refengine {__version__}, contract {CONTRACT}\n"
 
 
@@ -134,7 +134,7 @@ def test_every_end_is_one_line(monkeypatch, error, code, line):
     assert (outcome.code, outcome.out, outcome.err) == (code, "", line)
 
 
-def test_as_a_module():
+def test_python_dash_m_gives_the_same_errors():
     outcome = python("-m", "refengine", "inspect", "no such file.h5")
     assert outcome.returncode == 2
     assert outcome.stderr == "refengine: error: no such file.h5: cannot be opened (No such file or directory)\n"

@@ -108,7 +108,7 @@ def test_calibration_needs_no_labels(files):
     assert read_int_network("out.h5").hash == quantized(Scheme()).hash
 
 
-def test_figures(files):
+def test_json_describes_the_model_that_was_written(files):
     outcome = refengine(*CALL, "--json", "-")
     figures = outcome.json
     network = read_int_network("out.h5")
@@ -151,7 +151,7 @@ def test_an_unknown_choice_lists_the_known_ones(files):
 
 
 @pytest.mark.parametrize("name", ["net.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL)
 
 

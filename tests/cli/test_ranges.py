@@ -109,7 +109,7 @@ def test_the_former_names_still_work(files):
     assert "witness" not in refengine("ranges", "--help").out
 
 
-def test_chosen_layers(files):
+def test_only_chosen_layers_are_reported(files):
     report = refengine(*CALL, "--layer", "*_conv", "--layer", "fc", "--count", "1", "--json", "-").json
     assert {layer["op"] for layer in report["layers"]} == {"conv", "fc"}
 
@@ -131,5 +131,5 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL)

@@ -19,7 +19,7 @@ def swept(files):
 
 
 @needs_matplotlib
-def test_the_page(swept):
+def test_report_writes_the_page_of_the_sweep(swept):
     first = (swept / "report.html").read_text()
     assert "every_op" in first
     assert refengine("report", "made").out == "made/report.html: 3 of 3 jobs\n"
@@ -29,7 +29,7 @@ def test_the_page(swept):
 
 
 @needs_matplotlib
-def test_the_json(swept):
+def test_json_has_the_jobs_of_the_sweep(swept):
     jobs = refengine("report", "made", "--json", "-").json["jobs"]
     assert jobs == refengine(*SWEEP, "--json", "-").json["jobs"]
     assert [job["weights"] for job in jobs] == ["float", "int8", "int4"]
@@ -46,7 +46,7 @@ def test_damaged_results_are_rows(swept):
 
 
 @needs_matplotlib
-def test_what_is_no_sweep(files):
+def test_a_folder_without_a_sweep_is_refused(files):
     (files / "empty").mkdir()
     for name in ("empty", "missing", "net.h5"):
         assert f"{name}: is no folder of a sweep, needed one that 'refengine sweep -o' made" in refusal("report", name)
@@ -58,7 +58,7 @@ def test_where_it_cannot_be_written(swept):
     assert "is also read from" in refusal("report", "made", "-o", "made/sweep.json")
 
 
-def test_without_matplotlib(swept, monkeypatch):
+def test_without_matplotlib_the_error_names_the_extra(swept, monkeypatch):
     def missing(name, needed):
         raise RefengineError(f"{name} cannot be imported; needed: {needed}")
 

@@ -65,20 +65,20 @@ def test_stochastic_rounding_knows_an_image_by_its_number(files):
     assert refengine(*CALL, "--first", "7", "--count", "1", "--json", "-").json["logits"] == all_of_them[7:8]
 
 
-def test_images_without_labels(files, logits):
+def test_images_without_labels_are_run(files, logits):
     outcome = refengine("run", "model.h5", "unlabelled.h5", "--count", "2")
     assert outcome.out.splitlines()[1].split() == ["image", "class", "logits"]
     assert refengine("run", "model.h5", "unlabelled.h5", "--json", "-").json["labels"] is None
 
 
-def test_logits_as_npy(files, logits):
+def test_logits_are_written_as_npy(files, logits):
     assert refengine(*CALL, "--count", "12", "-o", "logits.npy").code == 0
     stored = np.load("logits.npy")
     assert stored.dtype == np.int32
     np.testing.assert_array_equal(stored, logits)
 
 
-def test_logits_as_hdf5(files, logits):
+def test_logits_are_written_as_hdf5(files, logits):
     assert refengine(*CALL, "--first", "4", "-o", "logits.h5").code == 0
     with h5py.File("logits.h5") as file:
         np.testing.assert_array_equal(file["logits"][:], logits[4:])
@@ -119,5 +119,5 @@ def test_a_float_network_is_not_run(files):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "-o", "logits.npy")

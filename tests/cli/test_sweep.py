@@ -84,7 +84,7 @@ def test_a_report_needs_matplotlib(files, here, monkeypatch):
     assert not (files / "made" / "report.html").exists()
 
 
-def test_in_processes(files):
+def test_jobs_run_in_processes(files):
     """The real thing, once."""
     assert refengine(*CALL, *GRID, "--jobs", "2").code == 0
     assert all(row.done for row in read_sweep(files / "made").rows)
@@ -109,5 +109,5 @@ def test_bad_input_is_one_line_and_writes_nothing(files, here, arguments, needle
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_damaged_input(files, here, name):
+def test_damaged_input_is_refused_in_one_line(files, here, name):
     assert_damage_is_refused(files / name, *CALL)

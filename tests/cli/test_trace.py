@@ -31,19 +31,19 @@ def test_a_trace_holds_the_run(files):
         np.testing.assert_array_equal(trace.logits.whole(), run(network, pixels(2, 3), "reference"))
 
 
-def test_chosen_layers(files):
+def test_only_chosen_layers_are_traced(files):
     assert refengine(*CALL, "-o", "out.h5", "--layer", "*_conv", "--layer", "fc").code == 0
     with open_trace("out.h5") as trace:
         assert [name.partition("_")[2] for name in trace.layers] == ["conv", "conv", "conv", "fc"]
 
 
-def test_partial_sums(files):
+def test_partial_sums_are_traced_of_a_layer_that_was_not_chosen(files):
     assert refengine(*CALL, "-o", "out.h5", "--layer", "fc", "--partial-sums-of", "001_conv").code == 0
     with open_trace("out.h5") as trace:
         assert "partial_sums" in trace.layer("001_conv").stages
 
 
-def test_digests(files):
+def test_digests_are_those_of_the_function(files):
     network = read_int_network("model.h5")
     wanted = digests(network, pixels(0, 5), "reference")
     outcome = refengine(*CALL, "--digests", "--count", "5")
@@ -112,5 +112,5 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "-o", "out.h5")

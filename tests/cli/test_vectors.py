@@ -57,7 +57,7 @@ def test_more_images_than_there_are(files):
     assert not (files / "pack").exists()
 
 
-def test_words(files):
+def test_word_widths_are_set_by_tensor(files):
     arguments = ["--word-bits", "64", "--word-bits", "*/weight=128", "--word-bits", "images=24"]
     assert refengine(*CALL, "-o", "pack", *arguments).code == 0
     assert [packing(name).word_bits for name in ("logits", "001_conv/weight", "images")] == [64, 128, 24]
@@ -75,14 +75,14 @@ def test_every_option_of_the_layout(files):
 
 
 @pytest.mark.parametrize("name", CODE_MAPS)
-def test_ternary_codes(files, name):
+def test_every_ternary_encoding_can_be_chosen(files, name):
     assert refengine(*CALL, "-o", "pack", "--ternary", name).code == 0
     maps = {entry.packing.code_map for entry in opened().manifest.entries if entry.tensor.ternary}
     assert maps == {name}
     opened().check()
 
 
-def test_chosen_layers(files):
+def test_only_chosen_layers_are_written(files):
     assert refengine(*CALL, "-o", "pack", "--layer", "fc", "--partial-sums-of", "001_conv").code == 0
     vectors = opened()
     assert "partial_sums" in vectors.stages("001_conv")
@@ -124,7 +124,7 @@ def test_bad_input_is_one_line_and_writes_nothing(files, options, needle):
         (["--word-bits", "8", "--word-bits", "9"], "says twice"),
     ],
 )
-def test_wrong_use(files, options, needle):
+def test_wrong_options_are_refused(files, options, needle):
     outcome = refengine(*CALL, "-o", "pack", *options)
     assert outcome.code == 2
     assert needle in outcome.err
@@ -137,7 +137,7 @@ def test_the_help_names_every_format_and_map():
 
 
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
-def test_damaged_input(files, name):
+def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "-o", "pack")
 
 

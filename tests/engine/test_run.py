@@ -204,7 +204,7 @@ def test_an_exponent_that_nobody_needs_coarser_is_the_static_one():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-def test_every_rounding(rounding, backend):
+def test_every_rounding_gives_the_oracles_integers(rounding, backend):
     """A network with every operator, rounded throughout in one way."""
     network = networks.every_op(rounding)
     check_against_oracle(network, networks.random_images(network, 2), backend)
@@ -212,7 +212,7 @@ def test_every_rounding(rounding, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("policy", ["wrap", "saturate"])
-def test_narrow_accumulators(policy, backend):
+def test_narrow_accumulators_give_the_oracles_integers_and_counts(policy, backend):
     """Sums that leave 16 bits, counted, and what is left of them."""
     network = networks.small()
     bias = {**network.layers[1].constants, "bias": np.array([2**15 - 200, -(2**15) + 300], np.int32)}

@@ -51,7 +51,7 @@ def test_every_operator_in_every_rounding(rounding):
 
 
 @pytest.mark.parametrize("last", range(len(every_op().layers)), ids=lambda last: every_op().layers[last].op)
-def test_whatever_comes_last(last):
+def test_networks_that_end_in_any_operator_agree(last):
     """Codes as logits, of an image in the order of its pixels."""
     network = every_op()
     layers = network.layers[: last + 1]
@@ -65,7 +65,7 @@ def test_every_operator_with_other_attributes(seed):
 
 
 @given(int_networks(roundings=EXACT))
-def test_random_networks(network):
+def test_random_networks_agree(network):
     """Groups, strides, uneven padding, residuals, signed and unsigned codes, all formats, narrow accumulators."""
     assert_no_integer_differs(network, 2)
 
@@ -224,7 +224,7 @@ def by_tosa(network, count=3, **options):
     return one
 
 
-def test_layers_alone(stand_in):
+def test_tosa_runs_each_layer_alone(stand_in):
     network = every_op()
     one = by_tosa(network, batch=2)
     assert (one.engine, one.version, one.equal, one.images) == ("tosa", "1.2.3", True, 3)

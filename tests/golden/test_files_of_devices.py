@@ -205,7 +205,7 @@ def at_addresses(words):
 
 
 @pytest.mark.parametrize("written", [as_icarus, at_addresses])
-def test_what_writememh_writes(arrays, written):
+def test_files_of_writememh_are_read(arrays, written):
     code = arrays["pack"]["code"]
     assert_verdicts("pack", lambda v: in_folder(f"{LAYER}.code.memh", written(hexadecimal(v, 8))), code)
 
@@ -388,7 +388,7 @@ def test_raw_words_that_are_cut(arrays):
 # ------------------------------------------------------------------------------------------------- one file, and tables
 
 
-def test_one_file_alone(arrays):
+def test_one_file_alone_is_read_by_its_name(arrays):
     code = arrays["pack"]["code"]
     Path("code.txt").write_text(lines(code.reshape(-1)))
     Path(f"{LAYER}.code.hex").write_text(lines(hexadecimal(code, 8)))
@@ -424,7 +424,7 @@ def test_one_file_whose_layer_nothing_says(arrays, made):
     assert "--stage says total" in refusal("compare", "whole", f"{LAYER}.code.txt", "--stage", "total")
 
 
-def test_tables(arrays):
+def test_tables_are_read_by_their_columns(arrays):
     code = arrays["pack"]["code"]
     places = [(n, *index, value) for n, (index, value) in enumerate(np.ndenumerate(code[0]))]
     rows = [f"{n},{y},{x},{c},{value}" for n, y, x, c, value in places]
@@ -575,7 +575,7 @@ def test_channels_that_only_fill_blocks_are_zeros(arrays):
 
 
 @pytest.mark.parametrize("shape", [(-1,), (1, -1), (-1, 1), (1, 1, -1)])
-def test_flat_rows(arrays, shape):
+def test_flat_arrays_are_read_in_the_golden_order(arrays, shape):
     Path("dut").mkdir()
     for form in ("npy", "npz", "h5"):
         name = f"dut/{LAYER}.code.npy" if form == "npy" else f"dut.{form}"

@@ -1,5 +1,7 @@
 """The words of the tile kernels, each in a function that is too small to hide a mistake."""
 
+import platform
+
 import numpy as np
 import pytest
 from numba import njit, types
@@ -37,7 +39,11 @@ def compiled(emit, arguments):
     def run(values):
         emitted(values)
 
-    return lambda *values: run(values)
+    def call_it(*values):
+        return run(values)
+
+    call_it.assembly = lambda: "".join(run.inspect_asm().values())
+    return call_it
 
 
 def test_loads_broadcasts_and_stores():
@@ -100,10 +106,14 @@ def test_a_loop_may_be_left_after_its_work():
 
 
 def test_any_address_may_be_asked_for():
-    line = np.zeros(LINE, np.uint8)
+    """None faults or is written to, and on x86 and ARM an instruction asks for it."""
+    line = np.arange(LINE, dtype=np.uint8)
     ask = compiled(prefetch, 1)
     for address in (0, 1, line.ctypes.data, line.ctypes.data + 2**40, -1):
         ask(address)
+    assert line.tolist() == list(range(LINE))
+    if instruction := {"x86_64": "prefetch", "AMD64": "prefetch", "aarch64": "prfm"}.get(platform.machine()):
+        assert instruction in ask.assembly()
 
 
 def test_an_intrinsic_is_declared_once_and_called_often():

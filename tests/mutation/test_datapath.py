@@ -41,7 +41,7 @@ def test_rounding_is_that_of_the_contract(values, shift, mode):
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(2, 32))
-def test_registers(value, bits):
+def test_registers_saturate_or_wrap(value, bits):
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     assert int(held(np.int64(value), bits, True)) == min(max(value, low), high)
     wrapped = int(held(np.int64(value), bits, False))

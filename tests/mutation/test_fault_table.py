@@ -72,12 +72,12 @@ def test_what_changes_nothing_is_no_trial(network, images):
     assert (table.trials, table.unseen) == ((), ("round_half_up",))
 
 
-def test_chosen_layers(network, images):
+def test_only_chosen_layers_are_tried(network, images):
     layers = [layer.name for layer in network.layers if layer.op == "conv"]
     table = fault_table(network, images, diagnose, faults=CHOSEN[:1], layers=layers, layers_a_fault=9)
     assert {trial.layer for trial in table.trials} <= {*layers}
 
 
-def test_no_images(network):
+def test_a_run_of_no_images_is_refused(network):
     with pytest.raises(RangeError, match="0 images"):
         golden_run(network, random_images(network, 0))

@@ -31,7 +31,7 @@ def test_images_of_another_size(files):
     assert "images are uint8 of shape (9, 9, 3), the network reads uint8 of shape" in line
 
 
-def test_json(files):
+def test_json_has_every_trial(files):
     figures = outcome_of(*CALL, *FEW, "--layers", "2", "--count", "3", "--first", "1", "--json", "-").json
     assert (figures["report"], figures["first"], figures["count"], figures["kinds"]) == ("faults", 1, 3, 3)
     assert figures["trials"] == sum(len(fault["trials"]) for fault in figures["faults"])
@@ -47,7 +47,7 @@ def test_a_wrong_cause_called_certain_is_a_failure(files, monkeypatch):
     assert "a wrong cause called certain: 3" in outcome.out
 
 
-def test_what_cannot_happen_is_said(files):
+def test_faults_that_cannot_happen_are_named(files):
     outcome = outcome_of(*CALL, "--fault", "round_half_up", "--fault", "round_floor")
     assert "not tried: round_half_up" in outcome.out
 

@@ -64,7 +64,7 @@ def test_an_error_of_the_batches_comes_out():
         list(map_batches(str, batches(), 2))
 
 
-def test_no_batches():
+def test_no_batches_give_no_results():
     assert list(map_batches(str, [], 2)) == []
 
 
@@ -120,7 +120,7 @@ def test_no_images_and_no_size(images):
         list(image_batches(np.zeros((0, 2, 2, 1), np.uint8), 4))
 
 
-def test_cores():
+def test_cores_are_at_most_those_of_the_machine():
     assert 1 <= cores() <= os.cpu_count()
 
 

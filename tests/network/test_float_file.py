@@ -147,14 +147,14 @@ def test_unknown_attributes_are_ignored_and_unknown_datasets_are_not(path):
 
 
 @pytest.mark.parametrize("keep", range(0, 100, 4))
-def test_truncated(path, keep):
+def test_a_truncated_file_is_refused(path, keep):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * keep // 100])
     refusal(path, FileError)
 
 
 @pytest.mark.parametrize(("group", "name"), ATTRIBUTES)
-def test_attribute_missing(path, group, name):
+def test_a_missing_attribute_is_refused(path, group, name):
     with h5py.File(path, "r+") as file:
         del file[group].attrs[name]
     if (group, name) in OPTIONAL:
@@ -195,7 +195,7 @@ def test_attribute_of_wrong_type_or_shape(path, wrong):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_damaged_dataset(path, name):
+def test_a_damaged_dataset_is_refused(path, name):
     """Missing, of another type, of another shape, NaN, infinite, a group, a link, never written, somewhere else."""
     whole = path.read_bytes()
     with h5py.File(path) as file:
@@ -272,7 +272,7 @@ def edit(path, **changes):
         ({"_000": {"op": "relu", "inputs": '["014_fc"]'}}, "needed an input layer"),
     ],
 )
-def test_damaged_layers(path, changes, words):
+def test_damaged_layers_are_refused(path, changes, words):
     edit(path, **changes)
     assert words in refusal(path)
 
@@ -292,7 +292,7 @@ def test_damaged_layers(path, changes, words):
         ({"name": ""}, "the network has no name"),
     ],
 )
-def test_damaged_root(path, attributes, words):
+def test_a_damaged_root_is_refused(path, attributes, words):
     with h5py.File(path, "r+") as file:
         file.attrs.update(attributes)
     if attributes.get("input_shape") == [1, 1, 3]:

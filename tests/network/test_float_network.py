@@ -63,7 +63,7 @@ def test_random_networks_have_the_shapes_that_they_say(made):
     assert math.prod(list(found.values())[-1]) == made.classes
 
 
-def test_another_input_shape():
+def test_another_input_shape_changes_every_shape():
     other = with_input_shape(every_op(), (9, 20))
     assert other.input_shape == (9, 20, 3)
     assert shapes(other)["001_conv"] == (9, 20, 4)
@@ -91,7 +91,7 @@ def test_unknown_op_lists_the_known():
     ("op", "count"),
     [("input", 1), ("conv", 0), ("conv", 2), ("add", 1), ("add", 3), ("concat", 0), ("relu", 0), ("relu", 2)],
 )
-def test_number_of_inputs(op, count):
+def test_a_wrong_number_of_inputs_is_refused(op, count):
     refused(f"has {count} inputs, needs", layer, 0, op, ["x"] * count)
 
 
@@ -112,13 +112,13 @@ def test_constants_and_attributes_are_those_of_the_op():
         *[("group", value) for value in [0, -1, 1.0, "1", [1], None]],
     ],
 )
-def test_conv_attributes(name, value):
+def test_wrong_attributes_of_a_conv_are_refused(name, value):
     weight = {"weight": ones(2, 1, 1, 1)}
     refused(f"attribute {name!r} is ", layer, 1, "conv", ["x"], weight, **{**CONV, name: value})
 
 
 @pytest.mark.parametrize("flag", [2, -1, "yes", None, 0.5])
-def test_ceil_mode(flag):
+def test_a_wrong_ceil_mode_is_refused(flag):
     refused("attribute 'ceil_mode' is", layer, 1, "maxpool", ["x"], **{**WINDOW, "ceil_mode": flag})
 
 
@@ -132,7 +132,7 @@ def norm(epsilon=0.1, **changes):
     return layer(1, "batchnorm", ["000_input"], constants, epsilon=epsilon)
 
 
-def test_batchnorm_numbers():
+def test_variances_must_be_positive_with_epsilon():
     assert norm(var=[0]).attributes["epsilon"] == 0.1
     refused("var goes down to -1.0", norm, var=[-1])
     refused("var + epsilon > 0", norm, var=[0], epsilon=0)
@@ -142,7 +142,7 @@ def test_batchnorm_numbers():
 
 
 @pytest.mark.parametrize("limit", [0, -6.0, math.nan, math.inf, "six"])
-def test_relu_max(limit):
+def test_a_wrong_maximum_of_a_relu_is_refused(limit):
     refused("attribute 'max'", layer, 1, "relu", ["x"], max=limit)
 
 
@@ -173,7 +173,7 @@ def test_nothing_can_be_changed_afterwards():
 # ---- the whole
 
 
-def test_first_layer():
+def test_a_network_needs_one_input_layer_first():
     refused("has no layers", FloatNetwork, "n", (4, 4, 1), 2, (1,), (1,), "gray", ())
     alone = (layer(0, "input"),)
     refused("needed an input layer and at least one more", FloatNetwork, "n", (4, 4, 1), 16, (1,), (1,), "gray", alone)
@@ -182,7 +182,7 @@ def test_first_layer():
     refused("layer '001_input' is a second input layer", network, layer(1, "input"), head("000_input", 16))
 
 
-def test_inputs():
+def test_inputs_must_be_earlier_layers():
     fc = head("001_add", 16)
     refused("layer '099_fc' (fc): its input '007_no' does not exist", network, head("007_no", 16))
     loop = layer(1, "add", ["000_input", "099_fc"])
@@ -191,7 +191,7 @@ def test_inputs():
     refused("layer '001_relu' exists twice", network, layer(1, "relu", ["000_input"]), layer(1, "relu", ["001_relu"]))
 
 
-def test_dead_end():
+def test_an_unused_layer_is_refused():
     extra = layer(1, "relu", ["000_input"])
     refused("layer '001_relu' is used by no other layer", network, extra, head("000_input", 16))
 
@@ -218,7 +218,7 @@ def test_last_layer_gives_the_classes():
         ({"classes": 2.0}, "classes"),
     ],
 )
-def test_fields(changes, words):
+def test_wrong_fields_of_a_network_are_refused(changes, words):
     refused(words, dataclasses.replace, network(head("000_input", 16)), **changes)
 
 

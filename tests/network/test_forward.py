@@ -196,7 +196,7 @@ def test_random_networks_are_the_oracle(network, seed):
 @pytest.mark.parametrize("group", [1, 2, 3, 6])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 5)])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
-def test_convolutions(group, kernel, strides):
+def test_convolutions_by_group_are_those_of_plain_loops(group, kernel, strides):
     rng = np.random.default_rng(group)
     spread = layer(1, "conv", ["000_input"], {"weight": floats(rng, 6, 3, 1, 1)}, **plain(group=1))
     weight = floats(rng, 12, 6 // group, *kernel)
@@ -311,7 +311,7 @@ def test_overflow_is_refused_by_name():
         ("cnn_ccexam_mnist", "mnist-test", 1000, 988),
     ],
 )
-def test_known_accuracy(network, images, limit, right):
+def test_real_networks_reach_their_known_counts(network, images, limit, right):
     if not DATA.is_dir():
         pytest.skip(f"no real networks: there is no folder {DATA.name} in shared/ beside the repository")
     model = read_float_network(DATA / f"{network}.h5")

@@ -68,12 +68,12 @@ def test_the_independent_count_is_the_published_one():
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_macs(name):
+def test_macs_are_the_published_ones(name):
     assert macs_of_layers(geometry(name)) == MACS[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters(name):
+def test_parameters_are_the_published_ones(name):
     network = geometry(name)
     statistics = ("mean", "var")
     learnt = [array for layer in network.layers for word, array in layer.constants.items() if word not in statistics]

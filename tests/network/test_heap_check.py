@@ -33,7 +33,7 @@ def heap(*objects, size=4096):
         [(1, 4056)],
     ],
 )
-def test_sound(path, objects):
+def test_a_sound_heap_passes(path, objects):
     path.write_bytes(b"before" + heap(*objects) + b"behind")
     assert heaps_are_sound(path)
 
@@ -52,7 +52,7 @@ def test_sound(path, objects):
         [(1, 2**32)],
     ],
 )
-def test_not_sound(path, objects):
+def test_a_damaged_heap_is_refused(path, objects):
     path.write_bytes(b"before" + heap(*objects) + b"behind")
     assert not heaps_are_sound(path)
 

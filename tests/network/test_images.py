@@ -71,7 +71,7 @@ def test_batches_cover_everything_once(tmp_path_factory, size, limit):
     np.testing.assert_array_equal(np.concatenate([LABELS[:0], *(labels for _, _, labels in found)]), LABELS[:end])
 
 
-def test_batch_of_nothing(path):
+def test_a_batch_of_nothing_is_refused(path):
     with open_images(path) as images, pytest.raises(RangeError, match="needed at least 1"):
         next(images.batches(0))
 
@@ -85,7 +85,7 @@ def test_labels_may_be_missing_only_where_they_are_not_needed(path):
 
 
 @given(count=st.integers(1, 300), wanted=st.integers(1, 300))
-def test_evenly_spaced(count, wanted):
+def test_evenly_spaced_images_begin_at_0_and_spread(count, wanted):
     chosen = evenly_spaced(count, wanted)
     assert len(chosen) == min(count, wanted)
     assert chosen[0] == 0
@@ -96,7 +96,7 @@ def test_evenly_spaced(count, wanted):
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(0, 1), (1, 0), (5, -1)])
-def test_evenly_spaced_refuses(count, wanted):
+def test_evenly_spaced_needs_at_least_one_of_one(count, wanted):
     with pytest.raises(RangeError):
         evenly_spaced(count, wanted)
 
@@ -118,7 +118,7 @@ def test_evenly_spaced_refuses(count, wanted):
         ("class_names", np.array([b"a", b"\xff", b"c"]), "'class_names'[1] is not UTF-8 text"),
     ],
 )
-def test_damaged_files(path, name, value, words):
+def test_damaged_files_are_refused(path, name, value, words):
     with h5py.File(path, "r+") as file:
         del file[name]
         if value is not None:
@@ -130,7 +130,7 @@ def test_damaged_files(path, name, value, words):
 
 
 @pytest.mark.parametrize("keep", range(2, 100, 7))
-def test_truncated(path, keep):
+def test_a_truncated_file_is_refused(path, keep):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * keep // 100])
     refusal(path)
@@ -165,7 +165,7 @@ def test_same_images_same_bytes(path, tmp_path):
     ("first", "wanted", "numbers"),
     [(0, None, range(0, 5)), (0, 2, range(0, 2)), (3, None, range(3, 5)), (3, 9, range(3, 5)), (4, 1, range(4, 5))],
 )
-def test_chosen_images(first, wanted, numbers):
+def test_first_and_count_choose_the_images(first, wanted, numbers):
     assert chosen_images(5, first, wanted, "x.h5") == numbers
 
 

@@ -387,13 +387,13 @@ def test_a_network_too_large_to_be_checked(path):
 
 
 @pytest.mark.parametrize("text", ["", "0" * 64, "x\ny"])
-def test_another_hash(written, text):
+def test_a_wrong_hash_is_refused(written, text):
     with changed(written) as (copy, file):
         file.attrs["hash"] = text
     refused(copy, "the file was changed after it was written: hash " + mixed().hash, FileError)
 
 
-def test_a_truncated_file(written):
+def test_a_truncated_file_is_refused(written):
     """Cut at twenty places."""
     data = written.read_bytes()
     for part in range(20):
@@ -485,7 +485,7 @@ def test_layer_keys_are_numbers_each_once(path, key):
     )
 
 
-def test_links_lead_nowhere(written):
+def test_links_are_refused(written):
     """Neither to another place in the file nor to another file."""
     elsewhere = written.with_name("elsewhere.h5")
     elsewhere.write_bytes(written.read_bytes())

@@ -13,7 +13,7 @@ from refengine.network.int_network import IntNetwork
 from refengine.network.network_file import read_network
 
 
-def test_each_kind(tmp_path):
+def test_each_kind_of_network_is_read(tmp_path):
     write_float_network(float_networks.every_op(), tmp_path / "float.h5")
     write_int_network(networks.every_op(), tmp_path / "int.h5")
     assert isinstance(read_network(tmp_path / "float.h5"), FloatNetwork)

@@ -40,7 +40,7 @@ def test_pipe_is_refused_without_waiting(path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
-def test_unreadable_file(path):
+def test_a_file_without_permission_is_refused(path):
     make(path).chmod(0)
     assert "permission denied" in refusal(path)
 
@@ -57,13 +57,13 @@ def test_name_with_line_break_stays_on_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("keep", range(1, 100, 4))
-def test_truncated_file(path, keep):
+def test_a_truncated_file_is_refused(path, keep):
     whole = make(path, lambda f: f.create_dataset("x", data=np.arange(3000.0))).read_bytes()
     path.write_bytes(whole[: len(whole) * keep // 100])
     assert refusal(path, lambda root: root.array("x", np.float64))
 
 
-def test_format_and_version(path):
+def test_another_format_or_version_is_refused(path):
     assert "'format' is 'test', needed 'other'" in refusal(make(path), formats={"other": {1}})
     assert "'version' is 3, this program reads 'test' of version 1, 2" in refusal(make(path, version=3))
     assert "'version' is 1.5" in refusal(make(path, version=1.5))
@@ -133,7 +133,7 @@ def test_names_are_sorted_printable_and_not_too_many(path, monkeypatch):
     ("value", "expected"),
     [(5, 5), (np.uint8(5), 5), (np.array([5], ">i2"), 5), (True, 1), (np.int64(-3), -3), (np.array(7), 7)],
 )
-def test_integer(path, value, expected):
+def test_integers_of_any_type_are_read(path, value, expected):
     found = answer(make(path, x=value), lambda root: root.integer("x", -3, 7))
     assert found == expected
     assert type(found) is int
@@ -142,11 +142,11 @@ def test_integer(path, value, expected):
 @pytest.mark.parametrize(
     "value", [8, -4, 1.0, "5", [1, 2], [[1]], 1 + 2j, h5py.Empty("i4"), np.uint64(2**64 - 1), b"5"]
 )
-def test_not_an_integer(path, value):
+def test_attributes_that_are_no_integer_in_range_are_refused(path, value):
     assert "attribute 'x'" in refusal(make(path, x=value), lambda root: root.integer("x", -3, 7))
 
 
-def test_integers_and_reals(path):
+def test_lists_of_integers_and_reals_are_read_and_checked(path):
     make(path, x=[1, 2, 3], y=[0.5, np.nan], z=np.array([1, 2], np.float16), one=4)
     assert answer(path, lambda root: root.integers("x", 3, 0, 9)) == (1, 2, 3)
     assert answer(path, lambda root: root.integers("x", None, 0, 9)) == (1, 2, 3)
@@ -161,12 +161,12 @@ def test_integers_and_reals(path):
 
 
 @pytest.mark.parametrize("value", ["größe", "größe".encode(), np.array(["größe"], object), np.bytes_("größe".encode())])
-def test_text(path, value):
+def test_texts_of_any_type_are_read(path, value):
     assert answer(make(path, x=value), lambda root: root.text("x")) == "größe"
 
 
 @pytest.mark.parametrize("value", [np.bytes_(b"\xff\xfe"), 3, ["a", "b"], [[1.0]], h5py.Empty("f4"), 1 + 2j])
-def test_not_a_text(path, value):
+def test_attributes_that_are_no_text_are_refused(path, value):
     assert "attribute 'x'" in refusal(make(path, x=value), lambda root: root.text("x"))
 
 
@@ -201,7 +201,7 @@ def test_defaults_are_for_missing_attributes_only(path):
     assert "has no attribute 'no'" in refusal(path, lambda root: root.text("no"))
 
 
-def test_absurd_attributes(path, monkeypatch):
+def test_attributes_of_absurd_sizes_are_refused(path, monkeypatch):
     def build(file):
         many = h5py.h5s.create_simple((1 << 40,))
         with pytest.raises((ValueError, RuntimeError, OSError)):  # the library itself does not write such a one
@@ -221,7 +221,7 @@ def test_json_that_is_none(path, text):
     assert "JSON" in refusal(make(path, x=text), lambda root: root.json_texts("x"))
 
 
-def test_json(path):
+def test_json_is_read_and_checked(path):
     make(path, good='["a", "b"]', numbers="[1, 2]", other='{"a": [1, null]}')
     assert answer(path, lambda root: root.json_texts("good")) == ("a", "b")
     assert answer(path, lambda root: root.json("other")) == {"a": [1, None]}
@@ -270,7 +270,7 @@ def test_finite_can_be_waived(path):
     assert np.isnan(answer(path, lambda root: root.array("x", np.float32, finite=False))[0])
 
 
-def test_shapes(path):
+def test_arrays_of_another_shape_are_refused(path):
     make(path, lambda f: f.create_dataset("x", data=np.zeros((2, 3), np.float32)))
     assert answer(path, lambda root: root.array("x", np.float32, (None, 3))).shape == (2, 3)
     for shape in [(2,), (3, 2), (2, 3, None), ()]:
@@ -352,7 +352,7 @@ def test_storage_that_is_refused(path, build, words):
     assert words in refusal(path, lambda root: root.texts("x"))
 
 
-def test_caps(path, monkeypatch):
+def test_arrays_beyond_the_limits_are_refused(path, monkeypatch):
     make(path, lambda f: f.create_dataset("x", data=np.zeros((8, 100), "f4"), chunks=(8, 100), compression="gzip"))
     with monkeypatch.context() as patch:
         patch.setattr(read_hdf5, "MAX_ARRAY_BYTES", 3000)
@@ -400,7 +400,7 @@ def test_damaged_chunk_is_a_file_error(path):
     assert (answer(path, lambda root: root.dataset("x", np.uint8)[:40]) == rows[:40]).all()
 
 
-def test_texts(path, monkeypatch):
+def test_lists_of_texts_are_read_and_checked(path, monkeypatch):
     def build(file):
         file["fixed"] = np.array(["ä".encode(), b"b"], "S")
         file["free"] = ["ä", "b"]

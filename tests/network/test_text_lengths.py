@@ -22,7 +22,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("count", [1, 9, 30, 400])
 @pytest.mark.parametrize("committed", [False, True])
-def test_lengths_of_attributes(tmp_path, way, count, committed):
+def test_attributes_have_their_text_lengths(tmp_path, way, count, committed):
     """Few attributes lie in the object's header, many in a fractal heap; a committed type is a reference."""
     wanted = {f"name{i}": "é" * (7 * i % 50) + "x" for i in range(count)}
     with h5py.File(tmp_path / "x.h5", "w", **way) as file:
@@ -43,7 +43,7 @@ def test_lengths_of_attributes(tmp_path, way, count, committed):
     [{}, {"chunks": (4,)}, {"chunks": (4,), "compression": "gzip", "shuffle": True}],
     ids=str,
 )
-def test_lengths_of_datasets(tmp_path, storage):
+def test_datasets_have_their_text_lengths(tmp_path, storage):
     texts = ["", "a", "é" * 300, "bb", "x" * 5000, "c", "d"]
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("texts", data=texts, dtype=h5py.string_dtype(), **storage)

@@ -37,7 +37,7 @@ def test_what_an_accumulator_keeps_of_a_range(policy, ends):
         assert tuple(int(end) for end in kept(layer, 0, 32768)) == ends
 
 
-def test_by_hand():
+def test_the_bounds_of_the_small_network_are_those_by_hand():
     """The hand-made network: each end of a channel's sum times its multiplier."""
     network = networks.small()
     layer = network.layer("conv")

@@ -32,7 +32,7 @@ def test_all_sums_of_nineteen_bits(bits, policy):
 @pytest.mark.parametrize("policy", NARROWING)
 @given(acc=sums, bits=st.sampled_from(WIDTHS))
 @example(acc=np.array([[-(2**31), 2**31 - 1, 0], [2**30, -(2**30), -(2**30) - 1]], np.int32), bits=31)
-def test_against_the_oracle(policy, acc, bits):
+def test_it_gives_the_integers_of_the_oracle(policy, acc, bits):
     """Any sums, any width, and the number of those that did not fit."""
     confined, events = confine(acc, bits, policy)
     expected = [oracle.confine(int(value), bits, policy) for value in acc.ravel()]
@@ -70,7 +70,7 @@ def test_the_sums_are_left_alone():
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("bits", WIDTHS)
-def test_legal_declarations(bits, policy):
+def test_16_to_32_bits_are_accepted_with_every_policy(bits, policy):
     """16..32 bits with any policy."""
     check_accumulator(bits, policy)
 

@@ -216,7 +216,7 @@ ENDS = (step(), step(UINT8, "relu"), step(UINT8), step(INT8, "clip", hi=40))
 
 
 @pytest.mark.parametrize("name", ARITHMETICS)
-def test_every_small_accumulator(name):
+def test_every_small_accumulator_gives_the_oracles_code(name):
     """All of -140..140, shifts 0..4, multipliers without and with several bits, each kind of clip."""
     pairs = [(m, s) for m in (0, 1, 3, 6) for s in range(5)]
     acc = np.arange(-140, 141, dtype=np.int32)[:, None].repeat(len(pairs), 1)
@@ -231,7 +231,7 @@ def test_every_small_accumulator(name):
 @pytest.mark.parametrize("name", [*ROUNDINGS, *TWICE, "ap-fixed-rnd-conv-wrap", "ap-fixed-rnd-min-inf-sat-sym"])
 @settings(max_examples=25)
 @given(case=strategies.requantize_cases())
-def test_the_full_range(name, case):
+def test_accumulators_of_32_bits_give_the_oracles_codes(name, case):
     """Accumulators of 32 bits, multipliers of up to 31, shifts of up to 62, residuals."""
     acc, p, residual = case["acc"], case["parameters"], case["residual"]
     codes = requantize_as(acc, p, ARITHMETICS[name], residual)
@@ -255,7 +255,7 @@ def near_ties(draw):
 
 @given(designs, near_ties())
 @settings(max_examples=200)
-def test_near_ties(name, case):
+def test_near_ties_every_rule_gives_the_oracles_code(name, case):
     """Where rules differ."""
     acc, multiplier, shift = case
     for ends in ENDS:
@@ -431,7 +431,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.values(), ids=REFUSED)
-def test_refusals(changed, message):
+def test_contradicting_fields_are_refused(changed, message):
     with pytest.raises(RangeError) as caught:
         Arithmetic(**{"name": "x", "rounding": TWO_STEPS, "source": "test"} | changed)
     assert message in str(caught.value)

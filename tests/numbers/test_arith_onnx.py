@@ -70,7 +70,7 @@ def by(name, acc, multiplier, shift, fmt):
 
 @pytest.mark.parametrize("fmt", [INT8, UINT8], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("seed", range(3))
-def test_qlinear_conv(fmt, seed):
+def test_qlinear_conv_gives_the_codes_of_onnx(fmt, seed):
     """ONNX Runtime multiplies in single precision, the reference evaluator does not lose a bit."""
     acc, multiplier, shift = near_ties(seed)
     model, feeds = qlinear_conv(acc, multiplier, shift, fmt)
@@ -81,7 +81,7 @@ def test_qlinear_conv(fmt, seed):
 
 
 @pytest.mark.parametrize("fmt", [INT8, UINT8], ids=lambda fmt: fmt.name)
-def test_quantize_linear(fmt):
+def test_quantize_linear_gives_the_codes_of_onnx(fmt):
     """Of what single precision holds, by powers of two: no other rounding than the one to even."""
     acc, multiplier, shift = near_ties(7, powers_of_two=True)
     acc = (acc >> 8).astype(np.int32)

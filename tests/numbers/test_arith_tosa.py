@@ -89,7 +89,7 @@ def cases(seed):
 
 @pytest.mark.parametrize(("name", "mode"), [("tosa", "SINGLE_ROUND"), ("tosa-double", "DOUBLE_ROUND")])
 @pytest.mark.parametrize("seed", range(3))
-def test_rescale(tmp_path, seed, name, mode):
+def test_rescale_gives_the_codes_of_tosa(tmp_path, seed, name, mode):
     """Every element of 16,000."""
     acc, multiplier, shift = cases(seed)
     p = Requantize(multiplier, shift, None, "half_up", INT8, "none", INT8.lo, INT8.hi)

@@ -56,7 +56,7 @@ def test_every_half_and_its_neighbours(fmt):
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=5), st.sampled_from(FORMATS))
 @example([1e300, -1e300, 2.0**63, -(2.0**63), 5e-324], INT4)
-def test_any_finite_value(values, fmt):
+def test_any_finite_value_gives_its_nearest_code(values, fmt):
     """Beyond the format a value saturates, however large."""
     expected = [min(max(round(Fraction(v)), fmt.lo), fmt.hi) for v in values]
     assert nearest_codes(np.array(values), fmt).tolist() == expected

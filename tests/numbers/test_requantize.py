@@ -57,7 +57,7 @@ def of_channel(p, c):
 
 
 @given(strategies.requantize_cases())
-def test_against_the_oracle(case):
+def test_it_gives_the_integers_of_the_oracle(case):
     """Every element: multiply, add the shifted residual, round once, clip (Q1-Q3)."""
     acc, p, residual, bits = case["acc"], case["parameters"], case["residual"], case["bits"]
     codes = requantize(acc, p, residual, bits)
@@ -229,7 +229,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.values(), ids=REFUSED)
-def test_refusals(changed, message):
+def test_wrong_parameters_are_refused(changed, message):
     """Each field is checked when the parameters are made, and the message says what was found."""
     with pytest.raises(RangeError) as caught:
         parameters(**changed)

@@ -34,7 +34,7 @@ factors = st.builds(
 @example(factor=Fraction(510, 2), bits=8)
 @example(factor=Fraction(3, 2), bits=1)
 @example(factor=Fraction(2**31 - 1), bits=31)
-def test_against_the_oracle(factor, bits):
+def test_it_gives_the_integers_of_the_oracle(factor, bits):
     """The longest shift whose nearest multiplier still fits, or a refusal where there is none."""
     expected = oracle.multiplier_and_shift(factor, bits)
     if expected is None:
@@ -127,7 +127,7 @@ def test_a_legal_width_is_returned():
 
 
 @given(st.integers(-200, 200))
-def test_power_of_two(exponent):
+def test_powers_of_two_are_exact_for_either_sign(exponent):
     """Exact for either sign."""
     assert power_of_two(exponent) == Fraction(2) ** exponent
 
@@ -136,7 +136,7 @@ def test_power_of_two(exponent):
 @example(value=Fraction(127), top=127)
 @example(value=Fraction(127) + Fraction(1, 2**99), top=127)
 @example(value=Fraction(5e-324), top=255)
-def test_smallest_exponent(value, top):
+def test_the_smallest_exponent_holds_and_the_one_below_does_not(value, top):
     """It holds the value, and the one below does not (N4)."""
     e = smallest_exponent(value, top)
     assert value <= top * Fraction(2) ** e

@@ -77,7 +77,7 @@ def test_what_is_exact_stays_exact(mode, t, shift):
 
 @pytest.mark.parametrize("mode", MODES)
 @given(t=values, shift=st.integers(0, MAX_SHIFT))
-def test_mirror_images(mode, t, shift):
+def test_negation_mirrors_every_mode(mode, t, shift):
     """Negating the value mirrors the rounding: up becomes down; away, toward zero and even stay what they are."""
     pairs = {"floor": "ceil", "half_up": "half_down"}
     mirror = (pairs | {v: k for k, v in pairs.items()}).get(mode, mode)

@@ -23,7 +23,7 @@ def pairs(draw):
 
 @BOTH
 @given(pair=pairs(), shifts=shifts)
-def test_against_the_oracle(run, pair, shifts):
+def test_it_gives_the_integers_of_the_oracle(run, pair, shifts):
     """Every sum, at every pair of shifts that a network may have."""
     acc = run(*pair, shifts=shifts)
     assert acc.dtype == np.int32
@@ -33,7 +33,7 @@ def test_against_the_oracle(run, pair, shifts):
 
 @BOTH
 @given(pair=pairs(), shifts=shifts)
-def test_either_order(run, pair, shifts):
+def test_the_order_of_addends_does_not_matter(run, pair, shifts):
     """a + b is b + a."""
     a, b = pair
     np.testing.assert_array_equal(run(a, b, shifts=shifts), run(b, a, shifts=shifts[::-1]))

@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("run", [avgpool.reference, avgpool.kernels], ids=
 
 @BOTH
 @given(case=strategies.pool_cases())
-def test_against_the_oracle(run, case):
+def test_it_gives_the_integers_of_the_oracle(run, case):
     """L times the mean of the valid pixels, exactly."""
     x, window = case
     acc = run(x, **window)

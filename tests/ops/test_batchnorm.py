@@ -26,7 +26,7 @@ def cases(draw):
 
 @BOTH
 @given(case=cases())
-def test_against_the_oracle(run, case):
+def test_it_gives_the_integers_of_the_oracle(run, case):
     """Every accumulator, of images and of vectors."""
     x, keywords = case
     acc = run(x, **keywords)

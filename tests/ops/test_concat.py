@@ -23,7 +23,7 @@ def tensors(draw):
 
 @BOTH
 @given(tensors())
-def test_against_the_oracle(run, inputs):
+def test_it_gives_the_integers_of_the_oracle(run, inputs):
     """Channels in the order of the inputs; images and flattened tensors."""
     out = run(*inputs)
     assert out.dtype == inputs[0].dtype

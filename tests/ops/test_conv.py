@@ -47,7 +47,7 @@ def test_kernels_equal_the_reference(w_format, data):
 
 
 @given(strategies.conv_cases(TERNARY))
-def test_partial_sums(case):
+def test_partial_sums_are_those_of_the_definition(case):
     """P by definition, by the ternary kernel, and as the additions and subtractions that they are (C3)."""
     x, keywords = case
     where = {name: keywords[name] for name in ("weight", "strides", "pads", "group", "cluster")}

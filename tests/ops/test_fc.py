@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("run", [fc.reference, fc.kernels], ids=["referenc
 
 @pytest.mark.parametrize("w_format", [TERNARY, INT4, INT8_WEIGHT], ids=["ternary", "int4", "int8"])
 @given(data=st.data())
-def test_against_the_oracle(w_format, data):
+def test_it_gives_the_integers_of_the_oracle(w_format, data):
     """Vectors and images, by definition and by kernel."""
     x, case = data.draw(strategies.fc_cases(w_format))
     expected = oracle.fc(x, **case)

@@ -13,7 +13,7 @@ BOTH = pytest.mark.parametrize("run", [flatten.reference, flatten.kernels], ids=
 
 @BOTH
 @given(x=strategies.images())
-def test_against_the_oracle(run, x):
+def test_it_gives_the_integers_of_the_oracle(run, x):
     """Channel by channel, row by row."""
     out = run(x)
     assert out.dtype == x.dtype

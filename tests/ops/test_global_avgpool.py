@@ -14,7 +14,7 @@ BOTH = pytest.mark.parametrize("run", [global_avgpool.reference, global_avgpool.
 
 @BOTH
 @given(x=strategies.images())
-def test_against_the_oracle(run, x):
+def test_it_gives_the_integers_of_the_oracle(run, x):
     """Sums over height and width."""
     acc = run(x)
     assert acc.dtype == np.int32

@@ -25,7 +25,7 @@ def cases(draw):
 
 @BOTH
 @given(case=cases())
-def test_against_the_oracle(run, case):
+def test_it_gives_the_integers_of_the_oracle(run, case):
     """Pixel times 256 plus bias, channels reversed where that is asked for."""
     pixel, keywords = case
     acc = run(pixel, **keywords)

@@ -14,7 +14,7 @@ BOTH = pytest.mark.parametrize("run", [maxpool.reference, maxpool.kernels], ids=
 
 @BOTH
 @given(case=strategies.pool_cases())
-def test_against_the_oracle(run, case):
+def test_it_gives_the_integers_of_the_oracle(run, case):
     """Every window, in the format that came in."""
     x, window = case
     out = run(x, **window)

@@ -16,7 +16,7 @@ few = st.integers(0, 3)
 
 @BOTH
 @given(x=strategies.images(), before=few, after=few)
-def test_against_the_oracle(run, x, before, after):
+def test_it_gives_the_integers_of_the_oracle(run, x, before, after):
     """Codes in the middle, 0 around them."""
     out = run(x, before=before, after=after)
     assert out.dtype == x.dtype

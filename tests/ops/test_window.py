@@ -9,7 +9,7 @@ from refengine.errors import NetworkError
 from refengine.ops.window import check_pool, output_hw, output_size
 
 
-def test_every_small_window():
+def test_sizes_of_every_small_window_are_those_counted():
     """Sizes to 7, kernels and strides to 4, padding to 3, both modes: counted by placing windows one by one."""
     seen = 0
     for size in range(1, 8):
@@ -36,7 +36,7 @@ def test_every_small_window():
 )
 @example(size=4, kernel=2, stride=3, before=1, after=1, ceil_mode=True)
 @example(size=112, kernel=3, stride=2, before=0, after=0, ceil_mode=True)
-def test_larger_windows(size, kernel, stride, before, after, ceil_mode):
+def test_sizes_of_larger_windows_are_those_counted(size, kernel, stride, before, after, ceil_mode):
     """The same at the sizes of real networks; and a pool's windows never lie in padding alone (W3)."""
     window = (size, kernel, stride, before, after, ceil_mode)
     if size + before + after < kernel:
@@ -51,7 +51,7 @@ def test_larger_windows(size, kernel, stride, before, after, ceil_mode):
             assert start + kernel > 0
 
 
-def test_both_axes():
+def test_height_and_width_have_their_own_padding():
     """Height from top and bottom, width from left and right."""
     assert output_hw((5, 7), (2, 3), (1, 2), (1, 0, 2, 1)) == (7, 3)
     assert output_hw((6, 6), (3, 3), (2, 2), (0, 0, 0, 0), ceil_mode=True) == (3, 3)

@@ -68,7 +68,7 @@ def test_round_shift(mode):
 
 @FORMATS
 @EVERY_MODE
-def test_codes_that_saturate(mode, fmt):
+def test_every_total_saturates_to_the_oracles_code(mode, fmt):
     """The definition and the kernel; the kernel's counts too."""
     wanted = rounded(mode)
     clipped = np.minimum(np.maximum(wanted, fmt.lo), fmt.hi)
@@ -81,7 +81,7 @@ def test_codes_that_saturate(mode, fmt):
 
 @FORMATS
 @EVERY_MODE
-def test_codes_that_wrap(mode, fmt):
+def test_every_total_wraps_to_the_oracles_code(mode, fmt):
     """``wrap`` of other designs' arithmetics (Arith5) is what a cast to the format's type keeps."""
     wrapping = Arithmetic("wrapping", mode, "this test", "wrap")
     found = requantize_as(ACC, by_shifts(mode, fmt), wrapping)
@@ -135,7 +135,7 @@ def test_codes_of_the_fast_plan(mode, fmt):
 
 @pytest.mark.parametrize("policy", ["wrap", "saturate"])
 @pytest.mark.parametrize("bits", [16, 17, 18])
-def test_narrow_accumulators(bits, policy):
+def test_every_sum_is_confined_as_the_oracle_does(bits, policy):
     """Every sum of 19 bits: the definition and the kernel hold the same, and count the same."""
     sums = np.arange(-(2**18), 2**18, dtype=np.int32)
     top = 2 ** (bits - 1)

@@ -38,7 +38,7 @@ def test_relu_and_relu6_limit_the_range():
     assert output_exponent(reals(acc, lo=0.0, hi=6.0), UINT8, "max") == -5
 
 
-def test_the_residual_counts():
+def test_the_residual_widens_the_calibrated_range():
     plain = reals([[100], [50]])
     joined = reals([[100], [50]], residual=np.array([[100], [0]], np.uint8), residual_exponent=2)
     assert output_exponent(plain, UINT8, "max") == -1

@@ -13,14 +13,14 @@ from refengine.quantization import calibration_set as module
 from refengine.quantization.calibration_set import USUAL, calibration_set
 
 
-def test_what_is_wanted_is_taken():
+def test_a_wanted_count_is_used():
     network = geometry("resnet20")
     assert len(calibration_set(network, (32, 32), 5000, 7)) == 7
     assert len(calibration_set(network, (32, 32), 5000, 4000)) == 4000
     assert calibration_set(network, (32, 32), 5, 7).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_the_usual_number():
+def test_by_default_1024_images_are_used():
     network = geometry("resnet20")
     assert len(calibration_set(network, (32, 32), 5000)) == USUAL
     assert len(calibration_set(network, (32, 32), 300)) == 300

@@ -78,7 +78,7 @@ def paper_by_hand(cluster, threshold):
 @pytest.mark.parametrize(("method", "threshold"), [("paper", 0.5), ("paper-literal", 1.0)])
 @pytest.mark.parametrize("cluster", [1, 2, 4, 9])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_papers_algorithms(method, threshold, cluster, seed):
+def test_the_papers_algorithms_give_codes_and_scales_of_plain_loops(method, threshold, cluster, seed):
     weight = random_weights(seed)
     codes, alphas = clusters.ternary(weight, cluster, method)
     for o in range(weight.shape[0]):

@@ -24,7 +24,7 @@ def grouped(*layers):
     return [(group.core.op, group.covers, group.residual) for group in fuse(network)][1:]
 
 
-def test_conv_batchnorm_relu():
+def test_conv_batchnorm_and_relu_become_one_layer():
     found = grouped(conv(1, "000_input"), norm(2, "001_conv"), layer(3, "relu", ["002_batchnorm"]), conv(4, "003_relu"))
     assert found == [("conv", ("001_conv", "002_batchnorm", "003_relu"), None), ("conv", ("004_conv",), None)]
 

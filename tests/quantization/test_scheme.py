@@ -51,7 +51,7 @@ def test_patterns_mean_roles_full_names_and_stems():
     assert not matches("dw", "003_dw2", ())
 
 
-def test_stems():
+def test_a_stem_is_the_name_without_its_number():
     assert [stem(name) for name in ("012_a_b", "conv", "x_y", "7_")] == ["a_b", "conv", "x_y", "7_"]
 
 

@@ -12,7 +12,7 @@ from refengine.network.batches import image_batches, map_batches
 from refengine.runs.predict import BACKENDS, backend_for, images_a_batch, predictor
 
 
-def test_the_backends():
+def test_there_are_three_backends():
     assert BACKENDS == ("fast", "reference", "kernels")
 
 
@@ -88,7 +88,7 @@ def test_dynamic_exponents_are_computed_by_the_kernels():
         Plan(network, 7)
 
 
-def test_an_unknown_backend():
+def test_an_unknown_backend_is_refused_with_the_known_ones():
     with pytest.raises(RangeError, match="backend 'slow' is unknown; available: fast, reference, kernels"):
         predictor(networks.small(), "slow", 1)
 
@@ -96,7 +96,7 @@ def test_an_unknown_backend():
 @pytest.mark.parametrize("images", [1, 2, 7, 64, 1000])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("most", [1, 16])
-def test_images_a_batch(images, threads, most):
+def test_batches_are_as_large_as_memory_and_threads_allow(images, threads, most):
     """No more than there may be, and batches for all threads if there are images for them."""
     size = images_a_batch(images, threads, most)
     assert 1 <= size <= most

@@ -278,7 +278,7 @@ def test_partial_sums_lead_to_the_accumulator(seed, backend, path):
             assert not ((acc - total) % 2**layer.accumulator_bits).any()
 
 
-def test_partial_sums_alone(path):
+def test_partial_sums_agree_on_both_backends(path):
     """The function that the trace uses, on both backends."""
     conv = networks.small().layers[1]
     x = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
@@ -448,7 +448,7 @@ def test_any_dataset_may_be_something_else(damaged, name, array):
     refused(damaged, everything)
 
 
-def test_a_truncated_trace(damaged):
+def test_a_truncated_trace_is_refused(damaged):
     data = damaged.read_bytes()
     for part in range(20):
         damaged.write_bytes(data[: len(data) * part // 20])
@@ -464,7 +464,7 @@ def test_what_a_trace_does_not_hold(damaged):
     refused(damaged, text="/layers/001_conv/extra: is not known here")
 
 
-def test_links_lead_nowhere(damaged):
+def test_links_are_refused(damaged):
     with h5py.File(damaged, "r+") as file:
         file.move("logits", "elsewhere")
         file["logits"] = h5py.SoftLink("/elsewhere")

@@ -26,7 +26,7 @@ def test_round_trip(bits, count, numbers, tmp_path):
          ["  {0x00000000, 0x00000000, 0x00000000},", "  {0xffffffff, 0xffffffff, 0x0000000f}"]),
     ],
 )  # fmt: skip
-def test_the_text(bits, numbers, kind, rows, tmp_path):
+def test_the_text_is_valid_c(bits, numbers, kind, rows, tmp_path):
     lines = round_trip(c_header.write, c_header.read, bits, 2, tmp_path / "w", numbers).splitlines()
     assert f"static const {kind} = {{" in lines
     assert lines[10:12] == rows
@@ -56,7 +56,7 @@ def test_the_lowest_number_has_no_literal(tmp_path):
         (12, False, b"#endif\n", b"#endif\nint x;\n", "line 16 holds 'int x;', needed the end of the file"),
     ],
 )
-def test_what_is_refused(bits, numbers, old, new, needle, tmp_path):
+def test_changed_texts_are_refused(bits, numbers, old, new, needle, tmp_path):
     text = round_trip(c_header.write, c_header.read, bits, 2, tmp_path / "w", numbers).encode()
     assert old in text
     memory = Memory("l0_name_code", bits, 2, numbers)
@@ -64,5 +64,5 @@ def test_what_is_refused(bits, numbers, old, new, needle, tmp_path):
 
 
 @pytest.mark.parametrize(("bits", "numbers"), [(9, False), (9, True), (70, False)])
-def test_damage(bits, numbers, tmp_path):
+def test_damage_is_noticed(bits, numbers, tmp_path):
     assert_damage_is_noticed(c_header.write, c_header.read, Memory("m", bits, 8, numbers), tmp_path / "w")

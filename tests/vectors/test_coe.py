@@ -24,12 +24,12 @@ def parsed(text):
 
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("count", [1, 2, 50])
-def test_the_vendors_grammar(bits, count, tmp_path):
+def test_the_text_follows_the_vendors_grammar(bits, count, tmp_path):
     text = round_trip(coe.write, coe.read, bits, count, tmp_path / "w")
     assert parsed(text) == random_words(bits, count)
 
 
-def test_the_text(tmp_path):
+def test_the_text_is_the_documented_one(tmp_path):
     lines = round_trip(coe.write, coe.read, 12, 2, tmp_path / "w").split("\n")
     assert lines == ["memory_initialization_radix=16;", "memory_initialization_vector=", "000,", "fff;", ""]
 
@@ -46,11 +46,11 @@ def test_the_text(tmp_path):
         (b"fff;\n", b"fff;\nfff;\n", "line 5 holds 'fff;', needed the end"),
     ],
 )
-def test_what_is_refused(old, new, needle, tmp_path):
+def test_changed_texts_are_refused(old, new, needle, tmp_path):
     text = round_trip(coe.write, coe.read, 12, 2, tmp_path / "w").encode()
     assert old in text
     assert_refused(coe.read, Memory("m", 12, 2), tmp_path / "w", text.replace(old, new), needle)
 
 
-def test_damage(tmp_path):
+def test_damage_is_noticed(tmp_path):
     assert_damage_is_noticed(coe.write, coe.read, Memory("m", 9, 20), tmp_path / "w")

@@ -22,7 +22,7 @@ def test_a_word_is_an_element_unless_it_is_said():
     assert widths(elements=3) == [6, 24, 96]
 
 
-def test_patterns():
+def test_the_last_pattern_that_matches_counts():
     """A part, a layer without its number, a whole name; the last that fits counts."""
     assert widths(("weight", 128)) == [128, 8, 32]
     assert widths(("layer1.*", 128)) == [128, 128, 32]
@@ -30,7 +30,7 @@ def test_patterns():
     assert widths(("logits", 33)) == [2, 8, 33]
 
 
-def test_orders():
+def test_an_order_applies_to_tensors_with_its_axes():
     layout = Layout(orders=["nchw", "ohwi"])
     assert [layout.order(tensor) for tensor in (WEIGHT, CODE, LOGITS)] == ["ohwi", "nchw", "nc"]
 

@@ -31,7 +31,7 @@ def test_round_trip(made):
     assert to_json(found) == to_json(written) == (folder / MANIFEST).read_text()
 
 
-def test_what_a_tensor_says(record):
+def test_a_tensor_has_every_documented_field(record):
     (weight,) = [tensor for tensor in record["tensors"] if tensor["name"] == "001_conv/weight"]
     files = weight.pop("files")
     assert {name: file["file"] for name, file in files.items()} == {
@@ -116,7 +116,7 @@ def at_the_root(key):
         (in_tensor("001_conv/code", "files", "sv", "size"), -1, "'size' is -1"),
     ],
 )
-def test_contradictions(record, tmp_path, change, value, needle):
+def test_contradictions_are_refused(record, tmp_path, change, value, needle):
     change(record, value)
     (tmp_path / MANIFEST).write_text(json.dumps(record))
     with pytest.raises(FileError) as refusal:
@@ -141,13 +141,13 @@ def test_a_key_that_is_missing(record, tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100000, b'{"format": "refengine-vectors"}'])
-def test_what_is_no_manifest(tmp_path, text):
+def test_files_that_are_no_manifest_are_refused(tmp_path, text):
     (tmp_path / MANIFEST).write_bytes(text)
     with pytest.raises(FileError, match=MANIFEST):
         read_manifest(tmp_path)
 
 
-def test_what_is_no_pack(tmp_path):
+def test_folders_that_are_no_pack_are_refused(tmp_path):
     with pytest.raises(FileError, match="does not exist, the folder is not a vector pack"):
         read_manifest(tmp_path)
     with pytest.raises(FileError, match="is not a folder"):

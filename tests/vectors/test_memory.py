@@ -33,7 +33,7 @@ def test_digits_are_those_of_python(bits):
 
 
 @given(st.integers(0, 10**9), st.integers(1, 20))
-def test_addresses(first, count):
+def test_addresses_are_numbered_without_gaps(first, count):
     digits = len(f"{first + count:x}") + 1
     text = rows(numbered(first, count, digits), b" ").decode().split()
     assert text == [f"{n:0{digits}x}" for n in range(first, first + count)]
@@ -60,7 +60,7 @@ def lines_of(tmp_path, content):
     return Lines(path)
 
 
-def test_lines_count(tmp_path):
+def test_errors_name_the_line(tmp_path):
     with lines_of(tmp_path, b"one\r\ntwo\nthree") as lines:
         lines.expect("one", "two")
         with pytest.raises(FileError, match="words: line 3 holds 'three', needed 'four'"):
@@ -70,7 +70,7 @@ def test_lines_count(tmp_path):
             lines.next()
 
 
-def test_what_follows_the_end(tmp_path):
+def test_text_after_the_end_is_refused(tmp_path):
     with lines_of(tmp_path, b"x") as lines, pytest.raises(FileError, match="line 1 holds 'x', needed the end"):
         lines.expect_end()
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_not_there(tmp_path):
         (b"200", HEXADECIMAL, "holds a number of 10 bits, a word has 9"),
     ],
 )
-def test_what_is_no_number(tmp_path, token, radix, needle):
+def test_malformed_numbers_are_refused(tmp_path, token, radix, needle):
     with lines_of(tmp_path, b"") as lines, pytest.raises(FileError, match=needle):
         number_of(token, radix, Memory("m", 9, 1), lines)
 

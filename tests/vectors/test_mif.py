@@ -34,12 +34,12 @@ def parsed(text):
 
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("count", [1, 2, 300])
-def test_the_vendors_grammar(bits, count, tmp_path):
+def test_the_text_follows_the_vendors_grammar(bits, count, tmp_path):
     text = round_trip(mif.write, mif.read, bits, count, tmp_path / "w")
     assert parsed(text) == (bits, random_words(bits, count))
 
 
-def test_the_text(tmp_path):
+def test_the_text_is_the_documented_one(tmp_path):
     lines = round_trip(mif.write, mif.read, 12, 17, tmp_path / "w").split("\n")
     assert lines[:5] == ["WIDTH = 12;", "DEPTH = 17;", "ADDRESS_RADIX = HEX;", "DATA_RADIX = HEX;", "CONTENT BEGIN"]
     assert lines[-4:] == ["0f : 000;", "10 : fff;", "END;", ""]
@@ -60,11 +60,11 @@ def test_the_text(tmp_path):
         (b"END;\n", b"END;\nfff\n", "line 9 holds 'fff', needed the end"),
     ],
 )
-def test_what_is_refused(old, new, needle, tmp_path):
+def test_changed_texts_are_refused(old, new, needle, tmp_path):
     text = round_trip(mif.write, mif.read, 12, 2, tmp_path / "w").encode()
     assert old in text
     assert_refused(mif.read, Memory("m", 12, 2), tmp_path / "w", text.replace(old, new), needle)
 
 
-def test_damage(tmp_path):
+def test_damage_is_noticed(tmp_path):
     assert_damage_is_noticed(mif.write, mif.read, Memory("m", 9, 20), tmp_path / "w")

@@ -24,7 +24,7 @@ def test_numpy_reads_it(path):
     np.testing.assert_array_equal(found, ARRAY)
 
 
-def test_rows(path):
+def test_rows_are_read_alone(path):
     for start, stop in [(0, 5), (2, 4), (5, 5)]:
         np.testing.assert_array_equal(npy.read(path, "int32", ARRAY.shape, start, stop), ARRAY[start:stop])
 
@@ -51,7 +51,7 @@ def saved(array):
         (lambda good: good.replace(b"(5, 3, 2)", b"(5, 3, 2("), "cannot be read"),
     ],
 )
-def test_what_is_refused(path, change, needle):
+def test_changed_files_are_refused(path, change, needle):
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(FileError) as refusal:
         npy.read(path, "int32", ARRAY.shape, 0, 5)

@@ -174,7 +174,7 @@ def test_a_forged_digest_does_not_help(own, ending):
         open_vectors(own).check()
 
 
-def test_formats_that_differ(own):
+def test_formats_that_differ_are_refused(own):
     forged(own, "001_conv/code.memh", b"00\n01\n02\n03\n")
     read_everything(own, "001_conv/code.memh")
     with pytest.raises(FileError, match=r"code\.mem.: holds other integers than the others"):
@@ -192,7 +192,7 @@ def test_bits_that_hold_nothing(tmp_path):
         read_everything(tmp_path / "pack", "001_conv/code.memh")
 
 
-def test_another_network(own, tmp_path):
+def test_a_pack_with_another_network_is_refused(own, tmp_path):
     record = json.loads((own / "manifest.json").read_text())
     record["model_hash"] = 64 * "0"
     (own / "manifest.json").write_text(json.dumps(record))

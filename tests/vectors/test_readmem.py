@@ -49,10 +49,10 @@ def test_what_simulators_write_is_read(tmp_path):
         (b"", "holds 0 words, needed 4"),
     ],
 )
-def test_what_is_refused(content, needle, tmp_path):
+def test_malformed_words_are_refused(content, needle, tmp_path):
     assert_refused(readmem.read_hex, FOUR, tmp_path / "w", content, needle)
 
 
 @pytest.mark.parametrize(("write", "read"), BOTH)
-def test_damage(write, read, tmp_path):
+def test_damage_is_noticed(write, read, tmp_path):
     assert_damage_is_noticed(write, read, Memory("m", 9, 20), tmp_path / "w", same=(b"\n",))

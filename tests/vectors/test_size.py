@@ -40,7 +40,7 @@ def test_every_file_is_foreseen(packs, layout, fmt):
         assert size <= foreseen <= 1.5 * size + 2 * _HEADS, (entry.tensor.name, size, foreseen)
 
 
-def test_all_together(packs):
+def test_sizes_of_formats_and_tensors_add_up(packs):
     """Formats and tensors add up."""
     entries = read_manifest(packs[0]).entries
     assert bytes_of(entries, FORMATS) == sum(bytes_of([entry], [fmt]) for entry in entries for fmt in FORMATS)

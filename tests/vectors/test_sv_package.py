@@ -19,7 +19,7 @@ def test_round_trip(bits, count, tmp_path):
     assert f"localparam logic [{bits - 1}:0] DATA [0:{count - 1}] = " in text
 
 
-def test_the_text(tmp_path):
+def test_the_text_is_the_documented_one(tmp_path):
     text = round_trip(sv_package.write, sv_package.read, 12, 3, tmp_path / "w")
     assert re.match(r"`define l0_name_code_row_0 12'h\w{3}, 12'h000, 12'hfff\n", text)
     assert "\npackage l0_name_code_pkg;\n  localparam int WORDS = 3;\n  localparam int WORD_BITS = 12;\n" in text
@@ -38,11 +38,11 @@ def test_the_text(tmp_path):
         (b"`undef l0_name_code_row_0\n", b"", "the file ends here"),
     ],
 )
-def test_what_is_refused(old, new, needle, tmp_path):
+def test_changed_texts_are_refused(old, new, needle, tmp_path):
     text = round_trip(sv_package.write, sv_package.read, 12, 2, tmp_path / "w").encode()
     assert old in text
     assert_refused(sv_package.read, Memory("l0_name_code", 12, 2), tmp_path / "w", text.replace(old, new), needle)
 
 
-def test_damage(tmp_path):
+def test_damage_is_noticed(tmp_path):
     assert_damage_is_noticed(sv_package.write, sv_package.read, Memory("m", 200, 80), tmp_path / "w")

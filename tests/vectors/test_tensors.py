@@ -58,7 +58,7 @@ def test_stages_are_those_of_a_run():
     assert found["logits"].shape == (3, network.classes)
 
 
-def test_widths_and_exponents():
+def test_widths_and_exponents_of_the_small_network_are_those_by_hand():
     """By hand, for the small network."""
     tensors = {tensor.name: tensor for tensor in everything(networks.small(), partial="001_conv")}
     said = {name: (t.axes, t.bits, t.signed, t.exponent, t.ternary) for name, t in tensors.items()}
@@ -124,7 +124,7 @@ def test_exponents_are_what_the_integers_are_worth():
     assert checked > 100
 
 
-def test_feeders():
+def test_a_layer_is_fed_by_its_inputs_and_its_residual():
     network = networks.every_op(seed=340)
     for layer in network.layers:
         assert {*feeders(layer)} == {*layer.inputs} | ({layer.residual} - {None})

@@ -50,7 +50,7 @@ def test_no_space_is_one_line(tmp_path):
     assert entries(tmp_path) == []
 
 
-def test_replacing(tmp_path):
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
     target = tmp_path / "pack"
     target.mkdir()
     (target / "mine").write_text("old")
@@ -84,7 +84,7 @@ def test_the_old_folder_comes_back(tmp_path, monkeypatch):
     assert entries(tmp_path) == ["pack", "pack/mine"]
 
 
-def test_what_may_not_be_written(tmp_path):
+def test_files_and_folders_of_others_are_not_replaced(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "mine").write_text("x")

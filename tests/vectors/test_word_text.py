@@ -50,7 +50,7 @@ def test_words_of_bits_in_any_blocks(path, written, radix, block):
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), SPACES), min_size=1, max_size=40))
-def test_decimal_words(path, written):
+def test_decimal_words_are_read_in_twos_complement(path, written):
     path.write_text("".join(f"{word}{space}" for word, space in written))
     words, _ = read(path, DECIMAL, 8)
     assert [word - (word >> 63 << 64) for word in words] == [word for word, _ in written]
@@ -61,7 +61,7 @@ def test_decimal_words(path, written):
 
 
 @given(st.lists(st.text("0123456789abcdefxzXZ", min_size=2, max_size=6), min_size=1, max_size=40))
-def test_unknown_digits(path, written):
+def test_unknown_digits_are_masked(path, written):
     written = [word for word in written if word[1] not in "xX"] or ["1z"]
     path.write_text("\n".join(written))
     words, masks = read(path, HEXADECIMAL, 3)
@@ -72,7 +72,7 @@ def test_unknown_digits(path, written):
         assert word == int(re.sub(r"[xzXZ]", "0", text), 16)
 
 
-def test_addresses(path):
+def test_addresses_move_the_place_of_words(path):
     path.write_text("@10 aa bb\n@3\ncc @00_20 dd\n")
     (chunk,) = chunks(path, ReadmemGrammar(), HEXADECIMAL, 1)
     assert chunk.addresses == ((0, 16), (2, 3), (3, 32))

@@ -111,7 +111,7 @@ def test_code_maps_are_unambiguous(name):
     assert len({*CODE_MAPS[name].values()}) == 3
 
 
-def test_the_default_map():
+def test_the_default_encoding_is_twos_complement():
     assert as_integers(packed([0, 1, -1], fitted(2, True, code_map="twos-complement"))) == [0b00, 0b01, 0b11]
 
 
@@ -133,7 +133,7 @@ def test_the_default_map():
         ({"word_bits": 12, "endian": "big"}, "a word of 12 bits has no whole bytes"),
     ],
 )
-def test_what_cannot_be_packed(arguments, needle):
+def test_impossible_packings_are_refused(arguments, needle):
     with pytest.raises(RangeError, match=needle):
         fitted(**{"bits": 8, "signed": "bits" not in arguments, **arguments})
 

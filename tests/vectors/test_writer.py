@@ -85,7 +85,7 @@ def test_a_pack_holds_the_trace_in_every_format(case, name, tmp_path):
 
 @settings(max_examples=10)
 @given(networks.int_networks(), st.sampled_from([*LAYOUTS]), st.sampled_from(FORMATS), st.integers(1, 3))
-def test_any_network(tmp_path_factory, network, layout, fmt, count):
+def test_any_network_is_written_and_read_back(tmp_path_factory, network, layout, fmt, count):
     folder, images = tmp_path_factory.mktemp("any"), networks.random_images(network, count)
     write_trace(network, images, folder / "trace.h5", backend="reference")
     write_vectors(network, images, folder / "pack", formats=[fmt], layout=LAYOUTS[layout], backend="reference")
@@ -183,7 +183,7 @@ def test_images_begin_with_a_word(case, tmp_path):
         ({"backend": "abacus"}, RangeError, "backend 'abacus' is unknown"),
     ],
 )
-def test_what_is_refused_leaves_nothing(case, tmp_path, changed, error, needle):
+def test_a_refused_call_writes_nothing(case, tmp_path, changed, error, needle):
     network, images, _ = case
     with pytest.raises(error, match=needle):
         write_vectors(network, images, tmp_path / "pack", **changed)

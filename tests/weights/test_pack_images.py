@@ -52,7 +52,7 @@ def test_calibration_choice_is_every_sixtieth_of_a_class(script):
         np.testing.assert_array_equal(chosen[labels[chosen] == label], members[0:6000:60])
 
 
-def test_write_images(script, tmp_path):
+def test_images_are_written_with_their_source(script, tmp_path):
     images = np.random.default_rng(3).integers(0, 256, (5, 28, 28, 1), np.uint8)
     labels = np.array([3, 1, 4, 1, 5], np.uint8)
     script.write_images(tmp_path / "few.h5", images, labels, "somewhere")

@@ -65,7 +65,7 @@ PATIENCE = 120  # seconds after which another process counts as hanging
     first_image=st.sampled_from([0, 7]),
     seed=st.integers(0, 99),
 )
-def test_random_networks(network, wide, images, threads, shared, first_image, seed):
+def test_random_networks_give_the_integers_of_the_definition(network, wide, images, threads, shared, first_image, seed):
     """A full batch, then a short one: nothing of the first survives; all layers shown, some, or none."""
     if wide:
         network = plans.widened(network)
@@ -89,7 +89,7 @@ def test_random_networks(network, wide, images, threads, shared, first_image, se
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-def test_every_operator(rounding, shared, threads):
+def test_every_operator_gives_the_integers_of_the_definition(rounding, shared, threads):
     network = networks.every_op(rounding)
     with plans.sharing(shared):
         plans.check(network, networks.random_images(network, 3), threads=threads, first_image=2)
@@ -387,7 +387,7 @@ def test_sums_with_any_shift(shift):
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("fmt", [UINT8, INT8])
 @pytest.mark.parametrize("rounding", ["half_up", "half_even"])
-def test_inputs(flip, fmt, rounding):
+def test_every_pixel_value_gives_the_integers_of_the_definition(flip, fmt, rounding):
     """Every pixel value in every channel, of images that do not lie one after the other in memory."""
     step = networks.plain_requantize(
         fmt, multiplier=np.array([300, 77, 511]), shift=np.array([9, 7, 9]), rounding=rounding
@@ -681,7 +681,7 @@ MNIST, CIFAR, LARGE = "mnist-test", "cifar10-test-1017", "imagenet-like-300"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_real_networks(name, images, step, scheme):
+def test_real_networks_give_the_integers_of_the_definition(name, images, step, scheme):
     """Every layer of a few images (of large ones every second pixel), a full batch and a short one."""
     if not DATA.exists():
         pytest.skip(f"{DATA} is not there")
@@ -701,7 +701,7 @@ def test_real_networks(name, images, step, scheme):
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
-def test_copies_and_pickles(again):
+def test_copies_and_pickles_of_plans_give_the_same_integers(again):
     """Of networks, whose formats are then other objects, and of plans, whose steps name memory by its address."""
     network = networks.every_op()
     pixels = networks.random_images(network, 2, 8)
@@ -715,12 +715,12 @@ def test_copies_and_pickles(again):
 
 
 @pytest.mark.parametrize(("images", "threads"), [(0, 1), (-1, 1), (1, 0)])
-def test_counts_below_one(images, threads):
+def test_counts_below_one_are_refused(images, threads):
     with pytest.raises(RangeError, match="a plan is for at least 1 image and 1 thread"):
         Plan(networks.small(), images, threads=threads)
 
 
-def test_no_images():
+def test_a_run_of_no_images_is_refused():
     network = networks.small()
     with pytest.raises(RangeError, match="0 images are to be run"):
         Plan(network, 2).run(networks.random_images(network, 2, 0)[:0])

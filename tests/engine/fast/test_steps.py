@@ -250,14 +250,14 @@ def assert_in_range(row, images):
 
 @pytest.mark.parametrize("rounding", [rounding for rounding in ROUNDINGS if rounding != "stochastic"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_every_operator(rounding, shared):
+def test_steps_of_every_operator_are_the_definition(rounding, shared):
     network = networks.every_op(rounding)
     seen = assert_steps_are_the_definition(network, networks.random_images(network, 2), shared=shared)
     assert {"DEPTHWISE", "LARGEST", "LOOKUP", "COPY", *(["FILL"] if shared else [])} < seen
 
 
 @given(networks.int_networks(steps=6), st.booleans(), st.booleans(), st.booleans())
-def test_random_networks(network, wide, shared, counted):
+def test_steps_of_random_networks_are_the_definition(network, wide, shared, counted):
     network = plans.widened(network) if wide else network
     assert_steps_are_the_definition(network, networks.random_images(network, 2), shared=shared, counted=counted)
 
@@ -267,7 +267,7 @@ def test_random_networks(network, wide, shared, counted):
 @pytest.mark.parametrize("weight_format", ["ternary", "int4", "int8"])
 @pytest.mark.parametrize("kernel_size", [1, 3])
 @pytest.mark.parametrize("lifted", [False, True])
-def test_convolutions(weight_format, kernel_size, fmt, counted, lifted):
+def test_steps_of_convolutions_are_the_definition(weight_format, kernel_size, fmt, counted, lifted):
     network = plans.conv_network(1, weight_format, fmt=fmt, channels=20, kernel=kernel_size)
     if lifted:
         network = plans.lifted_network(weight_format, fmt, kernel_size)
@@ -276,13 +276,13 @@ def test_convolutions(weight_format, kernel_size, fmt, counted, lifted):
 
 @pytest.mark.parametrize("fmt", [UINT8, INT8])
 @pytest.mark.parametrize(("channels", "group", "depth"), [(20, 2, 1), (20, 4, 2), (34, 17, 1), (5, 5, 2), (72, 2, 1)])
-def test_grouped_convolutions(channels, group, depth, fmt):
+def test_steps_of_grouped_convolutions_are_the_definition(channels, group, depth, fmt):
     network = plans.grouped_network(1, channels, group, depth, fmt=fmt)
     assert_steps_are_the_definition(network, networks.random_images(network, 1))
 
 
 @pytest.mark.parametrize("channels", [3, 33])
-def test_depthwise_convolutions(channels):
+def test_steps_of_depthwise_convolutions_are_the_definition(channels):
     network = plans.depthwise_network(1, channels, fmt=INT8)
     assert_steps_are_the_definition(network, networks.random_images(network, 1), counted=False)
 

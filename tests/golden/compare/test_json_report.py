@@ -59,7 +59,7 @@ def test_what_was_not_judged_and_what_explains_it():
     assert (written["layers"][-1]["verdict"], "--map" in written["layers"][-1]["hint"]) == ("unknown", True)
 
 
-def test_a_self_test():
+def test_a_self_test_is_written_with_every_seed():
     held = {name: {"code": np.arange(12, dtype=np.uint8).reshape(2, 6)} for name in ("a", "b")}
     tested = self_test(in_memory(held), in_memory(held), Rules(exclude=("b",)))
     written = json.loads(json.dumps(self_test_figures(tested)))

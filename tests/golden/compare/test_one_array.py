@@ -42,7 +42,7 @@ def test_no_two_usual_orders_are_the_same():
             seen.add(key)
 
 
-def test_what_proves_nothing():
+def test_too_little_evidence_gives_no_explanation():
     few = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(1, 2, 3, 4) % 3
     assert lies(Held(few), Held(few.transpose(0, 3, 1, 2).copy())) is None
     assert lies(Held(VALUES), Damaged("gone")) is None

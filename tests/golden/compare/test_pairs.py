@@ -212,7 +212,7 @@ def test_two_names_exchanged():
         (("result",), [("code",), ("accumulator",)]),
     ],
 )
-def test_chosen_stages(stages, wanted):
+def test_only_chosen_stages_are_paired(stages, wanted):
     made = plan(GOLDEN, Rules(stages=stages))
     assert [tuple(pair.stages) for pair in made.pairs] == wanted
     assert [pair.verdict for pair in made.pairs] == [None if stages else "not compared" for stages in wanted]
@@ -262,7 +262,7 @@ def test_dumps_of_other_runs(known, needle):
     assert not Plan(in_memory(GOLDEN, **one), in_memory(GOLDEN, **unknown), Rules(), None).problems
 
 
-def test_the_wrong_model():
+def test_a_model_of_neither_dump_is_a_problem():
     made = Plan(in_memory(GOLDEN, model_hash="a" * 64), in_memory(GOLDEN), Rules(), small())
     assert made.other_model
     assert made.problems == [

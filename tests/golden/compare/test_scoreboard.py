@@ -122,7 +122,7 @@ def test_unknown_bits_are_wrong_and_shown():
         ({"first": "middle"}, "'middle' is unknown"),
     ],
 )
-def test_what_cannot_be_is_refused(given, reason):
+def test_impossible_options_are_refused(given, reason):
     with pytest.raises(RangeError, match=reason):
         Scoreboard(GOLDEN, "001_conv", **given)
 

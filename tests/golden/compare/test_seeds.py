@@ -36,7 +36,7 @@ def test_an_exchange_keeps_the_values(name):
         ("stale_tile", (2, 1)),
     ],
 )
-def test_what_cannot_happen(name, shape):
+def test_a_seed_that_cannot_happen_changes_nothing(name, shape):
     assert SEEDS[name].change(np.zeros(shape, np.uint8)) is None
 
 

@@ -25,7 +25,7 @@ def one_wrong(**known):
     return compare(in_memory(golden, **known), in_memory(dut, **known))
 
 
-def test_the_first_element():
+def test_the_first_wrong_element_has_its_sentences():
     found = one_wrong(first_image=40)
     sentences = list(layer_sentences(found.layers[0], found))
     assert sentences == [
@@ -54,7 +54,7 @@ def lines_of(golden, dut, rules=None):
 CODES = {"code": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)}
 
 
-def test_the_counts():
+def test_the_last_line_has_all_counts():
     assert count_sentence(one_wrong()) == (
         "DIFFERENT: 1 of 12 values differ, in 1 of 1 layers; 1 layer not or not wholly compared; 1 image from 0"
     )

@@ -28,7 +28,7 @@ def turned(order):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_other_axes(order):
+def test_another_order_of_axes_is_the_explanation(order):
     explanation = found(everywhere(turned(order)))
     assert f"--order N{order} reads them" in explanation.sentence
     assert (explanation.equal, explanation.changed) == (3, 3)
@@ -63,7 +63,7 @@ def test_other_axes_behind_the_golden_shapes(order):
         (lambda array: array[::-1], "image 0 of the DUT is image 2 of the golden"),
     ],
 )
-def test_other_layouts(change, needle):
+def test_another_memory_layout_is_the_explanation(change, needle):
     """Whether vectors lie so too, or not."""
     images = {name: held for name, held in GOLDEN.items() if held["code"].ndim == 4}
     explanation = found({**GOLDEN, **everywhere(change, images)})

@@ -31,7 +31,7 @@ def test_logits_are_the_last_layer():
     assert Evidence(case, {"logits": logits.astype(np.int32)}).stages == ("accumulator",)
 
 
-def test_evidence_counts():
+def test_evidence_counts_the_wrong_values_of_each_stage():
     got = GOLDEN["code"].copy()
     got[3, 1, 2, :] ^= 1
     evidence = Evidence(CASE, {"code": got, "accumulator": GOLDEN["accumulator"]})
@@ -55,7 +55,7 @@ def test_a_sample_has_wrong_and_right_values():
     assert len(sample.few(5).where) <= 7
 
 
-def test_scores():
+def test_the_planted_fault_scores_best():
     """The fault that was planted reproduces all of its sample, and is nearer than the contract."""
     got = recompute(faulty(CASE, "bias_missing"), ["code"])["code"]
     sample = sample_of(Evidence(CASE, {"code": got}), 50)

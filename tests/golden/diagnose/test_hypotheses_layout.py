@@ -82,7 +82,7 @@ def test_every_order_is_here():
     assert orders == {*SOURCES, "bytes_swapped", "halves_swapped"}
 
 
-def test_bytes_of_words():
+def test_swapped_bytes_are_those_of_the_words():
     golden = recompute(machine_of(CASE), ["accumulator"])["accumulator"]
     for name, order in (("bytes_swapped", (3, 2, 1, 0)), ("halves_swapped", (2, 3, 0, 1))):
         found = recompute(HYPOTHESES[name](machine_of(CASE)), ["accumulator"], None, ["accumulator"])["accumulator"]

@@ -274,7 +274,7 @@ def values(case, name, stage="accumulator"):
     return recompute(HYPOTHESES[name](machine_of(case)), [stage])[stage]
 
 
-def test_additions():
+def test_faults_of_additions_are_what_they_say():
     network = seeded(5, ["requantize", "requantize", "add"])
     case = next(case for case, _ in cases_of(network) if case.layer.op == "add")
     a, b = (codes.astype(int) for codes in case.operands)
@@ -285,7 +285,7 @@ def test_additions():
     np.testing.assert_array_equal(values(case, "add_without_second"), a * 2**left)
 
 
-def test_joins():
+def test_faults_of_joins_are_what_they_say():
     case = of("concat")
     np.testing.assert_array_equal(values(case, "concat_reversed", "code"), np.concatenate(case.operands[::-1], axis=-1))
     case = of("pad_channels")
@@ -295,14 +295,14 @@ def test_joins():
     np.testing.assert_array_equal(found[..., start : found.shape[-1] - before], case.operands[0])
 
 
-def test_inputs():
+def test_faults_of_inputs_are_what_they_say():
     case = of("input")
     flip, bias = case.layer.attributes["flip"], case.layer.constants["bias"].astype(int)
     ordered = case.operands[0].astype(int)[..., :: 1 if flip else -1]
     np.testing.assert_array_equal(values(case, "input_bgr"), ordered * 256 + bias)
 
 
-def test_batch_norms():
+def test_faults_of_batch_norms_are_what_they_say():
     case = next(case for case in (of("batchnorm", seed) for seed in range(1, 20)) if case.layer.accumulator_bits == 32)
     x, (sign, bias) = (
         case.operands[0].astype(int),
@@ -312,7 +312,7 @@ def test_batch_norms():
     np.testing.assert_array_equal(values(case, "sign_negated"), -sign * x * 256 + bias)
 
 
-def test_flattening():
+def test_faults_of_flattening_are_what_they_say():
     for op in ("flatten", "fc"):
         for case, _ in cases_of(seeded(5, ["conv", "flatten", "fc"] if op == "fc" else ["conv", "flatten"])):
             if case.layer.op != op or HYPOTHESES["flattened_h_w_c"](machine_of(case)) is None:
@@ -370,7 +370,7 @@ POOL_FAULTS = {
 
 
 @pytest.mark.parametrize("name", POOL_FAULTS)
-def test_maximum_pools(name):
+def test_faults_of_maximum_pools_are_what_they_say(name):
     for seed in range(1, 9):
         case = of("maxpool", seed)
         signed = case.operands[0].dtype == np.int8
@@ -379,7 +379,7 @@ def test_maximum_pools(name):
             assert found[place] == POOL_FAULTS[name](window, signed)
 
 
-def test_average_pools():
+def test_faults_of_average_pools_are_what_they_say():
     full = cut = 0
     for seed in range(1, 15):
         case = of("avgpool", seed)

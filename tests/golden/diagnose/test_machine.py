@@ -32,7 +32,7 @@ def test_without_a_fault_it_is_the_layer(network, first_image):
 
 
 @pytest.mark.parametrize("seed", [1, 4])
-def test_every_operator(seed):
+def test_the_machine_recomputes_every_operator(seed):
     network = every_op(seed=seed)
     for case, result in cases_of(network):
         assert_is_the_layer(case, result)
@@ -93,7 +93,7 @@ def test_codes_of_other_accumulators():
         requantized(machine_of(cases_of(small(), 1)[-1][0]), np.zeros((1, 2), np.int64))
 
 
-def test_taps():
+def test_taps_are_those_of_a_window():
     assert taps(machine_of(conv_case())) == 4 * 9
     assert {case.layer.op: taps(machine_of(case)) for case, _ in cases_of(small(), 1)} == {
         "input": 1,

@@ -39,7 +39,7 @@ def test_rows_and_columns_have_a_period_and_a_phase():
     assert "all differences lie in columns 2, 5, 8 (period 3)" in said(got)
 
 
-def test_one_image_alone():
+def test_differences_in_one_image_are_placed_there():
     got = GOLDEN.copy()
     got[3] ^= 1
     assert kinds(got)["places"] == {"images": {"places": [3], "count": 1, "of": 5}}
@@ -65,7 +65,7 @@ def test_a_constant_in_each_channel():
     assert "channel 1 by +3, 3 by -9, 7 by +4; of accumulators, look at the bias" in said(GOLDEN + by, None)
 
 
-def test_what_the_differences_are():
+def test_patterns_of_differences_are_named():
     assert "multiple of 2**8: look at an alignment" in said(GOLDEN + (GOLDEN % 7 + 1) * 256, None)
     assert "every difference is +5" in said(np.where(GOLDEN % 3, GOLDEN, GOLDEN + 5))
     assert "in half of the values" in said(np.where(GOLDEN % 2, GOLDEN, GOLDEN + 1 - 2 * (GOLDEN % 4 > 1)))

@@ -104,7 +104,7 @@ def test_signs_cut_off():
     assert [one.sentence for one in found] == ["bits from 20 on are always 0"]
 
 
-def test_places():
+def test_a_bounding_box_holds_all_wrong_places():
     wrong = np.zeros((2, 4, 4, 16), bool)
     wrong[1, :, 3, 3::4] = True
     assert bounding_box(wrong) == np.s_[1:2, 0:4, 3:4, 3:16]

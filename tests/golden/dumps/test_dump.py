@@ -160,7 +160,7 @@ def test_damaged_images_are_noted(tmp_path):
         assert "images.npy: holds float32, needed integers" in dump.passed_over["images"]
 
 
-def test_what_is_no_file(tmp_path):
+def test_links_and_pipes_are_damaged_arrays(tmp_path):
     path = as_folder(tmp_path / "dump", STAGES)
     os.symlink(tmp_path / "nowhere", path / "a.npy")
     os.mkfifo(path / "b.npy")
@@ -226,7 +226,7 @@ def test_two_arrays_for_one_stage(tmp_path):
         pass
 
 
-def test_a_member_twice(tmp_path):
+def test_a_member_that_is_there_twice_is_damaged(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.npy", npy(np.zeros((2, 3), np.uint8)))
         with pytest.warns(UserWarning, match="Duplicate"):
@@ -247,7 +247,7 @@ def test_an_archive_that_hides_a_member(tmp_path):
         pass
 
 
-def test_a_zip_bomb(tmp_path):
+def test_a_zip_bomb_is_damaged_before_it_is_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", npy(np.zeros((2, 3), np.uint8)))
     content = bytearray((tmp_path / "bomb.npz").read_bytes())
@@ -259,7 +259,7 @@ def test_a_zip_bomb(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [3, 30, 90, 150])
-def test_a_damaged_archive(tmp_path, cut):
+def test_a_damaged_archive_is_refused_or_read_in_part(tmp_path, cut):
     as_archive(tmp_path / "a.npz", STAGES, compressed=True)
     content = bytearray((tmp_path / "a.npz").read_bytes())
     for damaged in (bytes(content[:-cut]), bytes(content[:cut]) + bytes(20) + bytes(content[cut + 20 :])):

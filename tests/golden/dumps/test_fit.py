@@ -61,7 +61,7 @@ def test_one_integer_a_word_of_any_width(bits, signed, wider, extended):
     st.integers(2, 12), st.booleans(), st.integers(1, 5), st.sampled_from(["low", "high"]),
     st.sampled_from(["little", "big"]), st.booleans(),
 )  # fmt: skip
-def test_the_manifests_packing(bits, signed, elements, first, endian, straddle):
+def test_words_are_unpacked_as_the_manifest_packs_them(bits, signed, elements, first, endian, straddle):
     width = 8 * -(-bits * elements // 8)
     packing = fitted(bits, signed, width, None if straddle else elements, straddle, first, endian)
     values = integers(bits, signed)
@@ -83,7 +83,7 @@ def test_the_manifests_packing(bits, signed, elements, first, endian, straddle):
 
 
 @pytest.mark.parametrize("name", ["NHWC", "NCHW", "NWHC", "NCWH", "NHWC4c", "NCHW2c", "NCHW8c", "NWCH4c"])
-def test_orders(name):
+def test_every_order_is_read_back(name):
     values = integers(8, True)
     order = order_of(name)
     block = order.block or 1

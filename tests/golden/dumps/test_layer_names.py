@@ -56,7 +56,7 @@ def test_many_names_are_cut():
     assert some([str(n) for n in range(30)]).endswith("19 and 10 more")
 
 
-def test_the_nearest_name():
+def test_the_nearest_name_is_proposed():
     known = ["000_input", "003_layer1.0.conv2", "012_layer2.0.conv2"]
     assert nearest("layer1.0.conv3", known) == "003_layer1.0.conv2"
     assert nearest("013_layer2.0.conv2", known) == "012_layer2.0.conv2"

@@ -17,7 +17,7 @@ def read(path, reading=None, expected=CODES):
     return found.read(0, expected.images), notes
 
 
-def test_endings():
+def test_files_of_numbers_are_recognised_by_their_ending():
     assert all(is_number_file(f"L.code{ending.upper()}") for ending in ENDINGS)
     assert not any(is_number_file(f"L.code{ending}") for ending in (".npy", ".h5", ".log", ""))
 

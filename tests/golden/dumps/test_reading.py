@@ -12,7 +12,7 @@ def test_nothing_said_is_nothing_known():
     assert reading() == Reading()
 
 
-def test_what_texts_mean():
+def test_options_become_a_reading():
     made = reading(order="nchw8c", radix="hex", word_bits=20, endian="big", pack="4,high-first")
     assert made == Reading(Order("CHW", 8), 16, 20, "big", (4, "high"))
     assert reading(clock="c", valid="v", data=["code=x", "total=y"]).handshake == Handshake(
@@ -40,7 +40,7 @@ def test_what_texts_mean():
         {"clock": "c", "data": ["x", "y"]},
     ],
 )
-def test_what_means_nothing(given):
+def test_malformed_options_are_refused_in_one_line(given):
     with pytest.raises(RangeError) as caught:
         reading(**given)
     assert "\n" not in str(caught.value)

@@ -111,7 +111,7 @@ def test_files_that_are_no_waves(tmp_path, text, needle):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(FileError, match="No such file"):
         open_waves(tmp_path / "w.vcd")
 
@@ -163,7 +163,7 @@ def test_waves_are_a_dump_and_the_time_of_the_first_wrong_value_is_said(tmp_path
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", (0, 0)), ("1101", (13, 0)), ("uWhL-", (4, 0b11001)), ("", (0, 0))])
-def test_values(text, value):
+def test_values_of_nine_states_have_unknown_bits(text, value):
     assert value_of(text) == value
 
 

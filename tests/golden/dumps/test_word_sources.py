@@ -13,7 +13,7 @@ NUMBERS = np.array([1, -2, 300, -40_000, 2**31 - 1, -(2**31)], np.int32)
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_raw_words(tmp_path, big):
+def test_raw_words_are_read_in_either_byte_order(tmp_path, big):
     (tmp_path / "w").write_bytes(NUMBERS.astype(">i4" if big else "<i4").tobytes())
     source = RawWords(tmp_path / "w", "w", len(NUMBERS), 4, big)
     assert np.ascontiguousarray(source.take(1, 4)).view("<i4").reshape(-1).tolist() == NUMBERS[1:4].tolist()
@@ -68,6 +68,6 @@ def test_addresses_run_on_from_chunk_to_chunk():
     assert placed.of_words().tolist() == [0, 1, 2, 16, 17, 4]
 
 
-def test_words_in_memory():
+def test_words_in_memory_are_a_source():
     source = HeldWords("m", np.array([[1], [2]], np.uint8), places=lambda word: f"time {word}")
     assert (source.count, source.size, source.where(1), source.unknown(0, 1)) == (2, 1, "time 1", None)

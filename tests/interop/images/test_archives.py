@@ -121,7 +121,7 @@ def test_a_stream_with_a_limit():
             act()
 
 
-def test_what_is_no_file(tmp_path):
+def test_missing_files_and_pipes_are_refused(tmp_path):
     assert "No such file" in refusal(tmp_path / "missing")
     os.mkfifo(tmp_path / "pipe")
     assert "neither a folder nor a regular file" in refusal(tmp_path / "pipe")

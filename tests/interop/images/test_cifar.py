@@ -62,7 +62,7 @@ def sources(tmp_path, versions):
         yield write_archive(tmp_path / f"{n}.tar", version, mode="w")
 
 
-def test_cifar_10(tmp_path):
+def test_cifar_10_is_read_in_every_form(tmp_path):
     for source in sources(tmp_path, cifar10(BATCHES, TEST)):
         for split, images in (("train", [image for batch in BATCHES for image in batch]), ("test", TEST)):
             what, names, pixels, labels = read(source, split)
@@ -73,7 +73,7 @@ def test_cifar_10(tmp_path):
 
 
 @pytest.mark.parametrize("coarse", [False, True])
-def test_cifar_100(tmp_path, coarse):
+def test_cifar_100_is_read_in_every_form(tmp_path, coarse):
     for source in sources(tmp_path, cifar100(TRAIN_100, TEST_100)):
         for split, images in (("train", TRAIN_100), ("test", TEST_100)):
             _, names, pixels, labels = read(source, split, coarse)
@@ -88,7 +88,7 @@ def test_a_choice_across_batches(tmp_path):
         assert read(source, "train", chosen=[0, 4, 5, 11])[3] == [everything[n][0] for n in (0, 4, 5, 11)]
 
 
-def test_one_file_alone(tmp_path):
+def test_one_file_alone_is_read(tmp_path):
     write_folder(tmp_path, {"data_batch_2.bin": binary(BATCHES[1]), "test": pickled(TEST_100)})
     what, names, _, labels = read(tmp_path / "data_batch_2.bin")
     assert (what, names, labels) == ("CIFAR-10, binary, train", None, [label for label, _, _ in BATCHES[1]])
@@ -108,7 +108,7 @@ def test_batches_are_in_the_order_of_their_numbers(tmp_path):
         assert read(source, "train")[3] == [label for label, _, _ in images]
 
 
-def test_splits(tmp_path):
+def test_a_set_of_both_splits_needs_the_choice(tmp_path):
     plain, _ = cifar10(BATCHES, TEST)
     both = write_folder(tmp_path / "both", plain)
     assert "needed --split" in refusal(both)

@@ -57,7 +57,7 @@ def test_sources_are_recognised(sets):
         ("mnist", {"split": "test", "class_names": "missing"}, "No such file"),
     ],
 )
-def test_refusals(sets, name, fields, needle):
+def test_unrecognised_files_and_wrong_options_are_refused(sets, name, fields, needle):
     with pytest.raises(RefengineError, match=needle):
         what_is(sets / name, **fields)
 

@@ -57,7 +57,7 @@ def test_gray_is_the_luminance(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "L", "1", "CMYK"])
-def test_modes(tmp_path, mode):
+def test_modes_are_converted_as_pillow_does(tmp_path, mode):
     image = picture(mode)
     path = saved(tmp_path / "x", image, "TIFF" if mode == "CMYK" else "PNG")
     np.testing.assert_array_equal(decode(path, RGB).pixels, np.array(image.convert("RGB")))
@@ -69,7 +69,7 @@ def test_alpha_is_dropped_and_the_colours_stay(tmp_path):
     assert decode(saved(tmp_path / "x.png", image, "PNG"), RGB).pixels.tolist() == PIXELS
 
 
-def test_orientation(tmp_path):
+def test_a_photo_is_turned_on_request_alone(tmp_path):
     """EXIF 6: the top of the picture is the right side of what is stored."""
     tag = Image.Exif()
     tag[0x0112] = 6
@@ -97,7 +97,7 @@ def test_more_than_8_bits(tmp_path, content):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_animations(tmp_path, kind):
+def test_animations_are_refused(tmp_path, kind):
     frames = [picture(pixels=colours(6, 9, seed)) for seed in (1, 2, 3)]
     path = saved(tmp_path / "x", frames[0], kind, save_all=True, append_images=frames[1:])
     assert "has 3 frames" in refusal(path)
@@ -108,7 +108,7 @@ def test_modes_without_a_way_to_rgb(tmp_path, mode):
     refusal(saved(tmp_path / "x", Image.new(mode, (3, 2)), "TIFF"))
 
 
-def test_huge_images(tmp_path, monkeypatch):
+def test_huge_images_are_refused(tmp_path, monkeypatch):
     (tmp_path / "x").write_bytes(b"P6 100000 100000 255\n")
     assert "at most 67108864" in refusal(tmp_path / "x") or "more than 67108864" in refusal(tmp_path / "x")
     (tmp_path / "x").write_bytes(b"P6 9000 9000 255\n")
@@ -136,7 +136,7 @@ def test_the_image_covers_its_cut_and_hardly_more(height, width, high, wide):
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20))
-def test_the_shorter_side(height, width, shorter):
+def test_the_shorter_side_gets_its_size(height, width, shorter):
     tall, broad = scaled(height, width, Preparation(size=(1, 1), shorter=shorter))
     assert min(tall, broad) == shorter
     assert max(tall, broad) == shorter * max(height, width) // min(height, width)

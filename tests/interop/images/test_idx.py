@@ -38,7 +38,7 @@ def refusal(path, *arguments):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_folder(tmp_path, packed):
+def test_a_folder_is_read_by_split(tmp_path, packed):
     folder = mnist(tmp_path / "set", {"train": TRAIN, "t10k": TEST}, packed)
     for split, (images, labels) in (("train", TRAIN), ("test", TEST)):
         pixels, found = read(folder, split)
@@ -98,7 +98,7 @@ def test_other_types_of_values_are_named(tmp_path, kind):
         (idx((3, 2, 2), range(12)), "has 3 images, there are 2 labels", None),
     ],
 )
-def test_bad_images(tmp_path, content, plain, packed):
+def test_damaged_images_are_refused(tmp_path, content, plain, packed):
     for is_packed, needle in ((False, plain), (True, packed or plain)):
         folder = mnist(tmp_path / f"packed {is_packed}", {"train": gray_images(2, 2, 2)}, is_packed)
         path = next(folder.glob("*images*"))
@@ -108,7 +108,7 @@ def test_bad_images(tmp_path, content, plain, packed):
         assert needle in message
 
 
-def test_bad_labels(tmp_path):
+def test_damaged_labels_are_refused(tmp_path):
     folder = mnist(tmp_path / "set", {"train": TRAIN}, packed=False)
     path = folder / "train-labels-idx1-ubyte"
     for content, needle in (

@@ -186,7 +186,7 @@ def test_a_folder_that_may_not_be_read(tmp_path):
     assert "Permission denied" in refusal(tmp_path)
 
 
-def test_mixed_sizes(tmp_path):
+def test_mixed_sizes_are_refused(tmp_path):
     fill(tmp_path)
     (tmp_path / "a2" / "a.png").write_bytes(ppm(colours(5, 4)))
     message = refusal(tmp_path)
@@ -196,7 +196,7 @@ def test_mixed_sizes(tmp_path):
     assert np.shape(read(tmp_path, how=Preparation(size=(3, 3)))[2]) == (6, 3, 3, 3)
 
 
-def test_damaged_images(tmp_path):
+def test_damaged_images_are_refused_or_counted(tmp_path):
     made = fill(tmp_path)
     for name in (PATHS[0], PATHS[3]):
         (tmp_path / name).write_bytes(ppm(made[name])[:-3])

@@ -10,7 +10,7 @@ from refengine.interop.images.image_set import Block, check_labels, chosen_numbe
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.one_of(st.none(), st.integers(1, 70)), st.integers(1, 70))
-def test_choices(count, first, wanted, evenly):
+def test_first_count_and_evenly_choose_the_numbers(count, first, wanted, evenly):
     if first >= count:
         with pytest.raises(RangeError, match=rf"has images 0\.\.{count - 1}, asked for {first}"):
             chosen_numbers(count, first, wanted)

@@ -59,7 +59,7 @@ def test_shared_parts_are_shared():
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_of_bytes(protocol, order):
+def test_arrays_of_bytes_are_read_in_either_order(protocol, order):
     pixels = np.asarray(np.arange(24, dtype=np.uint8).reshape(4, 6), order=order)
     np.testing.assert_array_equal(read(pickle.dumps({"data": pixels}, protocol))["data"], pixels)
 

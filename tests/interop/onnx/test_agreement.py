@@ -125,14 +125,14 @@ def test_mistakes_that_can_be_seen_are_seen(tmp_path, made, given):
 
 @settings(max_examples=40)
 @drawn(networks())
-def test_rounding_passes(network):
+def test_rounding_of_single_precision_passes_the_check(network):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
         path.write_bytes(to_onnx(network).SerializeToString())
         agreement(path, convert_file(path, Preprocessing(network.mean, network.std, network.channels)))
 
 
-def test_images_spread():
+def test_random_images_have_noise_and_areas():
     """Noise and areas, bright and dark ones, and a rerun is the same."""
     images = random_images(np.random.default_rng(0), 8, (70, 66, 3))
     assert images.shape == (8, 70, 66, 3)

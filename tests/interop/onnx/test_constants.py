@@ -40,7 +40,7 @@ def integers(*values):
         (node("Transpose"), [np.ones((2, 3))], np.ones((3, 2))),
     ],
 )
-def test_values(made, operands, wanted):
+def test_folded_values_are_those_of_onnx(made, operands, wanted):
     got = folded(made, [np.asarray(operand) for operand in operands]) if wanted is not None else None
     if wanted is None:
         assert folded(made, [operands[0].reshape(2, 3), operands[1]]).shape == (2, 3)
@@ -98,7 +98,7 @@ def test_every_byte_is_charged_before_it_is_there():
             fold(made, operands, refuse)
 
 
-def test_shapes():
+def test_shapes_follow_onnx():
     assert reshaped((2, 3, 4), integers(0, -1)) == (2, 12)
     assert reshaped((2, 0), integers(0, 2), keep_zero=True) == (0, 2)
     assert unsqueezed((3,), (0, -1)) == (1, 3, 1)

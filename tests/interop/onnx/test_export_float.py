@@ -44,7 +44,7 @@ def test_every_op_has_its_node():
 
 
 @needs_onnx
-def test_every_op():
+def test_every_operator_is_exported():
     network = every_op()
     assert_same(network, pixels_of(network, 3))
 
@@ -52,12 +52,12 @@ def test_every_op():
 @needs_onnx
 @settings(max_examples=40)
 @given(networks(), st.integers(1, 3))
-def test_random_networks(network, count):
+def test_random_networks_are_exported(network, count):
     assert_same(network, pixels_of(network, count))
 
 
 @needs_onnx
-def test_a_residual_network():
+def test_a_residual_network_is_exported():
     network = geometry("resnet20")
     assert_same(network, pixels_of(network, 2))
 

@@ -162,7 +162,7 @@ def test_weights_that_exceed_a_byte_are_two_limbs(fmt):
 
 @needs_onnxruntime
 @pytest.mark.parametrize("policy", ["wrap", "saturate"])
-def test_narrow_accumulators(policy):
+def test_narrow_accumulators_are_exported(policy):
     """16 bits for sums of 17, a pixel times 256 being one."""
     step = plain_requantize(INT8, shift=np.array([8]))
     layer = replace(rescaling(1, 8, "half_up", 0).layers[0], accumulator_bits=16, accumulator_policy=policy)

@@ -13,7 +13,7 @@ def test_only_what_the_output_needs_is_kept():
     assert [node.outputs for node in kept.nodes] == [("a",), ("y",)]
 
 
-def test_who_reads_a_tensor():
+def test_readers_of_a_tensor_are_listed_with_repetition():
     """Each node as often as it does, and None for the network's output."""
     one, two, three = node("Relu", "x", out="a"), node("Add", "a", "a", out="b"), node("Relu", "b", out="c")
     readers = graph([one, two, three]).readers()

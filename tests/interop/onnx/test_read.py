@@ -123,7 +123,7 @@ def test_damage_is_named(spoil, complaint):
 
 
 @pytest.mark.parametrize("data", [b"\x00", b"this is no ONNX file\n" * 9, b"\x89HDF\r\n\x1a\n" + bytes(99)])
-def test_other_files(data):
+def test_files_that_are_no_onnx_are_refused(data):
     refusal(data)
 
 
@@ -151,7 +151,7 @@ def test_deep_nests_are_not_followed():
     assert parse_onnx(made.SerializeToString(), "net.onnx").nodes[-1].attributes == {"g": "kind 5"}
 
 
-def test_too_many_nodes(monkeypatch):
+def test_too_many_nodes_are_refused(monkeypatch):
     monkeypatch.setattr(read, "MAX_NODES", 12)
     assert "has 13 nodes, at most 12" in refusal(model())
 

@@ -43,14 +43,14 @@ def test_every_op_has_its_step():
 
 
 @needs_torch
-def test_every_op():
+def test_every_operator_is_exported():
     assert_same(padded_alike(every_op()))
 
 
 @needs_torch
 @settings(max_examples=40)
 @given(networks())
-def test_random_networks(network):
+def test_random_networks_are_exported(network):
     try:
         to_torch(network)
     except NetworkError:
@@ -59,7 +59,7 @@ def test_random_networks(network):
 
 
 @needs_torch
-def test_a_residual_network():
+def test_a_residual_network_is_exported():
     assert_same(geometry("resnet20"))
 
 

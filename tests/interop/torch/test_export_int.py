@@ -32,7 +32,7 @@ def test_every_operator_has_its_step():
     assert {name for name in OPS if not OPS[name].ACCUMULATES} == {*PASS}
 
 
-def test_every_op():
+def test_every_operator_gives_the_integers_of_the_engine():
     network = plain(every_op())
     assert_the_engines_integers(IntForward(network), network, random_images(network, 5))
 
@@ -46,12 +46,12 @@ def test_logits_of_an_average_are_averages(op):
 
 
 @given(int_networks(roundings=("half_up",)))
-def test_random_networks(network):
+def test_random_networks_give_the_integers_of_the_engine(network):
     network = plain(network)
     assert_the_engines_integers(IntForward(network), network, random_images(network, 3))
 
 
-def test_sums_beyond_float32():
+def test_sums_beyond_float32_are_exact():
     """3000 odd products of up to 255 * 127 come to more than 2**24, where float32 knows even numbers only."""
     torch = package("torch")
     rng = np.random.default_rng(1)

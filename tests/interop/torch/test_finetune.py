@@ -95,7 +95,7 @@ def test_the_shipped_network(cluster):
 
 
 @given(networks())
-def test_random_networks(network):
+def test_random_networks_train_on_the_integers_of_the_engine(network):
     """Their gammas of 0, and convolutions without a batch norm, make training's integers others than quantize's."""
     tuning, images, made = started(network=network, count=5)
     tuning(pixels_of(images))

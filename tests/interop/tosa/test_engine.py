@@ -45,7 +45,7 @@ def test_the_variable_names_it_too(environment, monkeypatch):
     assert TosaEngine(small(), reference_model()).version == "9.8.7"
 
 
-def test_without_an_environment(monkeypatch, tmp_path):
+def test_without_an_environment_the_error_says_how_to_name_one(monkeypatch, tmp_path):
     monkeypatch.delenv("TOSA_PYTHON", raising=False)
     with pytest.raises(RefengineError, match=r"no known environment; needed: .* as --tosa-python or TOSA_PYTHON"):
         reference_model()

@@ -71,7 +71,7 @@ def test_every_operator_with_other_attributes(seed):
 @needs_tosa
 @settings(max_examples=6)
 @given(int_networks(roundings=EXACT))
-def test_random_networks(network):
+def test_random_networks_agree(network):
     assert_no_integer_differs(network, 1)
 
 

@@ -22,7 +22,7 @@ def call_fill(to, byte, length):
 
 
 @pytest.mark.parametrize("shift", [0, 1, 5])
-def test_copies(shift):
+def test_copies_write_exactly_their_bytes(shift):
     source = np.random.default_rng(shift).integers(0, 256, 300).astype(np.uint8)
     for length in LENGTHS:
         to = np.full(250, UNTOUCHED, np.uint8)
@@ -33,7 +33,7 @@ def test_copies(shift):
 
 
 @pytest.mark.parametrize("byte", [0, 1, 128, 255])
-def test_fills(byte):
+def test_fills_write_exactly_their_bytes(byte):
     for length in LENGTHS:
         to = np.full(250, UNTOUCHED, np.uint8)
         call_fill(to.ctypes.data + MARGIN, byte, length)

@@ -33,7 +33,7 @@ def compiled(target):
 
 @pytest.mark.parametrize("target", runnable(), ids=lambda target: target.name)
 @pytest.mark.parametrize("steps", [1, 5])
-def test_sums(target, steps):
+def test_the_peak_kernel_computes_its_sums(target, steps):
     rng = np.random.default_rng(steps)
     sums = rng.integers(-(2**31), 2**31, (peak.SUMS[target.lanes], target.lanes)).astype(np.int32)
     activations = rng.integers(-(2**31), 2**31, target.lanes).astype(np.int32)

@@ -155,7 +155,7 @@ def test_events_are_added_to_what_was_counted():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_again_and_again(seed):
+def test_every_step_sees_what_the_step_before_wrote(seed):
     """Many small items, each step reading first what the other wrote last."""
     pair = Pair(300, 3, seed=seed)
     pair.check(walked(pair.steps, 4))
