@@ -57,7 +57,7 @@ def witness_files(
     network: IntNetwork, layer: IntLayer, found: Sequence[Witness], formats: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """Name -> content of every file of a layer's witnesses: its .npz, and what ``formats`` ask for."""
-    arrays = _arrays(network, layer, found)
+    arrays = witness_arrays(network, layer, found)
     files = {f"{layer.name}.npz": _archive(network, layer, found, arrays)}
     for name in formats:
         for part, array in arrays.items():
@@ -66,7 +66,7 @@ def witness_files(
     return files
 
 
-def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Witness]) -> dict[str, Array]:
+def witness_arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Witness]) -> dict[str, Array]:
     """What goes in and what comes out, an image for each witness."""
     arrays: dict[str, list[Array]] = {}
     for one in found:

@@ -443,7 +443,9 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         held = {stage: values for stage, values in found.items() if values is not None}
         if held:
             arrays[layer] = held
-    images, logits = (_forms(pack, tensor, changed, chosen, said) for tensor in (IMAGES, LOGITS))
+    images, logits = (
+        _forms(pack, tensor, changed, chosen, said) if pack.holds(tensor) else None for tensor in (IMAGES, LOGITS)
+    )
     own = {MANIFEST, *(stored.file for stored in pack.files)}
     for file in _files(path, chosen.name):
         if file not in own:
