@@ -1,4 +1,4 @@
-"""Directed stimuli: the fewest images that together exercise what all images of a set do (the points of ``coverage``)."""
+"""Directed stimuli: the fewest images that together do what all images of a set do (points of ``coverage``)."""
 
 from __future__ import annotations
 

@@ -25,8 +25,9 @@ from ..network.images import LabelledImages
 from ..network.int_network import IntLayer, IntNetwork
 from ..runs.trace import choose_layers
 from ..text import PathLike, printable, shown
-from ..vectors.layout import Layout
+from ..vectors.layout import Layout, without_others
 from ..vectors.manifest import MODEL, Manifest
+from ..vectors.tensors import PARTS, tensors_of
 from ..vectors.text_formats import NPY
 from ..vectors.whole_folder import check_folder, write_folder
 from ..vectors.writer import check_pack, write_layer_vectors, write_vectors
@@ -89,6 +90,7 @@ def write_directed(
     NetworkError where none of them accumulates.  ``progress(done, total)`` counts images looked at.
     """
     network.require_static("a vector pack")
+    check_folder(directory, inputs, check_directed if overwrite else None)
     chosen_layers = choose_layers(network, layers)
     judged_layers = accumulating(network, chosen_layers)
     numbers = range(image_count(images)) if only is None else only
@@ -97,18 +99,18 @@ def write_directed(
     )
     chosen = cover(reached)
     pixels = _taken(images, chosen)
-    packing: dict[str, Any] = {"formats": formats, "layout": layout}
+    layout = Layout() if layout is None else layout
     with write_folder(directory, inputs, check_directed if overwrite else None) as folder:
         manifests = [
             write_vectors(
                 network, pixels, folder / IMAGES, layers=layers, partial_sums_of=partial_sums_of, backend=backend,
-                threads=threads, **packing,
+                threads=threads, formats=formats, layout=layout,
             )
         ]  # fmt: skip
         (folder / WORST_CASE).mkdir()
         worst = {layer.name: _worst_cases(network, layer) for layer in judged_layers}
         for layer in judged_layers:
-            manifests.append(_write_worst_case(network, layer, worst[layer.name], folder, packing))
+            manifests.append(_write_worst_case(network, layer, worst[layer.name], folder, formats, layout))
     possible = reach(network)
     seen = {layer.name: _seen(network, layer, worst[layer.name]) for layer in judged_layers}
     return Directed(
@@ -122,7 +124,7 @@ def write_directed(
 
 
 def check_directed(folder: PathLike) -> None:
-    """FileError unless a folder is what ``write_directed`` writes with nothing else in it, so that it may be replaced."""
+    """FileError unless a folder is what ``write_directed`` writes and nothing else, so that it may be replaced."""
     path, name = Path(folder), printable(os.fspath(folder))
     packs = {path / IMAGES}
     if (path / WORST_CASE).is_dir():
@@ -155,14 +157,69 @@ def _seen(network: IntNetwork, layer: IntLayer, found: Sequence[Witness]) -> See
 
 
 def _write_worst_case(
-    network: IntNetwork, layer: IntLayer, found: Sequence[Witness], folder: Path, packing: dict[str, Any]
+    network: IntNetwork,
+    layer: IntLayer,
+    found: Sequence[Witness],
+    folder: Path,
+    formats: Sequence[str],
+    layout: Layout,
 ) -> Manifest:
     """The pack of one layer; of an input layer, which reads pixels, one of images."""
     target, arrays = folder / WORST_CASE / layer.name, witness_arrays(network, layer, found)
     if not layer.inputs:
-        return write_vectors(network, arrays["input_0"], target, layers=[layer.name], **packing)
+        own = without_others(layout, tensors_of(network, len(found), {layer.name: PARTS}))
+        return write_vectors(network, arrays["input_0"], target, layers=[layer.name], formats=formats, layout=own)
     stages = {f"{layer.name}/{part}": array for part, array in arrays.items()}
     stages |= {f"{name}/code": arrays[f"input_{number}"] for number, name in enumerate(layer.inputs)}
     if layer.residual is not None:
         stages[f"{layer.residual}/code"] = arrays["residual"]
-    return write_layer_vectors(network, layer, stages, target, folder / IMAGES / MODEL, **packing)
+    return write_layer_vectors(network, layer, stages, target, folder / IMAGES / MODEL, formats=formats, layout=layout)
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+def sentences(found: Directed, directory: PathLike) -> tuple[str, ...]:
+    """What the images and the worst cases reach, and what neither does."""
+    name, layers = printable(os.fspath(directory)), len(found.by_images)
+    points = {(one.layer, point) for one in found.by_images for point in (*one.reached, *one.missed)}
+    images, worst = _reached(found.by_images), _reached(found.by_worst_case)
+    numbers = ", ".join(map(str, found.chosen))
+    missed = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in found.missed.items())
+    return (
+        f"{name}/{IMAGES}: {_counted(len(found.chosen), 'image')} of {found.looked_at} ({numbers}), the fewest found, "
+        f"reach{'' if len(found.chosen) > 1 else 'es'} "
+        f"what all of them do: {len(images):,} of {_counted(len(points), 'point')} of the arithmetic",
+        f"{name}/{WORST_CASE}: inputs of {_counted(layers, 'layer')} reach {len(worst - images):,} more; the sums come "
+        f"to both ends of their bound in {len(found.attained)}",
+        f"reached by nothing: {missed}" if missed else "every point is reached",
+    )
+
+
+def figures(found: Directed) -> dict[str, Any]:
+    """The same in types that JSON knows."""
+    both = zip(found.by_images, found.by_worst_case, strict=True)
+    return {
+        "images": [*found.chosen],
+        "of": found.looked_at,
+        "layers": [
+            {
+                "layer": one.layer,
+                "by_images": [*one.reached],
+                "by_worst_case": [*other.reached],
+                "missed": [*found.missed.get(one.layer, ())],
+                "bits_seen": max(one.bits_seen, other.bits_seen),
+                "bits_bound": one.bits_bound,
+                "attained": one.layer in found.attained,
+            }
+            for one, other in both
+        ],
+    }
+
+
+def _reached(layers: Sequence[LayerCoverage]) -> set[tuple[str, str]]:
+    return {(one.layer, point) for one in layers for point in one.reached}
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

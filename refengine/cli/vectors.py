@@ -14,6 +14,9 @@ from ..network.int_file import read_int_network
 from . import console, options
 
 if TYPE_CHECKING:
+    from ..network.images import LabelledImages
+    from ..network.int_network import IntNetwork
+    from ..vectors.manifest import Manifest
     from ..vectors.writer import Layout
 
 _WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
@@ -47,7 +50,18 @@ def _widths(
 @click.argument("images", metavar="IMAGES.h5")
 @click.option("-o", "--output", metavar="DIR", required=True, help="The folder to write.")
 @options.first
-@click.option("--count", type=options.POSITIVE, default=1, show_default=True, metavar="N", help="How many images.")
+@click.option(
+    "--count",
+    type=options.POSITIVE,
+    metavar="N",
+    help="How many images, or how many to choose from.  [default: 1; with --directed 100 or what there are]",
+)
+@click.option(
+    "--directed",
+    is_flag=True,
+    help="The fewest of the images that reach what all of them do (see coverage), and each layer's worst-case inputs: "
+    "a pack DIR/images and a pack DIR/worst_case/LAYER for each layer.",
+)
 @click.option(
     "--layer",
     "patterns",
@@ -112,53 +126,82 @@ def _widths(
 @options.threads
 @options.json_file
 def command(
-    model: str, images: str, output: str, first: int, count: int, overwrite: bool, json_path: str | None, **how: Any
+    model: str,
+    images: str,
+    output: str,
+    first: int,
+    count: int | None,
+    directed: bool,
+    overwrite: bool,
+    json_path: str | None,
+    **how: Any,
 ) -> None:
     """Write test vectors: pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, logits.
 
     DIR/manifest.json says of each tensor its shape, its axes, what its bits mean, how they lie in words, and the
-    SHA-256 of its files; DIR/model.h5 is the network.
+    SHA-256 of its files; DIR/model.h5 is the network.  With --directed DIR holds several such packs: of the fewest
+    images that reach each part of the arithmetic that some image reaches, and of inputs of each layer that drive its
+    sum to both ends of its bound; what neither reaches is printed.
     """
     from ..vectors.writer import check_target, write_vectors
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
-    check_target(output, inputs, overwrite)
-    layout = _layout(**{name: how.pop(name) for name in _PACKING})
+    if not directed:
+        check_target(output, inputs, overwrite)
+    how["layout"] = _layout(**{name: how.pop(name) for name in _PACKING})
+    how["layers"] = how.pop("patterns") or None
+    how |= {"inputs": inputs, "overwrite": overwrite, "first_image": first}
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
-        numbers = chosen_images(file.count, first, count, images)
-        if len(numbers) < count:
+        numbers = chosen_images(file.count, first, count or (_LOOKED_AT if directed else 1), images)
+        if count is not None and len(numbers) < count:
             raise RangeError(
                 f"{images}: has {file.count} images, needed {count} from {first} on: at most {len(numbers)}"
             )
+        if directed:
+            _directed(network, file, numbers, output, json_path, how)
+            return
         pixels = file.read(numbers.start, numbers.stop)
     with console.progress("vectors") as show:
-        manifest = write_vectors(
-            network,
-            pixels,
-            output,
-            layout=layout,
-            layers=how.pop("patterns") or None,
-            first_image=first,
-            inputs=inputs,
-            overwrite=overwrite,
-            progress=show,
-            **how,
-        )
-    stored = [stored for entry in manifest.entries for stored in entry.files.values()]
-    figures = {
-        "output": output,
-        "model_hash": manifest.model_hash,
-        "first": first,
-        "count": manifest.count,
-        "formats": list(manifest.formats),
-        "tensors": len(manifest.entries),
-        "files": len(stored) + 2,
-        "bytes": sum(file.size for file in [*stored, manifest.model]),
-    }
+        manifest = write_vectors(network, pixels, output, progress=show, **how)
+    figures = {"output": output, "first": first, "count": manifest.count, **_figures([manifest])}
     if not console.write_json(json_path, "vectors", figures, inputs):
         _print(figures, manifest.contract)
+
+
+_LOOKED_AT = 100  # images, from which the directed ones are chosen
+
+
+def _figures(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """What was written."""
+    entries = [entry for manifest in manifests for entry in manifest.entries]
+    stored = [stored for entry in entries for stored in entry.files.values()]
+    return {
+        "model_hash": manifests[0].model_hash,
+        "formats": list(manifests[0].formats),
+        "tensors": len(entries),
+        "files": len(stored) + 2 * len(manifests),
+        "bytes": sum(file.size for file in [*stored, *(manifest.model for manifest in manifests)]),
+    }
+
+
+def _directed(
+    network: IntNetwork, images: LabelledImages, numbers: range, output: str, json_path: str | None, how: dict[str, Any]
+) -> None:
+    """Write the packs of --directed, and say what they reach."""
+    from ..analysis.directed_files import figures as of
+    from ..analysis.directed_files import sentences, write_directed
+
+    with console.progress("directed") as show:
+        found = write_directed(network, images, output, only=numbers, progress=show, **how)
+    figures = {"output": output, "first": numbers.start, "count": len(found.chosen), **_figures(found.manifests)}
+    if console.write_json(json_path, "vectors", {**figures, "directed": of(found)}, how["inputs"]):
+        return
+    console.say(f"model {network.hash}, contract {network.contract}")
+    for sentence in sentences(found, output):
+        console.say(sentence)
+    console.say(_written(figures))
 
 
 _PACKING = ("widths", "elements", "straddle", "orders", "lane_order", "endian", "ternary")  # options of ``_layout``
@@ -181,11 +224,15 @@ def _layout(widths: Sequence[tuple[str | None, int]], lane_order: str, ternary: 
 
 
 def _print(figures: dict, contract: int) -> None:
-    from ..vectors.size import amount
-
     last = figures["first"] + figures["count"] - 1
     console.say(f"model {figures['model_hash']}, contract {contract}")
-    console.say(
-        f"{figures['output']}: {figures['tensors']} tensors of images {figures['first']}..{last} as "
+    console.say(_written(figures, f" of images {figures['first']}..{last}"))
+
+
+def _written(figures: dict, what: str = "") -> str:
+    from ..vectors.size import amount
+
+    return (
+        f"{figures['output']}: {figures['tensors']} tensors{what} as "
         f"{', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
     )

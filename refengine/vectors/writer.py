@@ -11,11 +11,11 @@ than writing them: after a loss of power the digests of the manifest tell.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def write_vectors(
         entries = []
         with open_trace(run) as trace:
             for entry in planned:
-                blocks = partial(_blocks, network, trace, entry.tensor)
+                blocks = functools.partial(_blocks, network, trace, entry.tensor)
                 entries.append(_write_tensor(blocks, entry, chosen_formats, folder))
                 if progress is not None:
                     progress(len(entries), len(planned))
@@ -115,8 +115,8 @@ def write_layer_vectors(
     ``stages``: LAYER/STAGE -> integers (N, ...): the codes of every layer that ``layer`` reads, and its own stages.
     The pack is that of ``write_vectors`` with this layer chosen, but for images and logits, which are not there; what a
     pattern of ``layout`` means may be in other packs.  ``model``: the network's file in another pack, of which this one
-    gets a link, or a copy where the disk has no links.  RangeError for an unknown format, or a layout that a tensor does
-    not fit.
+    gets a link, or a copy where the disk has no links.  RangeError for an unknown format, or a layout that a tensor
+    does not fit.
     """
     layout = Layout() if layout is None else layout
     chosen_formats = _checked_formats(formats)
@@ -130,9 +130,9 @@ def write_layer_vectors(
         shutil.copyfile(model, folder / MODEL)
     entries = []
     for tensor in tensors:
-        array = stages[tensor.name] if tensor.has_images else constant(network.layer(str(tensor.layer)), tensor.part)[None]
+        array = stages[tensor.name] if tensor.has_images else constant(layer, tensor.part)[None]
         entry = Entry(tensor, layout.order(tensor), layout.packing(tensor), {})
-        entries.append(_write_tensor(lambda array=array: [array], entry, chosen_formats, folder))
+        entries.append(_write_tensor(functools.partial(iter, [array]), entry, chosen_formats, folder))
     manifest = _manifest_of(network, count, 0, None, chosen_formats, tuple(entries), _stored(folder, MODEL))
     (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
     return manifest
