@@ -1,6 +1,7 @@
 """refengine vectors: the pack is that of the engine, and every option reaches it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -84,6 +85,37 @@ def test_chosen_layers(files):
     vectors = opened()
     assert "partial_sums" in vectors.stages("001_conv")
     assert "accumulator" in vectors.stages(vectors.layers[-1])
+
+
+def test_directed_packs(files):
+    """Both packs, what they reach in a few lines, and the same in JSON; compare reads one with no option."""
+    outcome = refengine(*CALL, "--directed", "-o", "packs", "--layer", "001_conv")
+    images, worst, missed, written = outcome.out.splitlines()[1:]
+    assert images.startswith("packs/images: ")
+    assert " of 12 (" in images
+    assert worst.startswith("packs/worst_case: inputs of 1 layer reach ")
+    assert missed.startswith(("reached by", "every"))
+    assert written.startswith("packs: ")
+    assert "as npy, readmemh" in written
+    pack = "packs/worst_case/001_conv"
+    shutil.copytree(pack, "dut")
+    assert refengine("compare", pack, "dut").code == 0
+    assert "vector pack of given codes, 0..1" in refengine("inspect", pack).out
+    arguments = ["--directed", "--count", "3", "-o", "packs", "--overwrite", "--layer", "001_conv", "--json", "-"]
+    figures = refengine(*CALL, *arguments).json
+    assert figures["directed"]["of"] == 3
+    assert figures["count"] == len(figures["directed"]["images"])
+    assert [one["layer"] for one in figures["directed"]["layers"]] == ["001_conv"]
+    stored = [path for path in (files / "packs").rglob("*") if path.is_file()]
+    assert figures["files"] == len(stored)
+
+
+def test_directed_packs_do_not_land_on_others(files):
+    (files / "full").mkdir()
+    (files / "full" / "notes").write_text("mine")
+    assert "is not empty" in refusal(*CALL, "--directed", "-o", "full")
+    assert "manifest.json: does not exist" in refusal(*CALL, "--directed", "-o", "full", "--overwrite")
+    assert "needed 13 from 0 on" in refusal(*CALL, "--directed", "--count", "13", "-o", "packs")
 
 
 @pytest.mark.parametrize(
