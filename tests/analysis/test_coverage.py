@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 
 from refengine.analysis.coverage import BORDERS, accumulating, coverage, figures, points, summary
 from refengine.analysis.intervals import reach
-from refengine.analysis.terms import accumulates, operand_shapes
+from refengine.analysis.terms import accumulates
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
 from refengine.numbers.rounding import ROUNDINGS, STOCHASTIC
@@ -182,20 +182,16 @@ def test_what_cannot_be_covered_is_refused():
 
 
 def test_padding_that_no_window_reads_is_no_point():
-    """Windows of 1x1 with stride 2 on 4 rows end at row 2 of 4 + 1: the padding at the bottom and right is not read."""
-    network = networks.small(input_shape=(3, 3, 1))
-    weight = np.ones((2, 1, 2, 2), np.int8)
+    """Windows of 2x2 begin at rows 0 and 2 of 1 + 3 + 1: the padding at the bottom and right is not read."""
     attributes = {"strides": (2, 2), "pads": (1, 1, 1, 1), "group": 1, "cluster": 1}
-    constants = {**network.layers[1].constants, "weight": weight}
-    network = networks.with_layer(network, "001_conv", attributes=attributes, constants=constants)
-    assert pads_of(network) == ("pad_top", "pad_left")
-    network = networks.with_layer(
-        network, "001_conv", attributes={**attributes, "strides": (1, 2)}, constants=constants
-    )
-    assert pads_of(network) == ("pad_top", "pad_left", "pad_bottom")
-
-
-def pads_of(network):
-    layer = network.layer("001_conv")
-    found = points(layer, reach(network)[layer.name], operand_shapes(network, layer)[0])
-    return tuple(name for name in found if name.startswith("pad_"))
+    network = networks.small()
+    layer, possible = network.layer("001_conv"), reach(network)["001_conv"]
+    found = {
+        strides: points(replace(layer, attributes={**attributes, "strides": strides}), possible, (3, 3, 1))
+        for strides in ((2, 2), (1, 2), (2, 1))
+    }
+    assert {strides: [name for name in names if name.startswith("pad_")] for strides, names in found.items()} == {
+        (2, 2): ["pad_top", "pad_left"],
+        (1, 2): ["pad_top", "pad_left", "pad_bottom"],
+        (2, 1): ["pad_top", "pad_left", "pad_right"],
+    }

@@ -1,6 +1,7 @@
 """Directed packs: the fewest images, and inputs of each layer that drive its sum to both ends, which compare reads."""
 
 import shutil
+from dataclasses import replace
 
 import networks
 import numpy as np
@@ -88,18 +89,18 @@ def test_given_codes_do_not_follow_from_each_other(written, tmp_path):
 
 
 def test_a_residual_that_is_the_input_has_its_codes(tmp_path):
-    network = networks.small()
-    constants = {"weight": -np.ones((1, 1, 1, 1), np.int8), "scale": np.ones((1, 1), np.int8), "bias": np.zeros(1, int)}
-    step = networks.plain_requantize(INT8, shift=np.array([1]), residual_shift=np.array([2]))
-    changed = {"constants": {**constants, "bias": np.zeros(1, np.int32)}, "weight_exponent": np.array([-4])}
-    network = networks.with_layer(
-        network, "001_conv", residual="000_input", requantize=step, covers=(), exponent=-3, **changed
-    )
+    pixels, conv, fc = networks.small().layers
+    weights = {"weight": -np.ones((1, 1, 1, 1), np.int8), "scale": np.ones((1, 1), np.int8)}
+    step = networks.plain_requantize(INT8, shift=np.array([1]), residual_shift=np.array([4]))
+    changed = {"residual": pixels.name, "exponent": -3, "weight_exponent": np.array([-4]), "covers": ()}
+    conv = replace(conv, constants={**weights, "bias": np.zeros(1, np.int32)}, requantize=step, **changed)
+    fc = replace(fc, constants={**fc.constants, "weight": np.ones((2, 4), np.int8), "scale": np.ones((2, 2), np.int8)})
+    network = networks.small(layers=(pixels, conv, fc))
     write_directed(network, networks.random_images(network, 2), tmp_path / "packs", layers=["001_conv"])
     with open_vectors(tmp_path / "packs" / "worst_case" / "001_conv") as pack:
         codes, totals = pack.whole("000_input/code"), pack.whole("001_conv/total")
     assert codes[:, 0, 0, 0].tolist() == [255, 0]  # a weight of -1: the lowest sum is that of the highest code
-    np.testing.assert_array_equal(totals, -codes.astype(int) + (codes.astype(int) << 2))
+    np.testing.assert_array_equal(totals, -codes.astype(int) + (codes.astype(int) << 4))
 
 
 def test_the_layout_reaches_every_pack(tmp_path):
@@ -119,7 +120,7 @@ def test_what_is_reached_by_nothing_is_said(written):
     neither = {(layer, name) for layer, names in found.missed.items() for name in names}
     known = {(one.layer, name) for one in found.by_images for name in (*one.reached, *one.missed)}
     assert neither == known - points(found.by_images) - points(found.by_worst_case)
-    assert f"{len(found.chosen)} images of 8" in said[0]
+    assert "packs/images: 1 image of 8 (2), the fewest found, reaches what all of them do" in said[0]
     assert all(name in said[2] for _, name in neither)
     assert [one["missed"] for one in report["layers"]] == [[*found.missed.get(layer.name, ())] for layer in LAYERS]
 

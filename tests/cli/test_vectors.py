@@ -114,7 +114,7 @@ def test_directed_packs_do_not_land_on_others(files):
     (files / "full").mkdir()
     (files / "full" / "notes").write_text("mine")
     assert "is not empty" in refusal(*CALL, "--directed", "-o", "full")
-    assert "manifest.json: does not exist" in refusal(*CALL, "--directed", "-o", "full", "--overwrite")
+    assert "full/images: is not a folder, a vector pack" in refusal(*CALL, "--directed", "-o", "full", "--overwrite")
     assert "needed 13 from 0 on" in refusal(*CALL, "--directed", "--count", "13", "-o", "packs")
 
 

@@ -493,6 +493,9 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
 def _inputs(pack: Vectors) -> Iterator[str]:
     """Layers that a pack holds as inputs of others alone: without their sums, or without what they read."""
     there = pack.layers
+    if not pack.holds(IMAGES):
+        yield from there[:-1]  # the codes of all but the last one were given
+        return
     for layer in pack.manifest.layers:
         name, op, inputs, residual = (layer.get(key) for key in ("name", "op", "inputs", "residual"))
         if name not in there:
