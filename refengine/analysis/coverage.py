@@ -33,7 +33,7 @@ from ..numbers.rounding import STOCHASTIC, round_shift
 from ..ops import OPS, conv, flatten
 from .intervals import Reach, reach
 from .observed import Progress, observed
-from .terms import accumulates
+from .terms import accumulates, operand_shapes
 
 Array = np.ndarray[Any, Any]
 
@@ -148,17 +148,21 @@ def judged(network: IntNetwork, layer: IntLayer, seen: Seen, possible: Reach) ->
     """The points that images can reach in a layer, with what some images came to."""
     counts = {**seen.counts, **_weight_counts(layer, seen.met)}
     lo, hi = network.bounds[layer.name]
+    there = points(layer, possible, operand_shapes(network, layer)[0])
     return LayerCoverage(
         layer.name,
         layer.op,
-        tuple(Point(name, counts.get(name, 0)) for name in points(layer, possible)),
+        tuple(Point(name, counts.get(name, 0)) for name in there),
         signed_bits(*seen.sums),
         signed_bits(int(lo.min()), int(hi.max())),
     )
 
 
-def points(layer: IntLayer, possible: Reach) -> tuple[str, ...]:
-    """Names of the points of a layer, without those that its intervals exclude."""
+def points(layer: IntLayer, possible: Reach, shape: Sequence[int]) -> tuple[str, ...]:
+    """Names of the points of a layer, without those that its intervals exclude and padding that no window reads.
+
+    shape: of an image that it reads.
+    """
     found: list[str] = []
     step = layer.requantize
     if step is not None and possible.rounded is not None and possible.total is not None:
@@ -173,7 +177,7 @@ def points(layer: IntLayer, possible: Reach) -> tuple[str, ...]:
         found += [f"weight_{code}" for code in _few(np.unique(layer.constants["weight"]).tolist())]
         if _short_cluster(layer) is not None:
             found += ["last_cluster"]
-    found += [f"pad_{border}" for border, pad in zip(BORDERS, _pads(layer), strict=True) if pad]
+    found += [f"pad_{border}" for border, read in zip(BORDERS, _read_pads(layer, shape), strict=True) if read]
     return tuple(found)
 
 
@@ -246,6 +250,18 @@ class _Totals:
 def _pads(layer: IntLayer) -> tuple[int, int, int, int]:
     """Padding of a convolution, top, left, bottom, right; pools are excluded, whose padding takes no part."""
     return layer.attributes["pads"] if layer.op == "conv" else (0, 0, 0, 0)
+
+
+def _read_pads(layer: IntLayer, shape: Sequence[int]) -> tuple[bool, bool, bool, bool]:
+    """Whether a window reads the padding at each border: strided windows can end before that at the bottom or right."""
+    pads = _pads(layer)
+    if not any(pads):
+        return False, False, False, False
+    ends = []
+    for axis, outputs in enumerate(conv.output_shape(tuple(shape), **layer.arguments)[:2]):
+        kernel = layer.constants["weight"].shape[2 + axis]
+        ends.append((outputs - 1) * layer.attributes["strides"][axis] + kernel > pads[axis] + shape[axis])
+    return pads[0] > 0, pads[1] > 0, ends[0], ends[1]
 
 
 def _paddings(layer: IntLayer, operands: Sequence[Array]) -> Iterator[tuple[str, tuple[slice, ...], Array]]:

@@ -59,7 +59,7 @@ def stimulus_files(
     network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus], formats: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """Name -> content of every file of a layer's stimuli: its .npz, and what ``formats`` ask for."""
-    arrays = _arrays(network, layer, found)
+    arrays = stimulus_arrays(network, layer, found)
     files = {f"{layer.name}.npz": _archive(network, layer, found, arrays)}
     for name in formats:
         for part, array in arrays.items():
@@ -94,7 +94,7 @@ def write_stimuli(
     return count
 
 
-def _arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus]) -> dict[str, Array]:
+def stimulus_arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus]) -> dict[str, Array]:
     """What goes in and what comes out, an image for each stimulus."""
     arrays: dict[str, list[Array]] = {}
     for one in found:

@@ -243,12 +243,14 @@ def _show_pack(figures: Figures) -> None:
     from ..vectors.size import amount
 
     last = figures["first_image"] + figures["count"] - 1
+    what = "images " if figures["images_sha256"] else "given codes, "
     console.say(
-        f"{figures['file']}: vector pack of images {figures['first_image']}..{last} through {figures['network']!r}, "
+        f"{figures['file']}: vector pack of {what}{figures['first_image']}..{last} through {figures['network']!r}, "
         f"as {', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
     )
     _show_origin(figures)
-    console.say(f"images sha256 {figures['images_sha256']}")
+    if figures["images_sha256"]:
+        console.say(f"images sha256 {figures['images_sha256']}")
     layers = {layer["name"]: layer for layer in figures["layers"]}
     tensors = figures["tensors"]
     rows = [_pack_row(None, [tensor for tensor in tensors if tensor["layer"] is None])]

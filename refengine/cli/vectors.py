@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +11,12 @@ import click
 from ..errors import RangeError
 from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
-from ..runs.trace import choose_layers
 from . import console, options
 
 if TYPE_CHECKING:
-    from ..network.batches import Images
+    from ..network.images import LabelledImages
     from ..network.int_network import IntNetwork
+    from ..vectors.manifest import Manifest
     from ..vectors.writer import Layout
 
 _WIDTH = re.compile(r"(?:(.+)=)?([0-9]{1,9})")
@@ -51,7 +50,18 @@ def _widths(
 @click.argument("images", metavar="IMAGES.h5")
 @click.option("-o", "--output", metavar="DIR", required=True, help="The folder to write.")
 @options.first
-@click.option("--count", type=options.POSITIVE, default=1, show_default=True, metavar="N", help="How many images.")
+@click.option(
+    "--count",
+    type=options.POSITIVE,
+    metavar="N",
+    help="How many images, or how many to choose from.  [default: 1; with --directed 100 or what there are]",
+)
+@click.option(
+    "--directed",
+    is_flag=True,
+    help="The fewest of the images that reach what all of them do (see coverage), and each layer's worst-case inputs: "
+    "a pack DIR/images and a pack DIR/worst_case/LAYER for each layer.",
+)
 @click.option(
     "--layer",
     "patterns",
@@ -132,7 +142,7 @@ def command(
     images: str,
     output: str,
     first: int,
-    count: int,
+    count: int | None,
     directed: bool,
     overwrite: bool,
     json_path: str | None,
@@ -143,79 +153,70 @@ def command(
     They are the pixels, weights, scales, biases, multipliers, shifts, every stage of every layer, and the logits.
     DIR/manifest.json describes each tensor: its shape, axes, number format, packing into words, and the SHA-256 of its
     files.  DIR/model.h5 is the network.
+
+    With --directed DIR holds several such packs: of the fewest images that reach each part of the arithmetic that some
+    image reaches, and of inputs of each layer that drive its sum to both ends of its bound; what neither reaches is
+    printed.
     """
     from ..vectors.writer import check_target, write_vectors
 
     inputs = [model, images]
     console.check_outputs(inputs, json_path)
-    pack = os.path.join(output, "images") if directed else output
-    check_target(pack if os.path.isdir(output) else output, inputs, overwrite)
-    layout = _layout(**{name: how.pop(name) for name in _PACKING})
+    if not directed:
+        check_target(output, inputs, overwrite)
+    how["layout"] = _layout(**{name: how.pop(name) for name in _PACKING})
+    how["layers"] = how.pop("patterns") or None
+    how |= {"inputs": inputs, "overwrite": overwrite, "first_image": first}
     network = read_int_network(model)
     with open_images(images, labels_required=False) as file:
-        numbers = chosen_images(file.count, first, count, images)
-        if len(numbers) < count:
+        numbers = chosen_images(file.count, first, count or (_LOOKED_AT if directed else 1), images)
+        if count is not None and len(numbers) < count:
             raise RangeError(
                 f"{images}: has {file.count} images, needed {count} from {first} on: at most {len(numbers)}"
             )
-        chosen = _directed(network, file, numbers, output, how) if directed else None
+        if directed:
+            _directed(network, file, numbers, output, json_path, how)
+            return
         pixels = file.read(numbers.start, numbers.stop)
-    if chosen is not None:
-        pixels, first = pixels[[number - numbers.start for number in chosen["images"]]], 0
     with console.progress("vectors") as show:
-        manifest = write_vectors(
-            network,
-            pixels,
-            pack,
-            layout=layout,
-            layers=how.pop("patterns") or None,
-            first_image=first,
-            inputs=inputs,
-            overwrite=overwrite,
-            progress=show,
-            **how,
-        )
-    stored = manifest.every_file[1:]
-    figures = {
-        "output": output,
-        "model_hash": manifest.model_hash,
-        "first": first,
-        "count": manifest.count,
-        "formats": list(manifest.formats),
-        "tensors": len(manifest.entries),
-        "files": len(stored) + 2,
-        "bytes": sum(file.size for file in [*stored, manifest.model]),
-        "directed": chosen,
-    }
+        manifest = write_vectors(network, pixels, output, progress=show, **how)
+    figures = {"output": output, "first": first, "count": manifest.count, **_figures([manifest])}
     if not console.write_json(json_path, "vectors", figures, inputs):
         _print(figures, manifest.contract)
 
 
-def _directed(
-    network: IntNetwork, images: Images, numbers: range, output: str, how: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The images of ``numbers`` that suffice, what they exercise, and how many files of worst cases were written."""
-    from ..analysis.coverage import coverage
-    from ..analysis.directed import cover, points_of_images
-    from ..analysis.terms import accumulates
-    from ..analysis.worst_case_files import check_folder, stimuli, write_stimuli
+_LOOKED_AT = 100  # images, from which the directed ones are chosen
 
-    layers = choose_layers(network, how["patterns"] or None)
-    folder = os.path.join(output, "stimuli")
-    check_folder(folder, network)
-    console.make_folder(output)
-    known = {"layers": layers, "threads": how["threads"], "first_image": numbers.start, "only": numbers}
-    with console.progress("images") as show:
-        reached = points_of_images(network, images, progress=show, **known)
-    worst = [(layer, stimuli(network, layer)) for layer in layers if accumulates(layer)]
-    found = coverage(network, images, backend=how["backend"], **known)
+
+def _figures(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """What was written."""
+    entries = [entry for manifest in manifests for entry in manifest.entries]
+    stored = [stored for manifest in manifests for stored in manifest.every_file[1:]]
     return {
-        "images": [*cover(reached)],
-        "reached": len(frozenset[tuple[str, str]]().union(*reached.values())),
-        "points": sum(len(one.points) for one in found),
-        "missed": {one.layer: [*one.missed] for one in found if one.missed},
-        "stimulus_files": write_stimuli(network, worst, folder, how["formats"]),
+        "model_hash": manifests[0].model_hash,
+        "formats": list(manifests[0].formats),
+        "tensors": len(entries),
+        "files": len(stored) + 2 * len(manifests),
+        "bytes": sum(file.size for file in [*stored, *(manifest.model for manifest in manifests)]),
     }
+
+
+def _directed(
+    network: IntNetwork, images: LabelledImages, numbers: range, output: str, json_path: str | None, how: dict[str, Any]
+) -> None:
+    """Write the packs of --directed, and say what they reach."""
+    from ..analysis.directed_files import figures as of
+    from ..analysis.directed_files import sentences, write_directed
+
+    with console.progress("directed") as show:
+        found = write_directed(network, images, output, only=numbers, progress=show, **how)
+    figures = {"output": output, "first": numbers.start, "count": len(found.chosen), **_figures(found.manifests)}
+    if console.write_json(json_path, "vectors", {**figures, "directed": of(found)}, how["inputs"]):
+        return
+    console.say(f"model {network.hash}, contract {network.contract}")
+    for sentence in sentences(found, output):
+        console.say(sentence)
+    console.say(_written(figures))
 
 
 _PACKING = ("widths", "elements", "straddle", "orders", "lane_order", "endian", "ternary")  # options of ``_layout``
@@ -238,26 +239,15 @@ def _layout(widths: Sequence[tuple[str | None, int]], lane_order: str, ternary: 
 
 
 def _print(figures: dict, contract: int) -> None:
-    from ..vectors.size import amount
-
     last = figures["first"] + figures["count"] - 1
     console.say(f"model {figures['model_hash']}, contract {contract}")
-    if figures["directed"] is not None:
-        _print_directed(figures["output"], figures["directed"])
-    console.say(
-        f"{figures['output']}: {figures['tensors']} tensors of images {figures['first']}..{last} as "
+    console.say(_written(figures, f" of images {figures['first']}..{last}"))
+
+
+def _written(figures: dict, what: str = "") -> str:
+    from ..vectors.size import amount
+
+    return (
+        f"{figures['output']}: {figures['tensors']} tensors{what} as "
         f"{', '.join(figures['formats'])}, {figures['files']} files, {amount(figures['bytes'])}"
     )
-
-
-def _print_directed(output: str, chosen: Mapping[str, Any]) -> None:
-    missed = "; ".join(f"{layer}: {', '.join(points)}" for layer, points in chosen["missed"].items())
-    numbers = ", ".join(map(str, chosen["images"]))
-    console.say(
-        f"images {numbers} exercise {chosen['reached']} of {chosen['points']} points of the arithmetic, all that the "
-        "images do; the pack numbers them from 0"
-    )
-    if missed:
-        console.say(f"not reached: {missed}")
-    count = chosen["stimulus_files"]
-    console.say(f"{os.path.join(output, 'stimuli')}: worst-case stimuli of each layer, {count} files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ..errors import RangeError
@@ -67,6 +67,13 @@ class Layout:
 def _means(pattern: str, tensor: Tensor) -> bool:
     """Whether a pattern means a tensor: its whole name, the name without the layer's number, or its last part."""
     return any(fnmatchcase(name, pattern) for name in (tensor.name, tensor.name.split("_", 1)[-1], tensor.part))
+
+
+def without_others(layout: Layout, tensors: Sequence[Tensor]) -> Layout:
+    """The layout of a pack of these tensors alone: patterns that mean none of them are of other packs, and left out."""
+    return replace(
+        layout, word_bits_of=[one for one in layout.word_bits_of if any(_means(one[0], tensor) for tensor in tensors)]
+    )
 
 
 def check_patterns(layout: Layout, tensors: Sequence[Tensor]) -> None:

@@ -29,7 +29,8 @@ from .tensors import AXES, IMAGES, LOGITS, PARTS, Exponent, Tensor
 from .text_formats import FORMATS, extension
 from .words import CODE_MAPS, Packing, word_count
 
-FORMAT, VERSION = "refengine-vectors", 2  # 1: totals had 64 bits; what a manifest says of its bits holds for both
+# 1: totals had 64 bits; what a manifest says of its bits holds for all.  3: given codes of layers, no images, no logits
+FORMAT, VERSION, WITHOUT_IMAGES = "refengine-vectors", 2, 3
 MANIFEST, MODEL = "manifest.json", "model.h5"
 MAX_BYTES = 1 << 28
 _MAX_COUNT = 1 << 40
@@ -131,7 +132,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a pack says of itself.  layers: one record for each layer of the network, for the reader's information."""
+    """What a pack says of itself.  layers: one record for each layer of the network, for the reader's information.
+
+    images_sha256: None where the codes that layers read were given, and are those of no image: then there are neither
+    images nor logits.
+    """
 
     refengine: str
     contract: int
@@ -140,7 +145,7 @@ class Manifest:
     roundings: tuple[str, ...]
     count: int
     first_image: int
-    images_sha256: str
+    images_sha256: str | None
     formats: tuple[str, ...]
     model: Stored
     layers: tuple[Mapping[str, Any], ...]
@@ -169,7 +174,7 @@ def to_json(manifest: Manifest) -> str:
     """The text of ``manifest.json``: a line for each tensor and each layer."""
     head = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": WITHOUT_IMAGES if manifest.images_sha256 is None else VERSION,
         "refengine": manifest.refengine,
         "contract": manifest.contract,
         "network": manifest.network,
@@ -331,7 +336,7 @@ class _Fields:
 
 def _manifest(fields: _Fields) -> Manifest:
     fields.text("format", (FORMAT,))
-    fields.integer("version", 1, VERSION)
+    of_images = fields.integer("version", 1, WITHOUT_IMAGES) != WITHOUT_IMAGES
     formats = fields.texts("formats", FORMATS)
     if not formats:
         raise fields.error("'formats' is empty, needed at least one")
@@ -347,8 +352,10 @@ def _manifest(fields: _Fields) -> Manifest:
     if len({*found}) < len(found) or len({*names}) < len(names):
         raise fields.error("names a tensor or a layer twice")
     for needed in (IMAGES, LOGITS):
-        if needed not in found:
-            raise fields.error(f"has no tensor {needed!r}")
+        if (needed in found) != of_images:
+            raise fields.error(f"has {'no' if of_images else 'a'} tensor {needed!r}")
+    if not of_images and fields.get("images_sha256") is not None:
+        raise fields.error("'images_sha256' is given, and there are no images")
     return Manifest(
         refengine=fields.text("refengine"),
         contract=fields.integer("contract", 0, _MAX_COUNT),
@@ -357,7 +364,7 @@ def _manifest(fields: _Fields) -> Manifest:
         roundings=fields.texts("roundings"),
         count=count,
         first_image=fields.integer("first_image", 0, _MAX_COUNT),
-        images_sha256=fields.matching("images_sha256", _SHA256, "a SHA-256"),
+        images_sha256=fields.matching("images_sha256", _SHA256, "a SHA-256") if of_images else None,
         formats=formats,
         model=_stored(fields.fields("model"), MODEL),
         layers=tuple(fields.items("layers")),

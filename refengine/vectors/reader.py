@@ -84,6 +84,10 @@ class Vectors:
     def _stages(self, layer: str) -> tuple[str, ...]:
         return tuple(stage for stage in STAGES if f"{layer}/{stage}" in self._entries)
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a tensor of this name; images and logits are absent where inputs of a layer were given."""
+        return name in self._entries
+
     def entry(self, name: str) -> Entry:
         """What the manifest says of a tensor: images, logits, LAYER/weight, LAYER/code and so on."""
         if name not in self._entries:

@@ -11,9 +11,11 @@ than writing them: after a loss of power the digests of the manifest tell.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +96,56 @@ def write_vectors(
         entries = []
         with open_trace(run) as trace:
             for entry in planned:
-                entries.append(_write_tensor(network, trace, entry, chosen_formats, folder, stream))
+                blocks = functools.partial(_blocks, network, trace, entry.tensor)
+                entries.append(_write_tensor(blocks, entry, chosen_formats, folder, stream))
                 if progress is not None:
                     progress(len(entries), len(planned))
             headers = [name for name, parts in wanted.items() if parts == PARTS and C in chosen_formats]
+            known = trace.count, trace.first_image, trace.images_sha256
             manifest = _manifest_of(
-                network, trace, chosen_formats, tuple(entries), _stored(folder, MODEL),
+                network, *known, chosen_formats, tuple(entries), _stored(folder, MODEL),
                 tuple(_write_parameters(network, name, folder) for name in headers),
             )  # fmt: skip
         run.unlink()
         (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+    return manifest
+
+
+def write_layer_vectors(
+    network: IntNetwork,
+    layer: IntLayer,
+    stages: Mapping[str, Array],
+    folder: Path,
+    model: Path,
+    *,
+    formats: Sequence[str] = (NPY, "readmemh"),
+    layout: Layout | None = None,
+) -> Manifest:
+    """Write a pack of one layer whose input codes are given, and come from no image, into a new folder.
+
+    ``stages``: LAYER/STAGE -> integers (N, ...): the codes of every layer that ``layer`` reads, and its own stages.
+    The pack is that of ``write_vectors`` with this layer chosen, but for images and logits, which are not there; what a
+    pattern of ``layout`` means may be in other packs.  ``model``: the network's file in another pack, of which this one
+    gets a link, or a copy where the disk has no links.  RangeError for an unknown format, or a layout that a tensor
+    does not fit.
+    """
+    layout = Layout() if layout is None else layout
+    chosen_formats = _checked_formats(formats)
+    count = len(next(iter(stages.values())))
+    wanted, _ = _wanted(network, [layer.name], None)
+    tensors = [tensor for tensor in tensors_of(network, count, wanted) if tensor.layer is not None]
+    folder.mkdir()
+    try:
+        os.link(model, folder / MODEL)
+    except OSError:
+        shutil.copyfile(model, folder / MODEL)
+    entries = []
+    for tensor in tensors:
+        array = stages[tensor.name] if tensor.has_images else constant(layer, tensor.part)[None]
+        entry = Entry(tensor, layout.order(tensor), layout.packing(tensor), {})
+        entries.append(_write_tensor(functools.partial(iter, [array]), entry, chosen_formats, folder, False))
+    manifest = _manifest_of(network, count, 0, None, chosen_formats, tuple(entries), _stored(folder, MODEL), ())
+    (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
     return manifest
 
 
@@ -160,20 +202,22 @@ def _check_streams(packings: Iterable[tuple[Tensor, str, Packing]]) -> None:
 
 
 def _write_tensor(
-    network: IntNetwork, trace: Trace, entry: Entry, formats: Sequence[str], folder: Path, stream: bool
+    blocks: Callable[[], Iterable[Array]], entry: Entry, formats: Sequence[str], folder: Path, stream: bool
 ) -> Entry:
-    """The tensor in every format, and what goes beside its stream; the entry with its files."""
+    """The tensor, some images at a time or one block (1, ...), in every format, and what goes beside its stream.
+
+    It returns the entry with its files.
+    """
     tensor, files = entry.tensor, {}
     for name in formats:
         path = f"{tensor.name}{extension(name)}"
         (folder / path).parent.mkdir(exist_ok=True)
         with open(folder / path, "wb") as file:
             out = _Measured(file)
-            blocks = _blocks(network, trace, tensor)
             if name == NPY:
-                npy.write(out, tensor.dtype, tensor.shape, blocks)
+                npy.write(out, tensor.dtype, tensor.shape, blocks())
             else:
-                TEXT_FORMATS[name].write(out, entry.memory, words_of(blocks, entry))
+                TEXT_FORMATS[name].write(out, entry.memory, words_of(blocks(), entry))
         files[name] = Stored(path, out.size, out.digest.hexdigest())
     beside = _write_side(entry, folder) if stream and tensor.has_images else None
     return Entry(tensor, entry.order, entry.packing, files, beside)
@@ -240,7 +284,9 @@ def _stored(folder: Path, name: str) -> Stored:
 
 def _manifest_of(
     network: IntNetwork,
-    trace: Trace,
+    count: int,
+    first_image: int,
+    images_sha256: str | None,
     formats: tuple[str, ...],
     entries: tuple[Entry, ...],
     model: Stored,
@@ -252,9 +298,9 @@ def _manifest_of(
         network=network.name,
         model_hash=network.hash,
         roundings=roundings(network),
-        count=trace.count,
-        first_image=trace.first_image,
-        images_sha256=trace.images_sha256,
+        count=count,
+        first_image=first_image,
+        images_sha256=images_sha256,
         formats=formats,
         model=model,
         layers=tuple(_layer_record(network, layer) for layer in network.layers),

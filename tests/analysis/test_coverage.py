@@ -9,7 +9,8 @@ import oracle
 import pytest
 from hypothesis import example, given, settings
 
-from refengine.analysis.coverage import BORDERS, accumulating, coverage, figures, summary
+from refengine.analysis.coverage import BORDERS, accumulating, coverage, figures, points, summary
+from refengine.analysis.intervals import reach
 from refengine.analysis.terms import accumulates
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
@@ -178,3 +179,19 @@ def test_what_cannot_be_covered_is_refused():
         accumulating(network, passing)
     with pytest.raises(RangeError, match="0 images"):
         coverage(network, networks.random_images(network, 1)[:0])
+
+
+def test_padding_that_no_window_reads_is_no_point():
+    """Windows of 2x2 begin at rows 0 and 2 of 1 + 3 + 1: the padding at the bottom and right is not read."""
+    attributes = {"strides": (2, 2), "pads": (1, 1, 1, 1), "group": 1, "cluster": 1}
+    network = networks.small()
+    layer, possible = network.layer("001_conv"), reach(network)["001_conv"]
+    found = {
+        strides: points(replace(layer, attributes={**attributes, "strides": strides}), possible, (3, 3, 1))
+        for strides in ((2, 2), (1, 2), (2, 1))
+    }
+    assert {strides: [name for name in names if name.startswith("pad_")] for strides, names in found.items()} == {
+        (2, 2): ["pad_top", "pad_left"],
+        (1, 2): ["pad_top", "pad_left", "pad_bottom"],
+        (2, 1): ["pad_top", "pad_left", "pad_right"],
+    }

@@ -1,5 +1,7 @@
 """Few images reach what all of them reach, and none of the few is needless."""
 
+from itertools import combinations
+
 import networks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,18 @@ def test_a_cover_reaches_everything_and_no_item_can_be_left_out(reached):
     for item in taken:
         assert frozenset().union(*(reached[other] for other in taken if other != item)) != everything
     assert [*taken] == [item for item in reached if item in taken]
+
+
+@given(SETS)
+def test_no_cover_has_fewer_items(reached):
+    everything = frozenset().union(*reached.values())
+    fewer = combinations(reached.values(), max(0, len(cover(reached)) - 1))
+    assert not everything or all(frozenset().union(*some) != everything for some in fewer)
+
+
+def test_a_cover_that_taking_the_largest_first_does_not_find():
+    reached = {"greedy": frozenset(range(4)), "left": frozenset((0, 1, 4)), "right": frozenset((2, 3, 5))}
+    assert cover(reached) == ("left", "right")
 
 
 @given(SETS, st.integers(0, 100))

@@ -1,15 +1,13 @@
 """refengine vectors: the pack is that of the engine, and every option reaches it."""
 
 import json
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
 from verbs import assert_damage_is_refused, refengine, refusal
 
-from refengine.analysis.coverage import coverage
 from refengine.engine.run import run
-from refengine.golden.dumps.dump import open_dump
 from refengine.network.images import open_images
 from refengine.network.int_file import read_int_network
 from refengine.vectors.text_formats import FORMATS
@@ -89,6 +87,37 @@ def test_only_chosen_layers_are_written(files):
     assert "accumulator" in vectors.stages(vectors.layers[-1])
 
 
+def test_directed_packs(files):
+    """Both packs, what they reach in a few lines, and the same in JSON; compare reads one with no option."""
+    outcome = refengine(*CALL, "--directed", "-o", "packs", "--layer", "001_conv")
+    images, worst, missed, written = outcome.out.splitlines()[1:]
+    assert images.startswith("packs/images: ")
+    assert " of 12 (" in images
+    assert worst.startswith("packs/worst_case: inputs of 1 layer reach ")
+    assert missed.startswith(("reached by", "every"))
+    assert written.startswith("packs: ")
+    assert "as npy, readmemh" in written
+    pack = "packs/worst_case/001_conv"
+    shutil.copytree(pack, "dut")
+    assert refengine("compare", pack, "dut").code == 0
+    assert "vector pack of given codes, 0..1" in refengine("inspect", pack).out
+    arguments = ["--directed", "--count", "3", "-o", "packs", "--overwrite", "--layer", "001_conv", "--json", "-"]
+    figures = refengine(*CALL, *arguments).json
+    assert figures["directed"]["of"] == 3
+    assert figures["count"] == len(figures["directed"]["images"])
+    assert [one["layer"] for one in figures["directed"]["layers"]] == ["001_conv"]
+    stored = [path for path in (files / "packs").rglob("*") if path.is_file()]
+    assert figures["files"] == len(stored)
+
+
+def test_directed_packs_do_not_land_on_others(files):
+    (files / "full").mkdir()
+    (files / "full" / "notes").write_text("mine")
+    assert "is not empty" in refusal(*CALL, "--directed", "-o", "full")
+    assert "full/images: is not a folder, a vector pack" in refusal(*CALL, "--directed", "-o", "full", "--overwrite")
+    assert "needed 13 from 0 on" in refusal(*CALL, "--directed", "--count", "13", "-o", "packs")
+
+
 @pytest.mark.parametrize(
     ("options", "needle"),
     [
@@ -139,30 +168,3 @@ def test_the_help_names_every_format_and_map():
 @pytest.mark.parametrize("name", ["model.h5", "images.h5"])
 def test_damaged_input_is_refused_in_one_line(files, name):
     assert_damage_is_refused(files / name, *CALL, "-o", "pack")
-
-
-def test_directed_vectors_exercise_what_all_images_do(files):
-    """The chosen images alone reach the points that all of them reach, and none of them can be left out."""
-    call = ("vectors", "model.h5", "images.h5", "-o", "few", "--count", "12", "--directed", "--json", "-")
-    outcome = refengine(*call)
-    assert outcome.code == 0, outcome
-    chosen = outcome.json["directed"]
-    everything = refengine("coverage", "model.h5", "images.h5", "--count", "12", "--json", "-").json
-    assert (chosen["reached"], chosen["points"]) == (everything["reached"], everything["points"])
-    network = read_int_network("model.h5")
-    with open_images("images.h5") as file:
-        pixels = file.read(0, 12)[chosen["images"]]
-    assert len(pixels) == outcome.json["count"] < 12
-
-    def reached(images):
-        return {(one.layer, name) for one in coverage(network, images) for name in one.reached}
-
-    assert len(reached(pixels)) == chosen["reached"]
-    assert all(len(reached(np.delete(pixels, n, 0))) < chosen["reached"] for n in range(len(pixels)))
-    with open_dump("few/images") as pack:
-        np.testing.assert_array_equal(pack.images.read(0, pack.count), pixels)
-    assert chosen["stimulus_files"] == sum(path.is_file() for path in Path("few/stimuli").rglob("*")) > 2
-    assert "is not empty" in refusal(*call[:-2])
-    again = refengine(*call[:-2], "--overwrite")
-    assert again.code == 0, again
-    assert "points of the arithmetic, all that the images do" in again.out

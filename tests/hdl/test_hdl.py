@@ -435,6 +435,7 @@ def page(tmp_path_factory):
                 outcomes[line] = outcome.code, outcome.out + outcome.err
             else:
                 line_here = line.replace("python ", f"{shlex.quote(sys.executable)} ", 1)
+                line_here = line_here.replace("PYTHONPATH=tests ", f"PYTHONPATH=tests:{shlex.quote(str(ROOT))} ", 1)
                 done = subprocess.run(line_here, shell=True, capture_output=True, text=True, timeout=300)
                 outcomes[line] = done.returncode, done.stdout + done.stderr
     return folder, outcomes

@@ -82,7 +82,8 @@ def at_the_root(key):
     ("change", "value", "needle"),
     [
         (at_the_root("format"), "refengine-trace", "'format' is 'refengine-trace', needed one of refengine-vectors"),
-        (at_the_root("version"), 3, "'version' is 3, needed an integer in 1..2"),
+        (at_the_root("version"), 4, "'version' is 4, needed an integer in 1..3"),
+        (at_the_root("version"), 3, "has a tensor 'images'"),
         (at_the_root("count"), True, "'count' is True"),
         (at_the_root("count"), 3, "needed 3 images"),
         (at_the_root("model_hash"), "abc", "'model_hash' is 'abc', needed a SHA-256"),

@@ -224,7 +224,7 @@ def compare(
         notes += ("exponents are dynamic, chosen for each image: layers are not recomputed alone, no cause is named",)
     elif network is not None and not plan.other_model:
         known = (plan.dut_stages, plan.images, plan.first_image, plan.golden_stages)
-        alone = Alone(network, *known, plan.takes_inputs_of_golden)
+        alone = Alone(network, *known, plan.takes_inputs_of_golden, golden.given)
     reports: list[LayerReport] = []
     done, whole = 0, sum(pair.megabytes for pair in plan.pairs)
     for pair in plan.pairs:

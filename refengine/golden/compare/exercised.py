@@ -18,7 +18,8 @@ IMAGES = 16  # of a long dump the first ones, so that the line costs little besi
 
 def exercised(network: IntNetwork, golden: Dump, layers: Sequence[str]) -> tuple[LayerCoverage, ...]:
     """Coverage of ``layers`` by the first images of a golden dump, of those whose inputs the dump holds or implies."""
-    wanted = [layer for layer in network.layers if layer.name in set(layers) and accumulates(layer)]
+    judged_layers = {*layers} - golden.given
+    wanted = [layer for layer in network.layers if layer.name in judged_layers and accumulates(layer)]
     count, first = min(golden.count, IMAGES), golden.first_image or 0
     if not wanted or not count:
         return ()

@@ -38,10 +38,15 @@ class Alone:
         first_image: int,
         golden_stages: Mapping[str, Mapping[str, Values]] | None = None,
         inputs_of_golden: bool = False,
+        given: Collection[str] = (),
     ) -> None:
-        """``inputs_of_golden``: whether codes that the DUT did not dump are the golden's, and not recomputed."""
+        """``inputs_of_golden``: whether codes that the DUT did not dump are the golden's, and not recomputed.
+
+        ``given``: layers whose codes follow from nothing, and are not recomputed.
+        """
         self.network = network
         self.first_image = first_image
+        self._given = frozenset(given)
         self._positions = {layer.name: position for position, layer in enumerate(network.layers)}
         self._dut = {name: self._codes_of(name, dut_stages.get(name, {})) for name in self._positions}
         golden = golden_stages or {}
@@ -61,8 +66,8 @@ class Alone:
         return values
 
     def knows(self, layer: str) -> bool:
-        """Whether the network has the layer."""
-        return layer in self._positions
+        """Whether the network has the layer, and says what it gives."""
+        return layer in self._positions and layer not in self._given
 
     @property
     def rows(self) -> int:

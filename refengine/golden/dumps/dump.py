@@ -94,7 +94,8 @@ class Dump:
     own.  logits: what the last layer gives, where the dump holds that apart.  notes: what a reader should know.
     expected: of a vector pack, what its manifest says of a stage.  asked: the golden's layer that one file alone is of.
     passed_over: what is there and was not read, by name, and why.  ignored: names of what ``ignore`` left out.  inputs:
-    layers of a vector pack that are there because the others read their codes.
+    layers of a vector pack that are there because the others read their codes; given: those whose codes are of no
+    image, and do not follow from each other.
     """
 
     file: str
@@ -115,6 +116,7 @@ class Dump:
     passed_over: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
     expected: Callable[[str, str], Expected] | None = None
     asked: tuple[str, ...] = ()
 
@@ -179,6 +181,8 @@ def open_dump(
     with ExitStack() as stack:
         if place.is_dir():
             pack = (place / MANIFEST).exists()
+            if not pack and not chosen.of_dut:
+                _refuse_packs(place, chosen.name)
             yield _vectors(place, chosen, stack, as_written) if pack else _folder(place, chosen, stack)
         elif begins_with(place, *_ZIP):
             yield _archive(place, chosen, stack)
@@ -190,6 +194,14 @@ def open_dump(
             raise FileError(f"{chosen.name}: is a file that a DUT writes, and no golden{_EXCHANGED}")
         else:
             yield _hdf5(place, chosen, stack)
+
+
+def _refuse_packs(folder: Path, name: str) -> None:
+    """FileError for a golden that is a folder of vector packs, as ``vectors --directed`` writes."""
+    found = sorted(path.parent for path in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")))
+    if found:
+        packs = some([os.fspath(path) for path in found], 3)
+        raise FileError(f"{name}: is a folder of vector packs, each is compared by itself: {packs}")
 
 
 _EXCHANGED = " (compare GOLDEN DUT: are the two exchanged?)"
@@ -443,7 +455,10 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         held = {stage: values for stage, values in found.items() if values is not None}
         if held:
             arrays[layer] = held
-    images, logits = (_forms(pack, tensor, changed, chosen, said) for tensor in (IMAGES, LOGITS))
+    images, logits = (
+        _forms(pack, tensor, changed, chosen, said) if pack.holds(tensor) else None for tensor in (IMAGES, LOGITS)
+    )
+    inputs = frozenset(_inputs(pack))
     own = {MANIFEST, *(stored.file for stored in pack.files)}
     for file in _files(path, chosen.name):
         if file not in own:
@@ -468,7 +483,8 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
         address=pack.address_of,
         notes=(*notes, *said),
         logits=logits,
-        inputs=frozenset(_inputs(pack)),
+        inputs=inputs,
+        given=frozenset() if pack.holds(IMAGES) else inputs,
         expected=lambda layer, stage: of_entry(pack.entry(f"{layer}/{stage}")),
         **chosen.known,
     )
@@ -477,6 +493,9 @@ def _vectors(path: Path, chosen: _Chosen, stack: ExitStack, as_written: bool) ->
 def _inputs(pack: Vectors) -> Iterator[str]:
     """Layers that a pack holds as inputs of others alone: without their sums, or without what they read."""
     there = pack.layers
+    if not pack.holds(IMAGES):
+        yield from there[:-1]  # the codes of all but the last one were given
+        return
     for layer in pack.manifest.layers:
         name, op, inputs, residual = (layer.get(key) for key in ("name", "op", "inputs", "residual"))
         if name not in there:
