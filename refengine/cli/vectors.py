@@ -127,12 +127,6 @@ def _widths(
     is_flag=True,
     help="Beside each tensor of images PART.stream.memh: tkeep of each word, and tlast in the bit above.",
 )
-@click.option(
-    "--directed",
-    is_flag=True,
-    help="Of the images only the fewest that exercise what all of them do, as pack DIR/images, and in DIR/stimuli "
-    "inputs of each layer that attain its accumulator's bound.",
-)
 @click.option("--overwrite", is_flag=True, help="Replace DIR if it is a pack and holds nothing else.")
 @options.backend
 @options.threads
