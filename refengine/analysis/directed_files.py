@@ -76,6 +76,7 @@ def write_directed(
     layout: Layout | None = None,
     layers: Sequence[str] | None = None,
     partial_sums_of: str | None = None,
+    stream: bool = False,
     first_image: int = 0,
     only: range | None = None,
     backend: str = "fast",
@@ -104,13 +105,13 @@ def write_directed(
         manifests = [
             write_vectors(
                 network, pixels, folder / IMAGES, layers=layers, partial_sums_of=partial_sums_of, backend=backend,
-                threads=threads, formats=formats, layout=layout,
+                threads=threads, formats=formats, layout=layout, stream=stream,
             )
         ]  # fmt: skip
         (folder / WORST_CASE).mkdir()
         worst = {layer.name: _worst_cases(network, layer) for layer in judged_layers}
         for layer in judged_layers:
-            manifests.append(_write_worst_case(network, layer, worst[layer.name], folder, formats, layout))
+            manifests.append(_write_worst_case(network, layer, worst[layer.name], folder, formats, layout, stream))
     possible = reach(network)
     seen = {layer.name: _seen(network, layer, worst[layer.name]) for layer in judged_layers}
     return Directed(
@@ -163,17 +164,22 @@ def _write_worst_case(
     folder: Path,
     formats: Sequence[str],
     layout: Layout,
+    stream: bool,
 ) -> Manifest:
     """The pack of one layer; of an input layer, which reads pixels, one of images."""
     target, arrays = folder / WORST_CASE / layer.name, stimulus_arrays(network, layer, found)
     if not layer.inputs:
         own = without_others(layout, tensors_of(network, len(found), {layer.name: PARTS}))
-        return write_vectors(network, arrays["input_0"], target, layers=[layer.name], formats=formats, layout=own)
+        return write_vectors(
+            network, arrays["input_0"], target, layers=[layer.name], formats=formats, layout=own, stream=stream
+        )
     stages = {f"{layer.name}/{part}": array for part, array in arrays.items()}
     stages |= {f"{name}/code": arrays[f"input_{number}"] for number, name in enumerate(layer.inputs)}
     if layer.residual is not None:
         stages[f"{layer.residual}/code"] = arrays["residual"]
-    return write_layer_vectors(network, layer, stages, target, folder / IMAGES / MODEL, formats=formats, layout=layout)
+    return write_layer_vectors(
+        network, layer, stages, target, folder / IMAGES / MODEL, formats=formats, layout=layout, stream=stream
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- report

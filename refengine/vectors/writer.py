@@ -120,6 +120,7 @@ def write_layer_vectors(
     *,
     formats: Sequence[str] = (NPY, "readmemh"),
     layout: Layout | None = None,
+    stream: bool = False,
 ) -> Manifest:
     """Write a pack of one layer whose input codes are given, and come from no image, into a new folder.
 
@@ -143,7 +144,7 @@ def write_layer_vectors(
     for tensor in tensors:
         array = stages[tensor.name] if tensor.has_images else constant(layer, tensor.part)[None]
         entry = Entry(tensor, layout.order(tensor), layout.packing(tensor), {})
-        entries.append(_write_tensor(functools.partial(iter, [array]), entry, chosen_formats, folder, False))
+        entries.append(_write_tensor(functools.partial(iter, [array]), entry, chosen_formats, folder, stream))
     manifest = _manifest_of(network, count, 0, None, chosen_formats, tuple(entries), _stored(folder, MODEL), ())
     (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
     return manifest
