@@ -41,6 +41,8 @@ VERBS = {
     "sweep": "Quantize and evaluate by every scheme of a grid.",
     "report": "Show what a sweep found, as one page.",
     "arith": "Count how often other designs' arithmetic would differ on a network.",
+    "conform": "Check another implementation of the contract, case by case.",
+    "passport": "Print one digest of what this machine computes, by every backend.",
     "bench": "Measure refengine's speed beside production int8 engines.",
 }
 
