@@ -27,7 +27,8 @@ def command() -> None:
 
     'generate' writes cases: inputs, constants, and what must come out, chosen by the clauses of the contract; and model
     files that must be accepted or refused.  An implementation computes them and writes its own results, which 'verify'
-    judges.  'coverage' counts cases by clause.  docs/conformance.md describes the files.
+    judges.  'coverage' counts cases by clause.  docs/conformance.md describes the files.  Each writes its figures with
+    --json FILE.
     """
 
 

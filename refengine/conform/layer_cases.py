@@ -285,7 +285,10 @@ def _of_width(maker: Maker, bits: int, policy: str, wish: Wish) -> Case:
     inputs, outputs = 4, 4
     weight = maker.stream.codes(-1, 1, (outputs, inputs), np.int8)
     reach = 255 * inputs
-    bias = [top - reach - 1, -top + reach] * 2 if policy == "error" else [top - 300, -top + 300, top, -top - 200]
+    if policy == "error":
+        bias = [top - reach - 1, -top + reach] * 2
+    else:
+        bias = [top - 300, -top + 300, top + reach, -top - 1 - reach]
     constants = {
         "weight": weight,
         "scale": np.ones((outputs, 1), np.int8),

@@ -17,6 +17,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -99,17 +100,19 @@ def _update(found: hashlib._Hash, what: str, array: Array) -> None:
 
 def machine() -> dict[str, str]:
     """What computes: processor, system, and the versions of what a number could depend on."""
-    found = {
+    return {
         "machine": platform.machine(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "numpy": np.__version__,
+        **{name: _version(name) for name in ("numpy", "numba", "llvmlite")},
     }
+
+
+def _version(package: str) -> str:
     try:
-        import numba
-    except ImportError:
-        return {**found, "numba": "none"}
-    return {**found, "numba": numba.__version__}
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _computed(backend: str, threads: int, within: int, batch: int) -> Iterator[tuple[IntNetwork, Stages, Array]]:
