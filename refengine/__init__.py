@@ -23,6 +23,7 @@ Floors, imports only point down; a name is a path:
     accuracy      evaluate, cost, sweep, report
     analysis      explain, lint, ranges, worst cases: no device under test involved
     golden        crosscheck, dumps, diagnose, compare: the workflow of who builds the network elsewhere
+    conform       cases for other implementations of the contract, and a verdict on them; the passport
     api           the public functions, one a file
     cli           a verb a file
 """

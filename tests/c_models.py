@@ -5,6 +5,7 @@ By hand, from the root of the repository; exit code 1 where an integer differs:
     python tests/c_models.py random 500 [--compiler clang] [--seed 0]
     python tests/c_models.py model MODEL.h5 IMAGES.h5 [--count 2]
     python tests/c_models.py speed MODEL.h5 IMAGES.h5 [--count 10]
+    python tests/c_models.py passport [--compiler riscv64-linux-gnu-gcc --emulator qemu-riscv64]
 
 ``speed`` takes the C model, ``kernels`` and the fast plan in turns, an image at a time in one thread: medians.
 ``driver`` is a program of all models together: it runs their images and writes what each layer's taps saw.
@@ -23,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from refengine.conform import passport
+from refengine.conform.small_networks import small_networks
 from refengine.engine.run import run
 from refengine.interop.c.model import to_c
 from refengine.network.images import open_images
@@ -31,6 +34,7 @@ from refengine.network.int_network import IntNetwork
 from refengine.numbers.accumulator import POLICIES
 from refengine.numbers.requantize import total
 from refengine.numbers.rounding import ROUNDINGS
+from refengine.ops import OPS
 from refengine.runs.predict import predictor
 from refengine.runs.trace import partial_sums
 
@@ -142,10 +146,11 @@ int main(int argc, char **argv)
 
 @dataclass(frozen=True)
 class Case:
-    """A network and images for it."""
+    """A network and images for it, the first of which has that number."""
 
     network: IntNetwork
     images: np.ndarray
+    first_image: int = FIRST_IMAGE
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def write_models(cases, folder, weights="packed"):
         (folder / f"{name}.c").write_text(made.source)
         (folder / f"{name}.h").write_text(made.header)
         includes.append(f'#include "{name}.h"')
-        runs.append(f"    RUN({name}, {name.upper()}, {len(case.images)}u, {FIRST_IMAGE}u, input, output);")
+        runs.append(f"    RUN({name}, {name.upper()}, {len(case.images)}u, {case.first_image}u, input, output);")
     (folder / "driver.c").write_text(_DRIVER.format(includes="\n".join(includes), runs="\n".join(runs)))
     (folder / "images.bin").write_bytes(b"".join(case.images.tobytes() for case in cases))
 
@@ -200,7 +205,7 @@ def seen_by_taps(folder, program):
     return np.fromfile(folder / "seen.bin", "<i8")
 
 
-def wanted(case, backend="reference", first_image=FIRST_IMAGE):
+def wanted(case, backend="reference"):
     """Every stage of every layer by the definition: {layer: {stage: int64 (N, ...)}}, and the logits."""
     stages = {}
 
@@ -218,8 +223,42 @@ def wanted(case, backend="reference", first_image=FIRST_IMAGE):
         if result.accumulator is None or layer.requantize is not None:
             found["codes"] = result.result
 
-    logits = run(case.network, case.images, backend, observe, first_image)
+    logits = run(case.network, case.images, backend, observe, case.first_image)
     return stages, logits
+
+
+def sizes_of(network, layer):
+    """Shape of each stage of a layer for one image, of those that it has, in the order of the driver."""
+    shape, step = network.shapes[layer.name], layer.requantize
+    accumulates = OPS[layer.op].ACCUMULATES
+    clusters = layer.constants["scale"].shape[1:] if "scale" in layer.constants else None
+    sizes = {
+        "partial_sums": None if clusters is None else (*shape, *clusters),
+        "accumulators": shape if accumulates else None,
+        "totals": None if step is None else shape,
+        "exponent": (1,) if network.dynamic[layer.name] else None,
+        "codes": None if accumulates and step is None else shape,
+    }
+    return {stage: size for stage, size in sizes.items() if size is not None}
+
+
+def given(cases, seen):
+    """What the driver wrote, case by case: {layer: {stage: int64 (N, ...)}}, and the logits."""
+    place = 0
+    for case in cases:
+        network = case.network
+        images = []
+        for _ in case.images:
+            found = {}
+            for name, stage, size in [
+                *((layer.name, *one) for layer in network.layers for one in sizes_of(network, layer).items()),
+                ("", "logits", (network.classes,)),
+            ]:
+                found[name, stage] = seen[place : place + np.prod(size)].reshape(size)
+                place += int(np.prod(size))
+            images.append(found)
+        yield {key: np.stack([found[key] for found in images]) for key in images[0]}
+    assert place == len(seen), "the driver wrote another number of integers than the models have"
 
 
 def differences(cases, seen, backend="reference"):
@@ -359,6 +398,36 @@ def _library(network, folder, compiler):
     return ctypes.CDLL(str(folder / "net.so")), code_bytes
 
 
+def passport_of(cases, seen):
+    """The digest of ``refengine passport`` from what the models of the small networks gave."""
+    words = {"accumulators": ("accumulator", np.int32), "exponent": ("exponent", np.int32)}
+    computed = []
+    for case, found in zip(cases, given(cases, seen), strict=True):
+        formats = case.network.formats
+        stages = {
+            (name, words.get(stage, ("code", None))[0]): array.astype(words.get(stage, (0, formats[name].dtype))[1])
+            for (name, stage), array in found.items()
+            if name and stage in (*words, "codes")
+        }
+        computed.append((case.network, stages, found["", "logits"].astype(np.int32)))
+    return passport.digest(computed)
+
+
+def small_cases():
+    """The networks of ``refengine passport``, whose images are numbered from 0."""
+    return [Case(small.network, small.images, 0) for small in small_networks()]
+
+
+def _passport(arguments):
+    cases = small_cases()
+    with tempfile.TemporaryDirectory() as folder:
+        write_models(cases, Path(folder))
+        program = compiled(Path(folder), arguments.compiler, ["-O2", "-static"], jobs=2)
+        found = passport_of(cases, seen_by_taps(Path(folder), [*arguments.emulator.split(), *program]))
+    print(f"{arguments.compiler}: {found}, {'agrees' if found == passport.DIGEST else 'DIFFERS'}")
+    return found != passport.DIGEST
+
+
 def missing(*programs):
     """Why tests that need these programs are skipped, empty where all are there."""
     absent = [program for program in programs if shutil.which(program) is None]
@@ -382,7 +451,10 @@ def main():
     speed.add_argument("images")
     speed.add_argument("--count", type=int, default=10)
     speed.set_defaults(run=_speed)
-    for verb in (random, model, speed):
+    digest = verbs.add_parser("passport")
+    digest.add_argument("--emulator", default="")
+    digest.set_defaults(run=_passport)
+    for verb in (random, model, speed, digest):
         verb.add_argument("--compiler", default="gcc")
     arguments = parser.parse_args()
     return int(arguments.run(arguments))

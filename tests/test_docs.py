@@ -38,7 +38,7 @@ def python_of(text):
 OPERATORS = sorted(path.stem for path in (ROOT / "refengine" / "ops").glob("*.py") if path.stem not in NO_OPERATORS)
 
 
-SLOW = ("README.md", "api.md", "sweeps.md", "walkthrough.md")  # each quantizes the shipped network
+SLOW = ("README.md", "api.md", "conformance.md", "sweeps.md", "walkthrough.md")  # they take half a minute each
 
 
 @pytest.mark.parametrize(

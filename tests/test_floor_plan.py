@@ -40,6 +40,7 @@ ROOMS = (
     "golden.diagnose",
     "golden.compare",
     "golden",
+    "conform",
     "api",
     "cli",
 )
@@ -331,6 +332,17 @@ ROUNDING_NAMES = {"round", "rounded", "rounds", "rounding", "rint", "floor", "ce
 NAMED_FOR_ROUNDING = {
     "analysis/explain.py": {"rounded": "one rounding in words", "_nearest": "asks what a mode is"},
     "analysis/intervals.py": {"_rounded": "calls round_shift at both ends"},
+    "conform/answers.py": {
+        "_round_shift": "calls round_shift",
+        "_nearest": "calls nearest",
+        "_nearest_codes": "calls nearest_codes",
+    },
+    "conform/numbers_cases.py": {
+        "clauses_of_rounding": "names of clauses",
+        "round_shift": "yields what round_shift is asked",
+        "nearest": "yields what nearest is asked",
+        "nearest_codes": "yields what nearest_codes is asked",
+    },
     "bench/bench.py": {"rounds": "turns of a measurement"},
     "golden/diagnose/machine.py": {"plain_rounding": "calls round_shift"},
     "golden/dumps/layer_names.py": {"nearest": "names that look alike"},
