@@ -42,8 +42,8 @@ VERBS = {
     "sweep": "Quantize and evaluate a network with every combination of some options.",
     "report": "Write the results of a sweep as one HTML page.",
     "arith": "Count how often the arithmetic of TOSA, TFLite, NVDLA and others differs.",
-    "conform": "Check another implementation of the contract, case by case.",
-    "passport": "Print one digest of what this machine computes, by every backend.",
+    "conform": "Check whether another implementation of the contract computes its integers.",
+    "passport": "Compute small networks in every way that this machine has, and check their digest.",
     "bench": "Measure the speed of refengine beside production int8 engines.",
 }
 FORMER_NAMES = {"ledger": "ranges"}  # of verbs, which still answer to them

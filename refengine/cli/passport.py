@@ -18,7 +18,7 @@ from . import console, options
 )
 @options.json_file
 def command(backends: tuple[str, ...], json_path: str | None) -> None:
-    """Compute small networks in every way that this machine has, and compare the digests with the stored one.
+    """Compute small networks in every way that this machine has, and check their digest.
 
     The networks have every operator, rounding, format and accumulator policy, static and dynamic exponents.  The ways
     are the backends, each instruction set of the fast plan that the processor has, threads and batches.  Exit code 0:
