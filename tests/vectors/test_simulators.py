@@ -47,7 +47,7 @@ def packs(tmp_path_factory):
         for entry in vectors.manifest.entries:
             array = vectors.whole(entry.tensor.name)
             blocks = array if entry.tensor.has_images else [array]
-            ordered = [block.transpose(entry.permutation).ravel().tolist() for block in blocks]
+            ordered = [entry.stored(block).tolist() for block in blocks]
             wanted[name, entry.tensor.name] = entry, [w for values in ordered for w in oracle(values, entry.packing)]
     assert len(wanted) == len(LAYOUTS) * 21
     assert {entry.packing.word_bits for entry, _ in wanted.values()} >= {2, 4, 8, 13, 32, 64, 128}
