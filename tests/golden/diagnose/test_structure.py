@@ -142,3 +142,16 @@ def test_words_that_are_repeated_now_and_then():
     assert (found[0].name, found[0].sentence) == (
         "word_repeated", "what differs is the word before it, read once more: words 5, 21, ..., every 16",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [stale_tile, stale_image, lambda: GOLDEN | 4, lambda: GOLDEN ^ 3, lambda: GOLDEN + 9,
+                                  lambda: GOLDEN[::-1], lambda: GOLDEN + np.arange(8)])  # fmt: skip
+def test_unknown_values_may_be_anything(make):
+    """What is found without them is found with them, and they alone are no finding."""
+    got, known = make(), np.ones(GOLDEN.shape, bool)
+    right = findings(GOLDEN, got)
+    assert right
+    known.reshape(-1)[[0, 700, 999]] = False
+    for fill in (0, 255):
+        assert findings(GOLDEN, np.where(known, got, fill), 0, known) == right
+        assert findings(GOLDEN, np.where(known, GOLDEN, fill), 0, known) == ()
