@@ -436,7 +436,7 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
     images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
     unknown = {name: mask for name, values in known.items() if (mask := _left_out(values, images)) is not None}
     got = {name: values.read(images.start, images.stop) for name, values in known.items()}
-    case = alone.case(report.layer, images, got)
+    case = alone.case(report.layer, images)
     if case is None:
         return report
     found = diagnose(case, None, got, unknown) if unknown else diagnose(case, None, got)

@@ -7,6 +7,7 @@ all are named, and what would tell them apart.  Otherwise the best explanation i
 values: agreement where the dump is right anyway counts for nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -365,6 +366,8 @@ def _words(evidence: Evidence, match: Match) -> str:
     """What a match says, and where."""
     if is_hypothesis(match.name.split(" + ")[0]):
         sentence = ", and ".join(named(name).sentence for name in match.name.split(" + "))
+        layers = evidence.case.network.layers
+        sentence = re.sub(r"layer number (\d+)", lambda found: f"layer {layers[int(found[1])].name}", sentence)
     else:
         channels = np.arange(evidence.anywhere.shape[-1])
         if match.place is not None:

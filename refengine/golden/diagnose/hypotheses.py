@@ -12,6 +12,7 @@ or a member by its name.  They are in
 
     hypotheses_widths    widths, which are solved for: accumulator, partial sums, total, bias
     hypotheses_orders    orders of constants and channels, tiles, blocked layouts
+    hypotheses_residual  other codes for the residual, other places at which it is added
     hypotheses_numbers   a padding, a tap, a row
 
 Faults that need no recomputation, of memories and bits, are in ``golden/diagnose/structure.py``.
@@ -26,7 +27,7 @@ from ...errors import RefengineError
 from ...numbers.rounding import DOUBLE_ROUND, MODES
 from . import hypotheses_codes as codes
 from . import hypotheses_layout as layout
-from . import hypotheses_numbers, hypotheses_orders, hypotheses_widths
+from . import hypotheses_numbers, hypotheses_orders, hypotheses_residual, hypotheses_widths
 from . import hypotheses_sums as sums
 from .clues import Clues, Family, Fault
 from .machine import Case, Machine, machine_of
@@ -173,7 +174,6 @@ def _residual() -> Iterator[tuple[str, str, Fault]]:
     yield "residual_before_scale", "the residual is added before the multiplier", codes.summed(codes.before_scale)
     yield "residual_other_sign", "residual bytes extended with the wrong sign", codes.sign_of_residual
     yield "residual_is_input", "the layer's own input is added for the residual", codes.residual_is_operand
-    yield "residual_of_other_layer", "codes of another layer are added for the residual", codes.residual_is_other
 
 
 def _bias() -> Iterator[tuple[str, str, Fault]]:
@@ -385,7 +385,7 @@ HYPOTHESES = {
 
 FAMILIES = {
     family.name: family
-    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_orders)
+    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_residual, hypotheses_orders)
     for family in module.families()
 }
 
