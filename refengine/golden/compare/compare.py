@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import FileError, RangeError
 from ...network.int_network import IntNetwork
-from ..diagnose.machine import STAGES, Case
+from ..diagnose.machine import STAGES
 from ..diagnose.observe import Observation, observe
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
@@ -446,7 +446,7 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
 
 
 def _left_out(values: Values, images: range) -> Array | None:
-    """Values of some images of which no hypothesis can be asked: those with unknown bits, and those that are missing."""
+    """Values of some images of which no hypothesis is asked: those with unknown bits, and those that are missing."""
     masks = [mask for mask in _marks(values, images.start, images.stop) if mask is not None]
     return np.logical_or.reduce([mask != 0 for mask in masks]) if masks else None
 

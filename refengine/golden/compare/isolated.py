@@ -131,7 +131,9 @@ class Alone:
     def _before(self, layer: IntLayer, images: range) -> dict[str, Array]:
         """Codes of some layers before, of the residual's shape, as the DUT dumped them or else the golden: the last."""
         name, shapes, last = layer.residual or "", self.network.shapes, self._positions[layer.name]
-        alike = [one for one in self._dut if one != name and shapes[one] == shapes[name] and self._positions[one] < last]
+        alike = [
+            one for one in self._dut if one != name and shapes[one] == shapes[name] and self._positions[one] < last
+        ]
         alike.sort(key=lambda other: -self._positions[other])
         found = {}
         for other in alike[:_OTHERS]:

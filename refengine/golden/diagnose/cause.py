@@ -262,6 +262,8 @@ def _doubt(evidence: Evidence, cause: Match) -> str | None:
         return ", but it says what, not why"
     if cause.name == "images_rotated" and evidence.case.count == 2:
         return "; with two images an exchange and a rotation are the same"
+    if kind(cause.name) == "bias_missing_in" and "accumulator" not in evidence.stages:
+        return ", but from codes alone another number for the bias may do so too"
     if evidence.total < ENOUGH:
         return ", too few to be certain"
     if evidence.observations < _VARIED:

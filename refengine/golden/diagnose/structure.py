@@ -25,6 +25,7 @@ STRUCTURES = {
     "stale_image": "what differs is what the image before had in the same place",
     "stale_tile": "what differs is a block that repeats another one of the same image",
     "words_late": "from one word on, each holds the one before it, as after a stall",
+    "row_pitch": "rows of the result lie a wrong number of pixels apart",
     "words_early": "from one word on, each holds the one after it: a word is lost",
     "word_repeated": "what differs is the word before it, read once more",
     "stuck_bits": "some bits are always 0 or always 1",
@@ -57,8 +58,11 @@ def findings(
     places = [look(golden, got, known, skipped) for look in _OF_PLACES]
     looks = [*(look(*values) for look in _OF_VALUES), _channel_offsets(golden, got, known)]
     found = tuple(finding for finding in (*looks[:1], *places[:1], looks[1], *places[1:], *looks[2:]) if finding)
-    late = any(finding.name == "words_late" for finding in found)
-    return tuple(finding for finding in found if not (late and finding.name == "word_repeated"))
+    each = {finding.name: finding for finding in reversed(found)}
+    late = "words_late" in each
+    return tuple(
+        finding for finding in found if finding is each[finding.name] and not (late and finding.name == "word_repeated")
+    )
 
 
 def _equal(found: np.ndarray, should: np.ndarray, known: np.ndarray) -> bool:
@@ -138,6 +142,68 @@ def _from_a_word_on(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skip
             early = slice(first, count - lag)
             if first + lag < count and _equal(found[:, early], should[:, first + lag :], sure[:, early]):
                 return Finding("words_early", f"from word {first + before}{of} on each holds {_neighbour(lag)} after")
+    return None
+
+
+def _delayed(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
+    """Everything comes some words late, behind words that are all alike, in the dump or in each image."""
+    images = len(golden)
+    for rows, of in ((1, ""), (images, " in each image")):
+        should, found, sure = (values.reshape(rows, -1) for values in (golden, got, known))
+        anchor = _varied(should[0])
+        if anchor is None:
+            return None
+        part = should[0, anchor : anchor + _WORD]
+        windows = np.lib.stride_tricks.sliding_window_view(found[0, anchor:], _WORD)
+        there = np.lib.stride_tricks.sliding_window_view(sure[0, anchor:], _WORD)
+        alike = ((windows == part) | ~there).all(axis=1) & (2 * np.count_nonzero(there, axis=1) >= _WORD)
+        for lag in np.flatnonzero(alike)[: _LAGS[-1]]:
+            first = found[:, :lag][sure[:, :lag]]
+            if (
+                lag
+                and (not len(first) or (first == first[0]).all())
+                and _equal(found[:, lag:], should[:, : should.shape[1] - lag], sure[:, lag:])
+            ):
+                behind = f"behind {int(first[0])}" if len(first) else "behind unknown ones"
+                return Finding("words_late", f"everything comes {_count(int(lag))} late{of}, {behind}")
+    return None
+
+
+def _varied(values: np.ndarray) -> int | None:
+    """The first place from which on ``_WORD`` values differ enough to know them again."""
+    for place in range(0, len(values) // 2 - _WORD, _WORD):
+        if len(np.unique(values[place : place + _WORD])) >= 2 * _VARIED:
+            return place
+    return None
+
+
+def _count(words: int) -> str:
+    return "1 word" if words == 1 else f"{words} words"
+
+
+def _pitched(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
+    """Rows written a wrong number of pixels apart; where no row comes, all is alike."""
+    if golden.ndim != 4 or golden.shape[1] < 2:
+        return None
+    images, height, width, channels = golden.shape
+    size, row = height * width * channels, width * channels
+    found, sure = got.reshape(images, size), known.reshape(images, size)
+    for pitch in (*range(1, width), *range(width + 1, min(4, height) * width)):
+        second = slice(pitch * channels, (pitch + min(pitch, width)) * channels)  # where row 1 begins, in image 0
+        start = golden[0, 1].reshape(-1)[: second.stop - second.start][: size - second.start]
+        if not _equal(found[0, second], start, sure[0, second]):
+            continue
+        source = np.full(size, -1)
+        for y in range(height):
+            place = y * pitch * channels
+            part = source[place : place + row]
+            part[:] = np.arange(y * row, y * row + len(part))
+        rest = found[:, source < 0][sure[:, source < 0]]
+        if len(rest) and not (rest == rest[0]).all():
+            continue
+        should = golden.reshape(images, size)[:, source]
+        if _equal(found[:, source >= 0], should[:, source >= 0], sure[:, source >= 0]):
+            return Finding("row_pitch", f"rows of the result are written {pitch} pixels apart, not {width}")
     return None
 
 
@@ -241,7 +307,7 @@ _OF_VALUES: tuple[Callable[[np.ndarray, np.ndarray], Finding | None], ...] = (
     _constant, _not_written, _stuck, _inverted, _offset,
 )  # fmt: skip
 _OF_PLACES: tuple[Callable[[np.ndarray, np.ndarray, np.ndarray, int], Finding | None], ...] = (
-    _image_order, _from_a_word_on, _stale_image, _stale_tile, _repeated,
+    _image_order, _from_a_word_on, _delayed, _pitched, _stale_image, _stale_tile, _repeated,
 )  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """Each layer alone: what the engine computes from the dumped inputs, and nothing where these are unknown."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from mutation.fault_table import golden_run
@@ -9,7 +7,6 @@ from networks import every_op, random_images
 
 from refengine.errors import FileError
 from refengine.golden.compare.isolated import Alone
-from refengine.golden.diagnose.machine import machine_of, recompute
 from refengine.golden.dumps.dump import Held
 
 

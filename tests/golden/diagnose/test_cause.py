@@ -370,7 +370,9 @@ def test_values_with_unknown_bits_are_left_out():
         match = found.ranked[0]
         right = planted(LARGE, "bias_missing", stages=STAGES)
         wrong = sum(int(np.count_nonzero((right[stage] != GOLDEN[stage]).reshape(-1)[1:])) for stage in STAGES)
-        assert match.total == wrong - sum(right[stage].reshape(-1)[77] != GOLDEN[stage].reshape(-1)[77] for stage in STAGES)
+        assert match.total == wrong - sum(
+            right[stage].reshape(-1)[77] != GOLDEN[stage].reshape(-1)[77] for stage in STAGES
+        )
 
 
 def test_a_memory_whose_words_are_all_unknown_has_no_cause_but_is_said():
