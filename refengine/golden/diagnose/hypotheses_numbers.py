@@ -292,7 +292,8 @@ def average_divisor(divisor: int, bits: int) -> Fault:
         multiplier, shift = machine.step.multiplier.astype(np.int64), machine.step.shift
         if not bits:
             return machine.stepping(multiplier=(2 * multiplier * count + divisor) // (2 * divisor))
-        unit = np.round(np.log2(multiplier * count)).astype(np.int64) - shift  # code units of a mean of 1
+        nearest = [(int(factor) ** 2).bit_length() // 2 for factor in multiplier * count]  # powers of two
+        unit = np.array(nearest) - shift  # of a mean of 1, in codes
         right = bits + divisor.bit_length() - 1 - unit
         return machine.stepping(multiplier=np.full_like(multiplier, 1 << bits), shift=right)
 
