@@ -37,6 +37,27 @@ def test_memories_of_tools_are_known_by_their_words(tmp_path, ending, form):
     assert not notes
 
 
+@pytest.mark.parametrize(
+    ("width", "depth", "needle"),
+    [
+        (8, 11, "has a word at address 11, its DEPTH is 11"),
+        (4, 12, "word 9 holds 16, its WIDTH is 4 bits"),
+        (5, 12, None),
+        (64, 1000, None),
+    ],
+)
+@pytest.mark.parametrize("radix", ["HEX", "UNS"])
+def test_a_memory_that_holds_more_than_its_head_says(tmp_path, width, depth, radix, needle):
+    text = f"WIDTH={width};\nDEPTH={depth};\nADDRESS_RADIX=UNS;\nDATA_RADIX={radix};\n\nCONTENT BEGIN\n"
+    text += "".join(f"{n} : {value:{'x' if radix == 'HEX' else 'd'}};\n" for n, value in enumerate(VALUES.reshape(-1)))
+    (tmp_path / "code.mif").write_text(text + "END;\n")
+    if needle is None:
+        assert np.array_equal(read(tmp_path / "code.mif")[0], VALUES)
+        return
+    with pytest.raises(FileError, match=needle):
+        read(tmp_path / "code.mif")
+
+
 def test_a_memory_of_a_tool_with_repeated_words(tmp_path):
     path = tmp_path / "code.mif"
     head = "-- by Quartus\nWIDTH=8;\nDEPTH=12;\nADDRESS_RADIX=UNS;\nDATA_RADIX=UNS;\nCONTENT BEGIN\n"
