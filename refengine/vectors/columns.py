@@ -30,6 +30,7 @@ PLACES = (
     "time",
     "cycle",
 )
+COMMENTS = (b"#", b"//", b"--")
 _HEAD_BYTES = 1 << 16
 _NUMBER = re.compile(rb"[+-]?(0[xX])?[0-9a-fA-FxXzZ_]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _CELLS = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
@@ -75,7 +76,7 @@ def cells_of(path: Path, column: int, head: int) -> Iterator[tuple[int, bytes]]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if number > head and text and not text.startswith((b"#", b"//")):
+            if number > head and text and not text.startswith(COMMENTS):
                 cells = split_cells(text)
                 yield number, cells[column] if column < len(cells) else b""
 
@@ -92,7 +93,7 @@ def table_of(path: Path) -> Table:
     """Look at the first lines of a text; no names and one column where it is no table."""
     with open(path, "rb") as file:
         lines = [line.strip() for line in file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").splitlines()]
-    lines = [line for line in lines if line and not line.startswith((b"#", b"//"))]
+    lines = [line for line in lines if line and not line.startswith(COMMENTS)]
     if not lines:
         return Table((), 1)
     first = split_cells(lines[0])

@@ -393,7 +393,11 @@ def _fit_one(source: Words, expected: Expected) -> bool:
 def _one(source: Words, expected: Expected, reading: Reading, notes: list[str], typeless: bool) -> OneCode:
     """A word is one integer: its sign bit is that of the stage's width, or of a word that is wider or narrower."""
     bits, signed = expected.bits, expected.signed
+    if typeless and signed and reading.word_bits is None:
+        notes.extend(_zero_extended(source, expected))
     if source.numbers:
+        if typeless and signed and reading.word_bits is not None and _unsigned_numbers(source, reading.word_bits):
+            return OneCode(False, False, reading.word_bits, True)
         if typeless and signed and _unsigned_numbers(source, bits):
             notes.append(f"{source.place}: no number has a sign, read as two's complement of {bits} bits")
             return OneCode(False, False, bits, True)
@@ -418,6 +422,27 @@ def _unsigned_numbers(source: Words, bits: int) -> bool:
     """Whether numbers without a sign are all of ``bits`` bits, and some of them too large for a signed one."""
     values = OneCode(True, source.signed, bits, True).integers(source.take(0, source.count), source.count)
     return len(values) > 0 and int(values.min()) >= 0 and 1 << bits - 1 <= int(values.max()) < 1 << min(bits, 62)
+
+
+def _zero_extended(source: Words, expected: Expected) -> Iterator[str]:
+    """A note where words of a signed stage look like negative numbers of fewer bits without the bits above.
+
+    They are all positive, some are near 2**bits, and none lies in the half between: only a sign makes such a gap.
+    """
+    if source.size > 8 or not source.count:
+        return
+    filled = np.zeros((min(source.count, _SAMPLE), 8), np.uint8)
+    filled[:, : source.size] = source.take(0, len(filled))
+    values = filled.view("<i8").reshape(-1)
+    bits = int(values.max()).bit_length()
+    if values.min() < 0 or not 4 < bits < min(expected.bits, source.width or 64):
+        return
+    quarter = 1 << bits - 2
+    if not ((values >= quarter) & (values < 3 * quarter)).any() and (values < quarter).any():
+        yield (
+            f"{source.place}: no word is negative, and many are just below 2**{bits}: "
+            f"--word-bits {bits} reads them as numbers of {bits} bits with a sign"
+        )
 
 
 def _any(source: Words, low: int, high: int) -> bool:

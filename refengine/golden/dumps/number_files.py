@@ -25,7 +25,7 @@ import numpy as np
 from ...errors import FileError
 from ...text import shown
 from ...vectors.coe import CoeGrammar
-from ...vectors.columns import ColumnGrammar, column_of, table_of
+from ...vectors.columns import COMMENTS, ColumnGrammar, column_of, table_of
 from ...vectors.manifest import Entry
 from ...vectors.mif import MifGrammar
 from ...vectors.readmem import ReadmemGrammar
@@ -80,6 +80,8 @@ def fitted_file(file: NumberFile, expected: Expected, reading: Reading, stage: s
             head = opened.read(_HEAD)
         if not file.path.stat().st_size:
             raise FileError(f"{file.place}: is empty")
+        if file.ending in TEXT and _is_utf_16(head):
+            raise FileError(f"{file.place}: is text in UTF-16, needed ASCII or UTF-8")
         if file.ending in RAW or (file.ending not in READMEM and _is_raw(head)):
             source, notes = _raw(file, expected, reading)
         else:
@@ -94,9 +96,21 @@ def fitted_pack_file(path: Path, place: str, entry: Entry, reading: Reading) -> 
     return fitted_file(NumberFile(path, place), of_entry(entry), plain, entry.tensor.part)
 
 
+def _is_utf_16(head: bytes) -> bool:
+    """Whether a file begins with the mark of UTF-16 and ASCII characters in it."""
+    mark, rest = head[:2], head[2:34]
+    return {b"\xff\xfe": rest[1::2], b"\xfe\xff": rest[::2]}.get(mark, b"") == bytes(len(rest) // 2) != b""
+
+
 def _is_raw(head: bytes) -> bool:
-    """Whether a file has bytes that no text of numbers has."""
-    return any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head.removeprefix(b"\xef\xbb\xbf"))
+    """Whether a file has bytes that no text of numbers and comments has."""
+    if any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head):
+        return True
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 3  # the head may end within a character
+    return False
 
 
 # ------------------------------------------------------------------------------------------------------------ raw words
@@ -181,7 +195,7 @@ def _lines_of_head(path: Path) -> int:
     with open(path, "rb") as opened:
         for number, line in enumerate(opened, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if text and not text.startswith((b"#", b"//")):
+            if text and not text.startswith(COMMENTS):
                 return number
     return 0
 
@@ -207,7 +221,7 @@ def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, s
     notes += [
         f"{file.place}: line {habit.line}: {habit.what} is not legal there, read all the same (word {habit.address})"
         for habit in found.habits
-        if not (plain and ("after a word" in habit.what or "'#'" in habit.what))
+        if not (plain and ("after a word" in habit.what or "a comment after" in habit.what))
     ]
     if radix.radix == FLOATS:
         return _floats(file, grammar, reading), notes
@@ -275,7 +289,7 @@ def _words(
     read = text_words(file.path, grammar(), radix, found)
     numbers = radix == DECIMAL
     digits = 4 if radix == HEXADECIMAL else 1
-    fixed = not found.prefixed and found.shortest == found.longest
+    fixed = found.prefixed in (0, found.words) and found.shortest == found.longest
     wider = digits * found.longest > expected.bits
     width = found.width
     if width is None and not numbers and (fixed or wider):
