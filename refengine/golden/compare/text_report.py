@@ -224,8 +224,8 @@ def element_sentence(element: Element, comparison: Comparison | None = None) -> 
         both[1] = f"unknown bits: {_bits(element.got, element.bits, element.unknown)}"
     xor = f"xor {_bits(element.xor, element.bits, element.unknown)}"
     if not element.xor and not element.unknown:
-        low = f"the lowest {element.bits} bits are the same"
-        xor = f"{low}, read {'with a sign' if element.got < 0 else 'without one' if element.wanted < 0 else 'in more bits'}"
+        how = "with a sign" if element.got < 0 else "without one" if element.wanted < 0 else "in more bits"
+        xor = f"the lowest {element.bits} bits are the same, read {how}"
     image = ""
     if comparison is not None and comparison.first_image:
         image = f" of image {comparison.first_image + element.index[0]}"
