@@ -129,12 +129,6 @@ def int4_alphas(weight: np.ndarray, cluster: int) -> np.ndarray:
     return alphas
 
 
-def expanded(codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
-    """scale * code where ``step`` columns share a scale: codes (O, n), scales (O, G) -> float64 (O, n)."""
-    product: np.ndarray = codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
-    return product
-
-
 def codes_at(weight: np.ndarray, steps: np.ndarray, cluster: int, fmt: CodeFormat) -> np.ndarray:
     """Nearest codes of weights whose cluster's step is ``steps`` (O, G); a step of 0 gives code 0."""
     blocks = clustered(weight, cluster)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels import jit
-from .clusters import expanded
 
 Array = np.ndarray[Any, Any]
 
@@ -212,6 +211,12 @@ def descend_block(problem: Problem, pulls: Array, codes: Array, scales: Array, u
         channel = Channel(pulls[o], problem.covariance, codes[o], scales[o], problem.step, problem.top)
         for g in range(scales.shape[1]):
             moved[o] = improve_cluster(channel, g, units[o]) or moved[o]
+
+
+def expanded(codes: Array, scales: Array, step: int) -> Array:
+    """scale * code where ``step`` columns share a scale: codes (O, n), scales (O, G) -> float64 (O, n)."""
+    product: Array = codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
+    return product
 
 
 @jit

@@ -23,6 +23,8 @@ import numpy as np
 from ..network.float_network import FloatLayer, FloatNetwork, shapes
 from ..network.forward import forward
 from ..network.images import evenly_spaced
+from ..numbers.formats import INT8
+from ..numbers.nearest import nearest_codes
 from .fuse import fuse
 
 _IMAGES = 32
@@ -131,7 +133,7 @@ def _shifts(network: FloatNetwork, images: Array, classes: Mapping[str, Array]) 
     for number in _uneven(network, classes, meeting, np.where(known, np.exp2(bits), 0.0)):
         members = np.flatnonzero((meeting == number) & known)
         lacking = np.median(bits[members]) - bits[members]
-        shift[members] = np.where(np.abs(lacking) > _NEAR, np.clip(np.rint(lacking), -_MOST, _MOST), 0)
+        shift[members] = np.where(np.abs(lacking) > _NEAR, np.clip(nearest_codes(lacking, INT8), -_MOST, _MOST), 0)
     return shift
 
 

@@ -22,7 +22,6 @@ import numpy as np
 
 from . import clusters
 from .blocks import by_blocks
-from .clusters import expanded
 from .triangular import inverse_of_lower, root_of_inverse
 from .windows import Windows
 
@@ -106,6 +105,8 @@ def reconstruct(
     seen: Windows, target: Target, weight: np.ndarray, first: np.ndarray, shape: Shape, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (O, n) and scales (O, G) for the weights (O, n) of one group of channels, from first scales (O, G)."""
+    from .descent import expanded  # here, because asking for help should not load the compiler
+
     ridge, free = Ridge(seen.covariance, len(seen.columns)), np.zeros(len(weight))
     wanted = ridge.wanted(weight, seen.covariance_with(target.sums))
     codes, scales = np.zeros(weight.shape), first.copy()
@@ -149,7 +150,7 @@ class State:
 
     def problem(self, rows: slice) -> "Problem":
         """What the descent takes for some of the output channels."""
-        from .descent import Problem  # here, because asking for help should not load the compiler
+        from .descent import Problem
 
         return Problem(self.wanted[rows], self.covariance, self.shape.step, float(self.shape.top))
 
@@ -234,6 +235,8 @@ def _relaxed(seen: Windows, target: Target, weight: np.ndarray, mean: np.ndarray
 
 def _error(wanted: np.ndarray, covariance: np.ndarray, codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
     """d^T H d for each output channel, float64 (O)."""
+    from .descent import expanded
+
     missing = wanted - expanded(codes, scales, step)
     return ((missing @ covariance) * missing).sum(axis=1)
 
