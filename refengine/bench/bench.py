@@ -6,6 +6,7 @@ and the quartiles are given.  Each round also measures the peak of the dot-produ
 needs no other program.
 
     refengine F            a plan for one batch, weights of format F, all threads together
+    refengine F N=4        the same where several sizes of clusters are compared
     refengine F, capacity  with several threads: as many plans of one thread each, at once, each with a batch of its own
     openvino, ...          the peers, see peers.py
 
@@ -33,8 +34,8 @@ from ..errors import RangeError
 from ..interop.onnx.export_float import onnx_input
 from ..network.float_network import FloatNetwork
 from ..network.int_network import IntNetwork
-from ..quantization.quantize import quantize
 from ..quantization.scheme import Scheme
+from .models import quantized
 from .peers import peer
 
 ENOUGH = 0.005
@@ -158,39 +159,44 @@ def compare(
     network: FloatNetwork,
     images: Array,
     weights: Sequence[str] = ("ternary",),
-    cluster: int = 4,
+    clusters: Sequence[int] = (4,),
     against: Sequence[str] = (),
     batch: int = 1,
     threads: int = 1,
     rounds: int = 40,
     progress: Show | None = None,
+    calibrated: bool = True,
 ) -> Comparison:
     """Make engines of ``network``, calibrated on uint8 images (N, H, W, C), and measure them in turns.
 
-    ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits; ``against``: names of
-    ``peers.PEERS``.  The images that are run are the first ``batch``, repeated where there are fewer.  RefengineError
-    where an engine cannot be made, RangeError for counts below 1.
+    ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits, each with ``clusters``
+    of all these sizes, if it has clusters; ``against``: names of ``peers.PEERS``.  The images that are run are the
+    first ``batch``, repeated where there are fewer.  Where the weights are random nothing is worth to be ``calibrated``
+    but the ranges of activations, on one image.  RefengineError where an engine cannot be made, RangeError for counts
+    below 1.
     """
-    if not weights or min(batch, threads, rounds) < 1:
-        found = f"{len(weights)} weight formats, batch {batch}, {threads} threads, {rounds} rounds"
-        raise RangeError(f"a comparison needs at least 1 of each, found {found}")
+    if not weights or not clusters or min(batch, threads, rounds) < 1:
+        found = f"{len(weights)} weight formats, {len(clusters)} sizes of clusters, batch {batch}, {threads} threads"
+        raise RangeError(f"a comparison needs at least 1 of each, found {found}, {rounds} rounds")
     show = progress or (lambda done, total, detail: None)
-    schemes = [Scheme(weights=name, cluster=cluster) for name in weights]
+    schemes = _schemes(weights, clusters, calibrated)
     pixels = np.ascontiguousarray(images[np.arange(batch) % len(images)])
     others = []
     for done, name in enumerate(against):  # first, because a package may be missing
         show(done, len(against), name)
         others.append(_theirs(name, network, images, pixels, threads))
-    models = [_quantized(network, images, scheme, threads, show) for scheme in schemes]
-    engines = [_ours(name, model, pixels, threads) for name, model in zip(weights, models, strict=True)] + others
+    calibration = images if calibrated else images[:1]
+    models = {name: _quantized(network, calibration, scheme, threads, show) for name, scheme in schemes.items()}
+    engines = [_ours(name, model, pixels, threads) for name, model in models.items()] + others
+    first, model = next(iter(models.items()))
     with ThreadPoolExecutor(threads) as pool:
         if threads > 1:
-            engines.append(_capacity(weights[0], models[0], pixels, threads, pool))
+            engines.append(_capacity(first, model, pixels, threads, pool))
         timings, peak = measure(engines, rounds, lambda: peak_rate(threads, pool), show)
     return Comparison(
         network.name,
         network.input_shape,
-        models[0].macs,
+        model.macs,
         processor(),
         _instruction_set(),
         batch,
@@ -200,11 +206,23 @@ def compare(
     )
 
 
+def _schemes(weights: Sequence[str], clusters: Sequence[int], calibrated: bool) -> dict[str, Scheme]:
+    """What refengine's engines are called, and how they are quantized; weights of 8 bits have no clusters."""
+    how = {} if calibrated else {"method": "optimal", "exponents": "max", "reestimate": False}
+    schemes = {}
+    for name in weights:
+        sizes = clusters[:1] if name == "int8" else clusters
+        for size in sizes:
+            called = name if len(sizes) == 1 else f"{name} N={size}"
+            schemes[called] = Scheme(weights=name, cluster=size, **how)  # type: ignore[arg-type]
+    return schemes
+
+
 def _quantized(network: FloatNetwork, images: Array, scheme: Scheme, threads: int, show: Show) -> IntNetwork:
     def quantizing(layer: str, done: int, total: int) -> None:
         show(done, total, f"{scheme.weights}: {layer}")
 
-    return quantize(network, images, scheme, quantizing, threads)
+    return quantized(network, images, scheme, quantizing, threads)
 
 
 def _compiled(model: IntNetwork, batch: int, threads: int) -> Callable[[Array], Array]:

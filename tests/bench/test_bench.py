@@ -22,7 +22,8 @@ TINY = geometries.Geometry(8, 5, (16, 32), (1, 1), large_stem=False)
 
 @pytest.fixture
 def network(monkeypatch):
-    """A tiny network, no pauses, and short bursts."""
+    """A tiny network, no pauses, short bursts, and no model of an earlier run."""
+    monkeypatch.setattr(bench, "quantized", quantize)
     monkeypatch.setattr(geometries, "GEOMETRIES", {"tiny": TINY})
     for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1}.items():
         monkeypatch.setattr(bench, name, value)
@@ -46,7 +47,7 @@ def images_of(network, count=3):
 
 
 def compared(network, **keywords):
-    return bench.compare(network, images_of(network), **{"rounds": 2, **keywords})
+    return bench.compare(network, images_of(network), **{"rounds": 2, "calibrated": False, **keywords})
 
 
 def test_every_engine_is_measured_in_every_round(network, fake):
@@ -57,6 +58,21 @@ def test_every_engine_is_measured_in_every_round(network, fake):
     assert outcome.timings[2].version == "for 2 and 1"
     assert set(fake) == {(2, 3, 8, 8)}
     assert (outcome.rounds, outcome.batch, outcome.threads, outcome.network) == (2, 2, 1, "tiny")
+
+
+def test_clusters_of_several_sizes_are_engines_of_their_own(network):
+    outcome = compared(network, weights=("ternary", "int4", "int8"), clusters=(4, 16))
+    names = ["ternary N=4", "ternary N=16", "int4 N=4", "int4 N=16", "int8"]
+    assert [timing.name for timing in outcome.timings] == [f"refengine {name}" for name in names]
+
+
+def test_random_weights_are_not_calibrated(network, monkeypatch):
+    seen = []
+    monkeypatch.setattr(bench, "quantized", lambda *call: seen.append(call[1:3]) or quantize(*call))
+    compared(network, calibrated=False)
+    ((images, scheme),) = seen
+    assert len(images) == 1
+    assert (scheme.method, scheme.exponents, scheme.reestimate) == ("optimal", "max", False)
 
 
 def test_several_threads_add_the_capacity(network):
@@ -175,14 +191,14 @@ def test_progress_names_layers_and_rounds(network, fake):
     assert any("ternary: " in detail for _, _, detail in seen)
 
 
-@pytest.mark.parametrize("keywords", [{"weights": ()}, {"batch": 0}, {"threads": 0}, {"rounds": 0}])
+@pytest.mark.parametrize("keywords", [{"weights": ()}, {"clusters": ()}, {"batch": 0}, {"threads": 0}, {"rounds": 0}])
 def test_counts_below_1_are_refused(network, keywords):
     with pytest.raises(RangeError, match="a comparison needs at least 1 of each, found"):
         compared(network, **keywords)
 
 
 def test_what_is_missing_is_missed_before_the_work(network, monkeypatch):
-    monkeypatch.setattr(bench, "quantize", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr(bench, "quantized", lambda *_: pytest.fail("the work began"))
     with pytest.raises(RefengineError, match="engine 'tvm' is unknown"):
         compared(network, against=("tvm",))
 

@@ -127,7 +127,7 @@ def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray
         for part in _parts(weight, group, first, width, count):
             places, length = _places(sums.source, part)
             rows = in_reading_order(part.by_place(), part.channels(sums.source), length)
-            for packed in panels(rows, part.first, width):
+            for packed in panels(rows, part.first, width, kernel.TARGET.pairs):
                 steps.append(
                     common
                     | _panelled(compiler, common, sums.bias - zeros, packed, packed.limbs)
@@ -222,7 +222,7 @@ def _panelled(compiler: Compiler, common: Fields, bias: np.ndarray, packed: Pane
     initial[-1, : len(bias)] = bias
     return {
         step.PANELS: compiler.address(packed.weights),
-        step.PANEL_BYTES: packed.weights[0].size,
+        step.PANEL_BYTES: packed.weights[0].nbytes,
         step.PANEL_COUNT: packed.count,
         step.LIMBS: limbs,
         step.WIDTH: packed.width,

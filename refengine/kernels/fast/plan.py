@@ -69,6 +69,7 @@ from .step import (
     ZERO,
 )  # fmt: skip
 from .tile import Tile
+from .word_tile import WordTile
 
 if TYPE_CHECKING:
     from .. import Array
@@ -83,9 +84,9 @@ _LANES = TARGET.lanes
 BLOCK_PIXELS = 96
 _SCRATCH = BLOCK_PIXELS * max(TARGET.widths)
 
-_conv = make_block(TARGET, TARGET.tiles, Tile)
+_conv = make_block(TARGET, TARGET.tiles, WordTile if TARGET.pairs else Tile)
 _clusters = make_block(TARGET, TARGET.cluster_tiles, ClusterTile)
-_crossed = make_block(TARGET, TARGET.cluster_tiles, CrossedTile)
+_crossed = make_block(TARGET, TARGET.crossed_tiles, CrossedTile)
 _depthwise = make_block(TARGET, ((PIXELS_OF_DEPTHWISE, 1),), Depthwise, lifted=True)
 _epilogue = make_epilogue(TARGET)
 

@@ -312,7 +312,7 @@ def small_conv(**changed):
 
 def test_the_numbers_of_a_small_convolution(monkeypatch):
     """By the dense tile, also where the processor adds pairs and would keep clusters apart."""
-    monkeypatch.setattr(kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=()))
+    monkeypatch.setattr(kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=(), pairs=False))
     compiler = compiled(small_conv(), 2, counted=False)
     source, to = compiler.buffers["000_input"], compiler.buffers["001_conv"]
     (fields,) = steps_of(compiler, compiler.network.layers[1])
