@@ -136,8 +136,14 @@ def gathered(row, places, count):
 
 
 def dense(row, panel, channel, _):
-    weights = memory(row.panels + panel * row.panel_bytes, np.int8, row.limbs, row.taps * row.length // 4, row.width, 4)
-    assert weights.nbytes == row.panel_bytes
+    place, fours = row.panels + panel * row.panel_bytes, row.taps * row.length // 4
+    if kernel.TARGET.pairs:
+        words = memory(place, np.int16, 1, fours, 2, row.width, 2)
+        assert (words.nbytes, row.limbs) == (row.panel_bytes, 1)
+        weights = words.transpose(0, 1, 3, 2, 4).reshape(1, fours, row.width, 4)
+    else:
+        weights = memory(place, np.int8, row.limbs, fours, row.width, 4)
+        assert weights.nbytes == row.panel_bytes
     initial = memory(row.initial, np.int32, row.limbs, row.stored)[:, channel : channel + row.width].astype(np.int64)
     read = windows(row, row.length).reshape(row.pixels, -1, 4)
     sums = np.zeros((row.pixels, row.width), np.int64)
