@@ -168,7 +168,8 @@ def clustered(row, panel, channel, kind):
 
 
 def channelwise(row, panel, channel, _):
-    weights = memory(row.panels, np.int16, row.taps, row.stored)[:, channel : channel + row.width].astype(np.int64)
+    pairs = memory(row.panels, np.int16, row.taps // 2, row.stored, 2).transpose(0, 2, 1).reshape(row.taps, row.stored)
+    weights = pairs[:, channel : channel + row.width].astype(np.int64)
     initial = memory(row.initial, np.int32, row.stored)[channel : channel + row.width]
     places = distances(row.offsets, row.taps) + channel
     return initial + np.einsum("ptw,tw->pw", gathered(row, places, row.width), weights)
@@ -367,7 +368,7 @@ def test_the_last_layer_keeps_its_sums_and_makes_no_codes():
     row = Row(fields)
     assert row.sums == compiler.accumulators["002_gap"].ctypes.data
     assert not any((row.table, row.later_table, row.exact_table))
-    assert (row.taps, row.pixels, row.width, row.panel_count) == (9, 2, kernel.TARGET.lanes, 16 // kernel.TARGET.lanes)
+    assert (row.taps, row.pixels, row.width, row.panel_count) == (10, 2, 16, 1)
 
 
 @pytest.mark.parametrize("channels", [16, 37, 64, 130, 200])
