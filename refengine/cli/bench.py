@@ -1,6 +1,7 @@
 """``refengine bench``: refengine's speed beside production int8 engines, measured in turns."""
 
 from collections.abc import Iterator
+from statistics import median
 
 import click
 import numpy as np
@@ -130,11 +131,12 @@ def print_comparison(outcome: Comparison) -> None:
 def _rows(outcome: Comparison) -> Iterator[tuple[object, ...]]:
     for timing in outcome.timings:
         times = (f"{1000 * seconds:.3f}" for seconds in (timing.median, timing.best))
-        rate, share = _giga(outcome.rate(timing)), f"{100 * outcome.share(timing):.1f} %"
+        found_share = outcome.share(timing)
+        rate, share = _giga(outcome.rate(timing)), None if found_share is None else f"{100 * found_share:.1f} %"
         found = outcome.ratio(timing)
         yield timing.name, *times, rate, share, f"{found.median:.3f}", f"{found.low:.3f}..{found.high:.3f}"
-    peak = sorted(outcome.peak)[len(outcome.peak) // 2]
-    yield "peak of the instruction", None, None, _giga(peak), "100.0 %", None, None
+    for form, rates in outcome.peak.items():
+        yield f"peak of {form}", None, None, _giga(median(rates)), "100.0 %", None, None
 
 
 def _giga(number: float, digits: int = 1) -> str:

@@ -87,8 +87,8 @@ def test_several_threads_add_the_capacity(network):
 def test_what_is_measured_computes_the_network(network, threads):
     images = images_of(network)
     model = quantize(network, images, Scheme())
-    for engine in (bench._compiled(model, 3, threads), bench._compiled(model, 3, threads)):
-        assert np.array_equal(engine(images), run(model, images, "reference"))
+    for plan in (bench._compiled(model, 3, threads), bench._compiled(model, 3, threads)):
+        assert np.array_equal(plan.run(images), run(model, images, "reference"))
 
 
 def test_the_capacity_runs_a_batch_in_each_thread(network):
@@ -112,12 +112,13 @@ def test_few_images_are_repeated(network, fake):
 
 def test_the_order_rotates_and_every_measure_begins_with_a_run_that_is_not_counted(network):
     ran = []
-    engines = [bench.Engine(name, "", 1, lambda name=name: ran.append(name)) for name in "abc"]
-    timings, peak = bench.measure(engines, 3, lambda: ran.append("|") or 7.0, lambda *_: None)
+    forms = {"a": {"dense": 1.0}, "b": {"crossed": 1.0}, "c": {}}
+    engines = [bench.Engine(name, "", 1, lambda name=name: ran.append(name), forms[name]) for name in "abc"]
+    timings, peak = bench.measure(engines, 3, lambda: ran.append("|") or (7.0, 8.0, 9.0), lambda *_: None)
     rounds = "".join(ran).split("|")[1:]
     assert [timing.repetitions for timing in timings] == [1, 1, 1]
     assert rounds == ["aabbcc", "bbccaa", "ccaabb"]
-    assert peak == (7.0, 7.0, 7.0)
+    assert peak == {"dense": (7.0, 7.0, 7.0), "crossed": (9.0, 9.0, 9.0)}
 
 
 def test_short_runs_are_repeated(monkeypatch):
@@ -130,16 +131,18 @@ def test_the_garbage_collector_is_off_while_it_measures(network):
     states = []
     engine = bench.Engine("a", "", 1, lambda: states.append(gc.isenabled()))
     assert gc.isenabled()
-    bench.measure([engine], 1, lambda: 1.0, lambda *_: None)
+    bench.measure([engine], 1, lambda: (1.0, 1.0, 1.0), lambda *_: None)
     assert gc.isenabled()
     assert states[-1] is False
 
 
 def comparison():
     """Figures that are easy to check: 2 million MACs, three rounds."""
-    timings = [("first", (0.002, 0.004, 0.002)), ("other", (0.004, 0.004, 0.001))]
-    made = tuple(bench.Timing(name, "1", 1, 1, seconds) for name, seconds in timings)
-    return bench.Comparison("n", (1, 1, 1), 2_000_000, "p", "r", 1, 1, made, (1e9, 4e9, 2e9))
+    halves = {"dense": 0.5, "crossed": 0.5}
+    timings = [("first", (0.002, 0.004, 0.002), halves), ("other", (0.004, 0.004, 0.001), {})]
+    made = tuple(bench.Timing(name, "1", 1, 1, seconds, forms) for name, seconds, forms in timings)
+    peak = {"dense": (1e9, 4e9, 2e9), "crossed": (4e9, 4e9, 4e9)}
+    return bench.Comparison("n", (1, 1, 1), 2_000_000, "p", "r", 1, 1, made, peak)
 
 
 def test_rates_shares_and_ratios_follow_from_the_times():
@@ -147,7 +150,8 @@ def test_rates_shares_and_ratios_follow_from_the_times():
     first, other = outcome.timings
     assert (first.median, first.best, other.best) == (0.002, 0.002, 0.001)
     assert outcome.rate(first) == pytest.approx(1e9)
-    assert outcome.share(first) == pytest.approx(0.5)
+    assert outcome.share(first) == pytest.approx((0.0005 + 0.00025) / 0.002)  # a million products at each peak
+    assert outcome.share(other) is None
     assert outcome.ratio(other) == bench.Ratio(1.0, 0.75, 1.5)
     assert outcome.ratio(first) == bench.Ratio(1.0, 1.0, 1.0)
 
@@ -160,13 +164,21 @@ def test_json_has_every_round():
         "rounds": [0.004, 0.004, 0.001],
     }
     assert figures["engines"][1]["first_over_this"] == {"median": 1.0, "low": 0.75, "high": 1.5}
-    assert figures["peak_macs_per_second"] == {"median": 2e9, "best": 4e9, "rounds": [1e9, 4e9, 2e9]}
+    assert figures["peak_macs_per_second"]["dense"] == {"median": 2e9, "best": 4e9, "rounds": [1e9, 4e9, 2e9]}
     assert figures["rounds"] == 3
 
 
-def test_the_peak_is_a_rate(network):
+def test_the_forms_of_a_plan_are_parts_of_its_products(network):
+    outcome = compared(network, weights=("int8",))
+    assert outcome.timings[0].forms == {"dense": 1.0}
+    assert set(outcome.peak) == {"dense"}
+
+
+def test_peaks_are_rates(network):
     with ThreadPoolExecutor(2) as pool:
-        assert bench.peak_rate(2, pool) > 0
+        rates = bench.peak_rates(2, pool)
+    assert len(rates) == len(bench.FORMS)
+    assert min(rates) > 0
 
 
 def test_random_images_depend_on_the_seed_alone(network):

@@ -45,7 +45,7 @@ def test_the_table_has_a_row_for_each_engine(monkeypatch):
     rows = [line.split("  ")[0] for line in outcome.out.splitlines()]
     engines = ["refengine ternary", "refengine int8", "openvino", "torch", "refengine ternary, capacity"]
     assert [row for row in rows if row in engines] == engines
-    assert "peak of the instruction" in outcome.out
+    assert "peak of dense" in outcome.out
 
 
 def test_the_json_has_the_times_of_every_round(tmp_path):
