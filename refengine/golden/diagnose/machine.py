@@ -187,8 +187,11 @@ class Machine:
         return replace(self, attributes={**self.attributes, **changed})
 
     def stepping(self, **changed: Any) -> "Machine | None":
-        """The same with another requantization; None where there is none."""
-        return None if self.step is None else replace(self, step=replace(self.step, **changed))
+        """The same with another requantization; None where there is none, or where its numbers cannot be."""
+        try:
+            return None if self.step is None else replace(self, step=replace(self.step, **changed))
+        except RangeError:
+            return None
 
     @property
     def clusters(self) -> np.ndarray:

@@ -108,3 +108,9 @@ def test_what_is_no_case_is_refused():
         Case(case.network, case.layer, case.operands)
     with pytest.raises(RangeError, match="found operands"):
         Case(case.network, case.layer, (case.operands[0][:, 1:],), case.residual)
+
+
+def test_a_requantization_whose_numbers_cannot_be_is_none():
+    machine = machine_of(conv_case())
+    assert machine.stepping(shift=machine.step.shift * 0 - 1) is None
+    assert machine.stepping(shift=machine.step.shift + 1) is not None
