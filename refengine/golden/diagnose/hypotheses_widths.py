@@ -677,5 +677,5 @@ def _partial_words(policy: str) -> Callable[..., str]:
 
 
 def _stepwise_words(grouping: int, bias_last: int, bits: int) -> str:
-    order = ("", ", the bias last", ", the bias loaded with all its bits")[bias_last]
+    order = {1: ", the bias last", 2: ", the bias loaded with all its bits"}.get(bias_last, "")
     return f"an accumulator of {bits} bits saturates at each addition: of {GROUPINGS[grouping].words}{order}"
