@@ -96,10 +96,14 @@ def _conv(draw, rng, number, last, shape):
     group = draw(st.sampled_from([g for g in range(1, shape[2] + 1) if shape[2] % g == 0]))
     outputs = group * draw(st.integers(1, 3))
     kernel, strides, pads = _window(draw, shape)
+    apart = tuple(
+        draw(st.integers(1, (side - 1) // (k - 1) if k > 1 else 2)) for k, side in zip(kernel, shape[:2], strict=True)
+    )
+    dilations = {"dilations": apart} if apart != (1, 1) else {}
     constants = {"weight": floats(rng, outputs, shape[2] // group, *kernel)}
     if draw(st.booleans()):
         constants["bias"] = floats(rng, outputs)
-    return layer(number, "conv", [last], constants, strides=strides, pads=pads, group=group)
+    return layer(number, "conv", [last], constants, strides=strides, pads=pads, group=group, **dilations)
 
 
 def _pool(op):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
-from ..ops.window import output_hw
+from ..ops.window import output_hw, spread_size
 from ..text import PathLike
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
@@ -70,7 +70,12 @@ LAYER_OPS: Mapping[str, LayerOp] = {
     "input": LayerOp(inputs=(0, 0)),
     "conv": LayerOp(
         constants={"weight": Constant("OIYX"), "bias": Constant("O", needed=False)},
-        attributes={"strides": _STRIDES, "pads": _PADS, "group": Attribute("integer", 1, MAX_SIDE)},
+        attributes={
+            "strides": _STRIDES,
+            "pads": _PADS,
+            "group": Attribute("integer", 1, MAX_SIDE),
+            "dilations": Attribute("integers", 1, MAX_SIDE, length=2, needed=False),
+        },
     ),
     "batchnorm": LayerOp(
         constants={name: Constant("C") for name in ("gamma", "beta", "mean", "var")},
@@ -366,6 +371,12 @@ def with_input_shape(network: FloatNetwork, size: tuple[int, int]) -> FloatNetwo
     return dataclasses.replace(network, input_shape=(height, width, network.input_shape[2]))
 
 
+def dilations(layer: FloatLayer) -> tuple[int, int]:
+    """How many pixels apart the taps of a conv lie, down and to the right; 1 where it does not say."""
+    down, right = layer.attributes.get("dilations", (1, 1))
+    return down, right
+
+
 def _same_shape(layer: FloatLayer, x: Shape) -> Shape:
     return x
 
@@ -382,7 +393,8 @@ def _conv_shape(layer: FloatLayer, x: Shape) -> Shape:
     group = layer.attributes["group"]
     if inputs * group != channels:
         raise NetworkError(f"its input has {channels} channels, its weight wants {inputs} in each of {group} groups")
-    return (*output_hw((height, width), kernel, layer.attributes["strides"], layer.attributes["pads"]), outputs)
+    size = [spread_size(*pair) for pair in zip(kernel, dilations(layer), strict=True)]
+    return (*output_hw((height, width), size, layer.attributes["strides"], layer.attributes["pads"]), outputs)
 
 
 def _batchnorm_shape(layer: FloatLayer, x: Shape) -> Shape:

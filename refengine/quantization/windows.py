@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..ops.window import spread_size
+
 _MOST = 2**16
 _FEWEST = 2**12
 _FOR_EACH_TAP = 2**8
@@ -54,12 +56,23 @@ def positions(count: int, taps: int) -> np.ndarray:
 
 
 def windows(
-    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], chosen: np.ndarray, unit: float
+    x: np.ndarray,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    chosen: np.ndarray,
+    unit: float,
+    apart: Sequence[int] = (1, 1),
 ) -> Windows:
-    """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, at output positions numbered over (N, OH, OW)."""
+    """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, their taps ``apart`` pixels from each other.
+
+    ``chosen``: the output positions, numbered over (N, OH, OW).
+    """
     top, left, bottom, right = pads
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    view = sliding_window_view(padded, tuple(kernel), axis=(1, 2))[:, :: strides[0], :: strides[1]]
+    size = tuple(spread_size(*pair) for pair in zip(kernel, apart, strict=True))
+    view = sliding_window_view(padded, size, axis=(1, 2))[:, :: strides[0], :: strides[1]]
+    view = view[..., :: apart[0], :: apart[1]]
     place = np.unravel_index(chosen, view.shape[:3])
     columns = np.empty((len(chosen), view[0, 0, 0].size), np.float32)
     for start in range(0, len(chosen), _GATHERED):

@@ -100,7 +100,16 @@ def test_constants_and_attributes_are_those_of_the_op():
     refused("has no constant 'weight'", layer, 1, "conv", ["x"], **CONV)
     refused("has constant 'scale', known are: bias, weight", layer, 1, "conv", ["x"], {**weight, "scale": 1}, **CONV)
     refused("has no attribute 'group'", layer, 1, "conv", ["x"], weight, strides=(1, 1), pads=(0, 0, 0, 0))
-    refused("has attribute 'dilation', known are: group, pads", layer, 1, "conv", ["x"], weight, **CONV, dilation=2)
+    refused(
+        "has attribute 'dilation', known are: dilations, group, pads",
+        layer,
+        1,
+        "conv",
+        ["x"],
+        weight,
+        **CONV,
+        dilation=2,
+    )
     refused("known are: none", layer, 1, "flatten", ["x"], axis=1)
 
 

@@ -63,13 +63,14 @@ def positions(size, kernel, stride, before, after, ceil_mode):
 def windows(layer, x, kernel, ceil_mode=False):
     """(oy, ox, [(ky, kx, iy, ix) of the pixels inside the image]) for each window."""
     (height, width, _), (sy, sx) = extent(x), layer.attributes["strides"]
+    down, across = layer.attributes.get("dilations", (1, 1))
     top, left, bottom, right = layer.attributes["pads"]
-    rows = positions(height, kernel[0], sy, top, bottom, ceil_mode)
-    columns = positions(width, kernel[1], sx, left, right, ceil_mode)
+    rows = positions(height, down * (kernel[0] - 1) + 1, sy, top, bottom, ceil_mode)
+    columns = positions(width, across * (kernel[1] - 1) + 1, sx, left, right, ceil_mode)
     for (oy, y), (ox, first) in itertools.product(enumerate(rows), enumerate(columns)):
         taps = itertools.product(range(kernel[0]), range(kernel[1]))
-        inside = [(i, j, y + i, first + j) for i, j in taps if 0 <= y + i < height and 0 <= first + j < width]
-        yield oy, ox, inside
+        seen = [(i, j, y + down * i, first + across * j) for i, j in taps]
+        yield oy, ox, [tap for tap in seen if 0 <= tap[2] < height and 0 <= tap[3] < width]
 
 
 def oracle_conv(layer, x):

@@ -174,7 +174,18 @@ class Layers:
         alone = math.prod(view.shape[1:]) == channels and channels in view.shape[1:]
         return view.shape.index(channels, 1) if alone else None
 
-    def pixel_axes(self, view: View, axes: Sequence[int]) -> bool:
+    def pixel_window(self, view: View, axes: Sequence[int]) -> tuple[int, int] | None:
+        """How many rows and columns of each channel ``axes`` are, one of both being all; None for other axes."""
+        if self._pixel_axes(view, axes):
+            return self.shapes[view.layer][0], self.shapes[view.layer][1]
+        for order in (CHW, HWC):
+            places = [1 + order.index(axis) for axis in "HW"]
+            if len(view.shape) == 4 and self.is_image(view, order) and axes and set(axes) <= set(places):
+                rows, columns = (view.shape[place] if place in axes else 1 for place in places)
+                return rows, columns
+        return None
+
+    def _pixel_axes(self, view: View, axes: Sequence[int]) -> bool:
         """Whether ``axes`` are all pixels of each channel and nothing else."""
         real = [axis for axis in range(1, len(view.shape)) if view.shape[axis] != 1]
         reduced = [axis for axis in real if axis in axes]

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import NetworkError
 from ...network.float_network import MAX_SIDE
+from ...ops.window import output_size, spread_size
 from .constants import axes_of, check_operands, fold, reason, reshaped, shape_of, slices, squeezed, unsqueezed
 from .graph import Array, Node
 from .layers import HWC, NO_PADS, Layers, Pads, View, float32
@@ -107,10 +108,14 @@ def _number(node: Node, name: str, default: Any) -> Any:
     return value
 
 
+def _dilations(node: Node, kernel: Sequence[int]) -> tuple[int, ...]:
+    """How many pixels apart the taps lie: 1 along an axis with one tap."""
+    given = _integers(node, "dilations", (1, 1))
+    return tuple(1 if size == 1 else step for step, size in zip(given, kernel, strict=True))
+
+
 def _window(layers: Layers, node: Node, view: View, kernel: Sequence[int]) -> tuple[tuple[int, ...], Pads]:
-    """Strides and the operator's own pads, those of ``auto_pad`` computed; NetworkError for dilations."""
-    if _integers(node, "dilations", (1, 1)) != (1, 1):
-        raise node.error(f"has dilations {node.attributes['dilations']}, which integers do not know; needed 1, 1")
+    """Strides and the operator's own pads, those of ``auto_pad`` computed, for windows of a size."""
     strides = _integers(node, "strides", (1, 1))
     mode = node.attributes.get("auto_pad", "NOTSET")
     if mode == "NOTSET":
@@ -146,23 +151,32 @@ def _conv(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand
         raise node.error(f"has kernel_shape {node.attributes['kernel_shape']}, its weight is {weight.shape}")
     if view.pads != NO_PADS and view.fill != 0:
         raise node.error(f"reads an image padded with {view.fill}, needed zeros")
-    strides, pads = _window(layers, node, view, weight.shape[2:])
+    apart = _dilations(node, weight.shape[2:])
+    size = [spread_size(*pair) for pair in zip(weight.shape[2:], apart, strict=True)]
+    strides, pads = _window(layers, node, view, size)
     constants = {"weight": weight}
     if bias is not None:
         constants["bias"] = float32(node, _known(node, bias, "bias"))
-    group = _number(node, "group", 1)
-    return layers.append(
-        node, "conv", [view.layer], constants, strides=strides, pads=_sum(pads, view.pads), group=group
-    )
+    window: dict[str, Any] = {"strides": strides, "pads": _sum(pads, view.pads), "group": _number(node, "group", 1)}
+    if apart != (1, 1):
+        window["dilations"] = apart
+    return layers.append(node, "conv", [view.layer], constants, **window)
 
 
 def _maxpool(layers: Layers, node: Node, x: Operand) -> View:
     view = _image(layers, node, x)
     if view.pads != NO_PADS and view.fill > MINUS_INFINITY and not (view.fill == 0 and layers.is_not_negative(view)):
         raise node.error(f"reads an image padded with {view.fill}, which could win; needed a ReLU before it")
-    kernel = _integers(node, "kernel_shape", (0, 0))
+    kernel = _pool_kernel(node)
     strides, pads = _window(layers, node, view, kernel)
     return _pool(layers, node, "maxpool", view, kernel, strides, _sum(pads, view.pads))
+
+
+def _pool_kernel(node: Node) -> tuple[int, ...]:
+    kernel = _integers(node, "kernel_shape", (0, 0))
+    if _dilations(node, kernel) != (1, 1):
+        raise node.error(f"has dilations {node.attributes['dilations']}, which no pool knows here; needed 1, 1")
+    return kernel
 
 
 def _pool(
@@ -175,7 +189,7 @@ def _pool(
 def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     """Averages that count the padding are those of a convolution with equal weights for each channel."""
     view = _image(layers, node, x)
-    kernel = _integers(node, "kernel_shape", (0, 0))
+    kernel = _pool_kernel(node)
     strides, pads = _window(layers, node, view, kernel)
     counted = bool(_number(node, "count_include_pad", 0))
     if view.pads != NO_PADS and view.fill != 0:
@@ -185,14 +199,42 @@ def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     if view.pads == NO_PADS and (pads == NO_PADS or not counted):
         return _pool(layers, node, "avgpool", view, kernel, strides, pads)
     pads = _sum(pads, view.pads)
-    if _number(node, "ceil_mode", 0) and any(
-        (size + pads[axis] + pads[axis + 2] - kernel[axis]) % strides[axis] for axis, size in enumerate(view.shape[2:])
-    ):
-        raise node.error("counts its padding and has ceil_mode, whose last windows count less; needed one of both")
     channels = view.shape[1]
+    if _number(node, "ceil_mode", 0):
+        grown = [
+            _windows_more(size, k, s, *pads[a::2])
+            for a, (size, k, s) in enumerate(_axes_of_pool(view, kernel, strides))
+        ]
+        if any(grown):
+            return _padded_average(layers, node, view, kernel, strides, pads, grown)
     layers.charge(node, 4 * channels * math.prod(kernel))
     weight = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
     return layers.append(node, "conv", [view.layer], {"weight": weight}, strides=strides, pads=pads, group=channels)
+
+
+def _axes_of_pool(view: View, kernel: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int, int]]:
+    return list(zip(view.shape[2:], kernel, strides, strict=True))
+
+
+def _windows_more(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    """How many windows more ``ceil_mode`` gives along an axis."""
+    window = (size, kernel, stride, before, after)
+    return output_size(*window, ceil_mode=True) - output_size(*window)
+
+
+def _padded_average(
+    layers: Layers, node: Node, view: View, kernel: Sequence[int], strides: Sequence[int], pads: Pads, grown: list[int]
+) -> View:
+    """The image with its zeros around it, by a convolution of one tap, and averages that count what they have."""
+    sides = [size + pads[axis] + pads[axis + 2] for axis, size in enumerate(view.shape[2:])]
+    alike = [(side - k) % s == 0 for side, k, s in zip(sides, kernel, strides, strict=True)]
+    if not all(more or even for more, even in zip(grown, alike, strict=True)):
+        raise node.error("counts its padding, and ceil_mode drops a window of one axis and keeps that of the other")
+    channels = view.shape[1]
+    layers.charge(node, 4 * channels)
+    weight = np.ones((channels, 1, 1, 1), np.float32)
+    padded = layers.append(node, "conv", [view.layer], {"weight": weight}, strides=(1, 1), pads=pads, group=channels)
+    return _pool(layers, node, "avgpool", padded, kernel, strides, NO_PADS)
 
 
 def _global_average(layers: Layers, node: Node, x: Operand) -> View:
@@ -204,16 +246,38 @@ def _global_max(layers: Layers, node: Node, x: Operand) -> View:
     return _pool(layers, node, "maxpool", view, view.shape[2:], (1, 1), NO_PADS)
 
 
-def _reduce_mean(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+def _reduced(layers: Layers, node: Node, x: Operand, axes: Operand, op: str) -> View:
+    """What a pool of whole rows, columns or images gives, seen without the axes that are gone."""
     view = _view(node, x)
     given = axes_of(node, None if axes is None else _known(node, axes, "axes")) or ()
     reduced = {axis % len(view.shape) for axis in given}
-    if not layers.pixel_axes(view, sorted(reduced)):
-        raise node.error(f"takes the mean of {view.shape} over axes {given}, needed H and W: the mean of an image")
+    window = layers.pixel_window(view, sorted(reduced))
+    if window is None or 0 in view.shape:
+        raise node.error(f"reduces {view.shape} over axes {given}, needed H, W or both: the pixels of an image")
     keep = _number(node, "keepdims", 1)
     sizes = [1 if axis in reduced else size for axis, size in enumerate(view.shape)]
     shape = tuple(size for axis, size in enumerate(sizes) if keep or axis not in reduced)
-    return replace(layers.append(node, "global_avgpool", [view.layer]), shape=shape)
+    if op == "avgpool" and window == layers.shapes[view.layer][:2]:
+        made = layers.append(node, "global_avgpool", [view.layer])
+    else:
+        made = _pool(layers, node, op, view, window, (1, 1), NO_PADS)
+    one = math.prod(layers.shapes[made.layer][:2]) == 1
+    return replace(made, shape=shape, order=made.order if one else view.order)
+
+
+def _reduce_mean(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    return _reduced(layers, node, x, axes, "avgpool")
+
+
+def _reduce_max(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    return _reduced(layers, node, x, axes, "maxpool")
+
+
+def _reduce_sum(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    """A mean, times the numbers that it is of."""
+    view, mean = _view(node, x), _reduced(layers, node, x, axes, "avgpool")
+    count = math.prod(layers.shapes[view.layer]) // math.prod(layers.shapes[mean.layer])
+    return _scaled(layers, node, mean, node.inputs[0], np.full(1, count, np.float32))
 
 
 def _gemm(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand = None) -> View:
@@ -255,6 +319,8 @@ def _fully_connected(layers: Layers, node: Node, view: View, weight: Array) -> V
 def _batchnorm(
     layers: Layers, node: Node, x: Operand, gamma: Operand, beta: Operand, mean: Operand, var: Operand
 ) -> View:
+    if not _number(node, "spatial", 1):
+        raise node.error("has spatial 0, statistics for each pixel; needed 1, one number a channel")
     if _number(node, "training_mode", 0):
         raise node.error("is in training mode; export the network in evaluation mode")
     given = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
@@ -347,6 +413,15 @@ def _total(layers: Layers, node: Node, *xs: Operand) -> View:
     for x in xs[1:]:
         total = _added(layers, node, total, _view(node, x))
     return total
+
+
+def _average_of(layers: Layers, node: Node, *xs: Operand) -> View:
+    total = _total(layers, node, *xs)
+    return total if len(xs) == 1 else _scaled(layers, node, total, "", np.full(1, 1 / len(xs), np.float32))
+
+
+def _negative(layers: Layers, node: Node, x: Operand) -> View:
+    return _scaled(layers, node, _view(node, x), node.inputs[0], np.full(1, -1, np.float32))
 
 
 def _subtract(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
@@ -556,11 +631,12 @@ def _shape(layers: Layers, node: Node, x: Operand) -> Array:
 _CLAMPS = ("Clip", "Max", "Min", "Relu")
 _WINDOW = ("auto_pad", "dilations", "kernel_shape", "pads", "strides")
 _AXES = ("axes",)
+_REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(_add),
     "AveragePool": Operator(_average_pool, (*_WINDOW, "ceil_mode", "count_include_pad"), padded=True),
-    "BatchNormalization": Operator(_batchnorm, ("epsilon", "momentum", "training_mode")),
+    "BatchNormalization": Operator(_batchnorm, ("epsilon", "momentum", "spatial", "training_mode")),
     "Cast": Operator(_cast, ("to", "saturate", "round_mode")),
     "Clip": Operator(_clip, ("min", "max")),
     "Concat": Operator(_concat, ("axis",)),
@@ -575,10 +651,14 @@ OPERATORS: dict[str, Operator] = {
     "MatMul": Operator(_matmul),
     "Max": Operator(_larger),
     "MaxPool": Operator(_maxpool, (*_WINDOW, "ceil_mode", "storage_order"), padded=True),
+    "Mean": Operator(_average_of),
     "Min": Operator(_smaller),
     "Mul": Operator(_multiply),
+    "Neg": Operator(_negative),
     "Pad": Operator(_pad, ("mode", "pads", "value"), padded=True),
-    "ReduceMean": Operator(_reduce_mean, ("axes", "keepdims", "noop_with_empty_axes")),
+    "ReduceMax": Operator(_reduce_max, _REDUCE),
+    "ReduceMean": Operator(_reduce_mean, _REDUCE),
+    "ReduceSum": Operator(_reduce_sum, _REDUCE),
     "Relu": Operator(_relu),
     "Reshape": Operator(_reshape, ("allowzero",)),
     "Shape": Operator(_shape, ("start", "end")),
@@ -594,11 +674,13 @@ _OTHER_ADVICE = "replace it by operators that are (docs/interop.md) and export a
 _TRAIN = "train the network with Relu or Relu6 in its place"
 _CUT = "cut the graph before it (onnx.utils.extract_model)"
 _GATE = "its result multiplies another tensor (squeeze and excitation), which no layer does; take a network without"
+_NORM = "it divides by sums over channels, which no layer does; put a BatchNormalization in its place and train again"
 _EXPORT_FLOATS = "export the float network, before it was quantized"
 ADVICE = {
     **dict.fromkeys(
         ("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Selu", "Sigmoid", "Tanh"), _TRAIN
     ),
+    **dict.fromkeys(("InstanceNormalization", "LRN", "LayerNormalization", "LpNormalization"), _NORM),
     **dict.fromkeys(("ArgMax", "LogSoftmax", "NonMaxSuppression", "Softmax", "TopK"), _CUT),
     **dict.fromkeys(
         ("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QuantizeLinear"), _EXPORT_FLOATS

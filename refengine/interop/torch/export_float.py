@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ...errors import NetworkError
-from ...network.float_network import FloatLayer, FloatNetwork, shapes
+from ...network.float_network import FloatLayer, FloatNetwork, dilations, shapes
 from ...optional import package
 
 
@@ -61,6 +61,7 @@ def _conv(torch: Any, layer: FloatLayer, rank: int) -> Any:
     group, (top, left, bottom, right) = layer.attributes["group"], layer.attributes["pads"]
     alike = (top, left) == (bottom, right)
     window = {"stride": layer.attributes["strides"], "padding": (top, left) if alike else 0, "groups": group}
+    window["dilation"] = dilations(layer)
     made = torch.nn.Conv2d(inputs * group, outputs, tuple(kernel), bias=bias is not None, **window)
     _fill(torch, made, weight=weight, bias=bias)
     return made if alike else torch.nn.Sequential(torch.nn.ZeroPad2d((left, right, top, bottom)), made)

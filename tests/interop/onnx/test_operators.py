@@ -52,7 +52,9 @@ def test_the_page_names_every_operator():
 
 @pytest.mark.parametrize("op", [*ADVICE, "GridSample", "com.microsoft::FusedConv"])
 def test_an_unknown_operator_is_named_with_what_to_do(op):
-    with pytest.raises(NetworkError, match=rf"^node '/net/y/{op}' \({op}\): is not among .*; \w+ the|it by") as caught:
+    with pytest.raises(
+        NetworkError, match=rf"^node '/net/y/{op}' \({op}\): is not among .*; \w+ the|it by|it divides"
+    ) as caught:
         convert(graph([node(op, "x", out="y"), node("Relu", "y")]))
     assert ADVICE.get(op, "replace it") in str(caught.value)
 
@@ -60,7 +62,9 @@ def test_an_unknown_operator_is_named_with_what_to_do(op):
 @pytest.mark.parametrize(
     ("nodes", "complaint"),
     [
-        ([node("Conv", "x", "w", dilations=(2, 2))], "dilations"),
+        ([node("Conv", "x", "w", dilations=(0, 2))], "dilations"),
+        ([node("MaxPool", "x", kernel_shape=(2, 2), dilations=(2, 1))], "dilations"),
+        ([node("BatchNormalization", "x", "v", "v", "v", "v", spatial=0)], "has spatial 0"),
         ([node("Conv", "x", "w", kernel_shape=(1, 1))], "kernel_shape"),
         ([node("Conv", "x", "w", pads=(1, 1))], "attribute 'pads' is"),
         ([node("Conv", "x", "w", pads=(-1, 0, 0, 0))], "'pads' is"),
@@ -111,7 +115,7 @@ def test_an_unknown_operator_is_named_with_what_to_do(op):
         ([node("Concat", "x", "x", axis=2)], "needed the channels"),
         ([node("Transpose", "x", perm=(1, 0, 2, 3))], r"turns \(2, 3, 6, 5\)"),
         ([node("Transpose", "x", perm=(9, 9))], "turns"),
-        ([node("ReduceMean", "x", axes=(1,))], "the mean of an image"),
+        ([node("ReduceMean", "x", axes=(1,))], "needed H, W or both: the pixels of an image"),
         ([node("Flatten", "x", axis=2)], "needed the batch of 2"),
         ([node("Cast", "x", to=7)], "needed float32 throughout"),
         ([node("Dropout", "x", "", "six")], "training mode"),
