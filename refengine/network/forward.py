@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NetworkError
 from ..ops.window import output_hw, spread_size
+from .activations import ACTIVATIONS
 from .float_network import FloatLayer, FloatNetwork, dilations
 
 Array = np.ndarray[Any, Any]
@@ -216,6 +217,17 @@ def add(layer: FloatLayer, x: Array, y: Array) -> Array:
     return total
 
 
+def mul(layer: FloatLayer, x: Array, y: Array) -> Array:
+    """x * y, of a y of one pixel at every pixel."""
+    product: Array = x * y
+    return product
+
+
+def gather_channels(layer: FloatLayer, x: Array) -> Array:
+    """Channel c is channel order[c]."""
+    return x[..., layer.constants["order"].astype(np.int64)]
+
+
 def concat(layer: FloatLayer, *xs: Array) -> Array:
     """The operands side by side along the channels."""
     return np.concatenate(xs, axis=-1)
@@ -244,4 +256,7 @@ OPERATORS: dict[str, Callable[..., Array]] = {
     "pad_channels": pad_channels,
     "flatten": flatten,
     "fc": fc,
+    "mul": mul,
+    "gather_channels": gather_channels,
+    **ACTIVATIONS,
 }

@@ -6,7 +6,7 @@ import math
 import float_networks
 import numpy as np
 import pytest
-from float_networks import every_op, layer
+from float_networks import every_op, gated, layer
 from hypothesis import given
 
 from refengine.errors import NetworkError
@@ -52,7 +52,7 @@ def test_shapes_of_every_op():
 
 
 def test_every_op_has_every_op():
-    assert {layer.op for layer in every_op().layers} == set(LAYER_OPS)
+    assert {layer.op for network in (every_op(), gated()) for layer in network.layers} == set(LAYER_OPS)
 
 
 @given(float_networks.networks())

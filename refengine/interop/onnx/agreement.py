@@ -103,7 +103,8 @@ def _nudged(network: FloatNetwork, rng: np.random.Generator) -> FloatNetwork:
         for name, array in layer.constants.items():
             together = rng.uniform(-NUDGE, NUDGE, (len(array), *[1] * (array.ndim - 1)))
             alone = rng.uniform(-NUDGE, NUDGE, array.shape)
-            constants[name] = (array * (1 + together + alone)).astype(np.float32)
+            moved = (array * (1 + together + alone)).astype(np.float32)
+            constants[name] = array if layer.op == "gather_channels" else moved  # whose numbers are names
         layers.append(replace(layer, constants=constants))
     return replace(network, layers=tuple(layers))
 

@@ -11,8 +11,11 @@ from ...errors import RefengineError
 from ...optional import package, quiet
 from ...text import PathLike
 
-_RAISED = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RefengineError, RuntimeError, TypeError,
-           ValueError)  # what a reference written in Python may raise: it judges nothing then  # fmt: skip
+# what a reference written in Python may raise: it judges nothing then
+_RAISED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RefengineError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 Array = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...errors import NetworkError
-from ...network.float_network import MAX_SIDE
+from ...network.float_network import MAX_SIDE, FloatLayer
 from ...ops.window import output_size, spread_size
 from .constants import axes_of, check_operands, fold, reason, reshaped, shape_of, slices, squeezed, unsqueezed
 from .graph import Array, Node
@@ -29,9 +29,12 @@ MINUS_INFINITY = -3e38  # and below: what a padding holds that never wins
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: its function, the names of its attributes, and whether a padded operand may come to it."""
+    """An operator: its function, the names of its attributes, and whether a padded operand may come to it.
 
-    convert: Callable[..., Value]
+    What the function gives is the node's first result, or a list of all of them.
+    """
+
+    convert: Callable[..., Value | list[View]]
     attributes: tuple[str, ...] = ()
     padded: bool = False
 
@@ -47,20 +50,17 @@ def convert_node(layers: Layers, node: Node) -> None:
     if len(known) == len(operands):
         layers.give(node, fold(node, known, layers.charge_folding), made=False)
         return
-    layers.give(node, _converted(layers, node, operands), made=len(layers.layers) > before)
+    made = _converted(layers, node, operands)
+    results = made if isinstance(made, list) else [made]
+    for output, result in zip(node.outputs, results, strict=False):
+        layers.give(replace(node, outputs=(output,)), result, made=len(layers.layers) > before)
 
 
-def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value:
+def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value | list[View]:
     if node.op not in OPERATORS:
-        raise node.error(f"is not among the operators that are read; {_advice(layers, node)}")
+        raise node.error(f"is not among the operators that are read; {_advice(node)}")
     operator = OPERATORS[node.op]
-    for name in node.attributes:
-        if name not in operator.attributes:
-            raise node.error(f"has the attribute {name!r}, known are: {', '.join(operator.attributes) or 'none'}")
-    if not operator.padded:
-        for operand in operands:
-            if isinstance(operand, View) and operand.pads != NO_PADS:
-                raise node.error("reads a padded image; a Pad is taken up by convolutions and pools alone")
+    _check_node(node, operator, operands)
     check_operands(node, operator.convert, operands, (layers, node))
     try:
         return operator.convert(layers, node, *operands)
@@ -68,6 +68,17 @@ def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value
         raise
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise node.error(f"has wrong operands or attributes{reason(error)}") from None
+
+
+def _check_node(node: Node, operator: Operator, operands: Sequence[Operand]) -> None:
+    """NetworkError for attributes that the operator is not known to have, and for padding that it cannot take up."""
+    for name in node.attributes:
+        if name not in operator.attributes:
+            raise node.error(f"has the attribute {name!r}, known are: {', '.join(operator.attributes) or 'none'}")
+    if not operator.padded:
+        for operand in operands:
+            if isinstance(operand, View) and operand.pads != NO_PADS:
+                raise node.error("reads a padded image; a Pad is taken up by convolutions and pools alone")
 
 
 # ------------------------------------------------------------------------------------------- operands and attributes
@@ -433,9 +444,74 @@ def _subtract(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
 
 def _multiply(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
     if isinstance(x, View) and isinstance(y, View):
-        raise node.error(f"multiplies two tensors, which no layer does; {_OTHER_ADVICE}")
+        return _product(layers, node, x, y)
     view, constant, tensor = _one_constant(node, x, y)
     return _scaled(layers, node, view, tensor, scale=constant)
+
+
+def _product(layers: Layers, node: Node, x: View, y: View) -> View:
+    """Two tensors of one shape, or an image and a pixel; x * sigmoid(x) is one layer."""
+    for one, gate in ((x, y), (y, x)):
+        op = _gated(layers, layers.layers[gate.layer], one.layer)
+        if op is not None and (one.shape, one.order) == (gate.shape, gate.order):
+            return replace(one, layer=layers.append(node, op, [one.layer]).layer)
+    if math.prod(y.shape) > math.prod(x.shape):
+        x, y = y, x
+    if x.shape == y.shape and len(x.shape) == 2 and layers.shapes[x.layer] != layers.shapes[y.layer]:
+        x, y = layers.vector(node, x), layers.vector(node, y)
+    shape, other = layers.shapes[x.layer], layers.shapes[y.layer]
+    alike = x.shape == y.shape and x.order == y.order and shape == other
+    pixel = layers.is_image(x, x.order) and layers.is_image(y, x.order) and other == (1, 1, shape[-1])
+    if not alike and not pixel:
+        raise node.error(
+            f"multiplies {x.shape} and {y.shape}, needed two tensors of one shape, or an image and a pixel"
+        )
+    return replace(x, layer=layers.append(node, "mul", [x.layer, y.layer]).layer)
+
+
+def _gated(layers: Layers, gate: FloatLayer, x: str) -> str | None:
+    """What x times its own sigmoid is called."""
+    if gate.inputs != (x,):
+        return None
+    if gate.op == "hard_sigmoid" and gate.attributes["beta"] == 0.5:
+        return "hard_swish" if np.float32(gate.attributes["alpha"]) == np.float32(1 / 6) else None
+    return "silu" if gate.op == "sigmoid" else None
+
+
+def _activation(op: str, *defaults: tuple[str, float]) -> Callable[..., View]:
+    """A layer of one operand and attributes that are numbers."""
+
+    def convert(layers: Layers, node: Node, x: Operand) -> View:
+        view = _view(node, x)
+        attributes: dict[str, Any] = {name: float(_number(node, name, default)) for name, default in defaults}
+        return replace(view, layer=layers.append(node, op, [view.layer], **attributes).layer)
+
+    return convert
+
+
+def _gelu(layers: Layers, node: Node, x: Operand) -> View:
+    view, kind = _view(node, x), node.attributes.get("approximate", "none")
+    if kind not in ("none", "tanh"):
+        raise node.error(f"attribute 'approximate' is {str(kind)[:40]!r}, needed none or tanh")
+    return replace(view, layer=layers.append(node, "gelu", [view.layer], tanh=kind == "tanh").layer)
+
+
+def _leaky_relu(layers: Layers, node: Node, x: Operand) -> View:
+    return _sloped(layers, node, _view(node, x), np.full(1, _number(node, "alpha", 0.01), np.float32))
+
+
+def _prelu(layers: Layers, node: Node, x: Operand, slope: Operand) -> View:
+    return _sloped(layers, node, _view(node, x), float32(node, _known(node, slope, "slope")))
+
+
+def _sloped(layers: Layers, node: Node, view: View, slope: Array) -> View:
+    view = _by_channels(layers, node, view, None)
+    axis, channels = layers.channel_axis(view), layers.shapes[view.layer][-1]
+    layers.charge(node, 4 * channels)
+    each = (
+        np.full(channels, slope.reshape(-1)[0]) if slope.size == 1 else _per_channel(node, slope, view.shape, axis or 0)
+    )
+    return replace(view, layer=layers.append(node, "prelu", [view.layer], {"slope": each}).layer)
 
 
 def _divide(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
@@ -483,7 +559,7 @@ def _one_view(node: Node, xs: Sequence[Operand]) -> tuple[View, list[float]]:
 
 
 def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) -> View:
-    """A relu, where the lower end is 0; an upper end alone waits for it, if the next node is one that can bring it."""
+    """A relu, where the lower end is 0, else a clip; an upper end alone waits for a next node that may bring 0."""
     high, view = min(high, view.most), replace(view, most=math.inf)
     if layers.is_not_negative(view):
         low = max(low, 0.0)
@@ -494,7 +570,10 @@ def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) ->
     if low <= MINUS_INFINITY and waits:
         return replace(view, most=high)
     if low != 0 or not high > 0:
-        raise node.error(f"clips to {low}..{high}, needed 0 at the lower end and more at the upper one")
+        if not low < high:
+            raise node.error(f"clips to {low}..{high}, needed a lower end below the upper one")
+        low, high = max(low, MINUS_INFINITY), min(high, -MINUS_INFINITY)
+        return replace(view, layer=layers.append(node, "clip", [view.layer], low=low, high=high).layer)
     ends: dict[str, Any] = {} if unbounded else {"max": high}
     return replace(view, layer=layers.append(node, "relu", [view.layer], **ends).layer)
 
@@ -552,12 +631,18 @@ def _pad(
 
 
 def _slice(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
-    """Every second row and column is a pool of single pixels."""
+    """Every second row and column is a pool of single pixels; some of the channels are gathered."""
     view = _view(node, x)
     arrays = [None if operand is None else _known(node, operand, "range") for operand in operands]
     taken = [part.indices(size) for part, size in zip(slices(node, len(view.shape), *arrays), view.shape, strict=True)]
     if all(part == (0, size, 1) for part, size in zip(taken, view.shape, strict=True)):
         return view
+    axis = layers.channel_axis(view)
+    elsewhere = [
+        part == (0, size, 1) or a == axis for a, (part, size) in enumerate(zip(taken, view.shape, strict=True))
+    ]
+    if axis is not None and all(elsewhere):
+        return layers.gathered(node, view, axis, range(*taken[axis]))
     whole = all(start == 0 and stop == size for (start, stop, _), size in zip(taken, view.shape, strict=True))
     steps = [step for _, _, step in taken]
     if not whole or not layers.is_image(view) or steps[:2] != [1, 1] or min(steps) < 1:
@@ -565,6 +650,36 @@ def _slice(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
     return layers.append(
         node, "maxpool", [view.layer], kernel_shape=(1, 1), strides=steps[2:], pads=NO_PADS, ceil_mode=False
     )
+
+
+def _gather(layers: Layers, node: Node, x: Operand, indices: Operand) -> View:
+    """Channels by their numbers; one number alone takes its axis away."""
+    view, numbers = _view(node, x), _known(node, indices, "indices")
+    axis = _number(node, "axis", 0) % len(view.shape)
+    if numbers.ndim > 1 or layers.channel_axis(view) != axis:
+        raise node.error(f"gathers {numbers.shape} of axis {axis} of {view.shape}, needed a row of the channels")
+    found = layers.gathered(node, view, axis, numbers.reshape(-1).tolist())
+    shape = found.shape if numbers.ndim else tuple(size for a, size in enumerate(found.shape) if a != axis)
+    return replace(found, shape=shape)
+
+
+def _split(layers: Layers, node: Node, x: Operand, sizes: Operand = None) -> list[View]:
+    """A view for each of the node's outputs: neighbouring channels."""
+    view, count = _view(node, x), len(node.outputs)
+    axis = _number(node, "axis", 0) % len(view.shape)
+    if layers.channel_axis(view) != axis:
+        raise node.error(f"splits {view.shape} along axis {axis}, needed the channels")
+    whole, given = view.shape[axis], node.attributes.get("split")
+    each = -(-whole // count)
+    lengths = [min(each, max(whole - k * each, 0)) for k in range(count)] if given is None else list(given)
+    if sizes is not None:
+        lengths = _known(node, sizes, "split").reshape(-1).tolist()
+    if len(lengths) != count or min(lengths) < 1 or sum(lengths) != whole:
+        raise node.error(f"splits {whole} channels into {str(lengths)[:80]}, needed {count} numbers with that sum")
+    ends = np.cumsum(lengths).tolist()
+    return [
+        layers.gathered(node, view, axis, range(end - length, end)) for length, end in zip(lengths, ends, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------- other views
@@ -602,7 +717,7 @@ def _unsqueeze(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> 
 def _transpose(layers: Layers, node: Node, x: Operand) -> View:
     view = _view(node, x)
     perm = node.attributes.get("perm", tuple(reversed(range(len(view.shape)))))
-    seen = layers.transposed(view, perm)
+    seen = layers.transposed(view, perm) or layers.shuffled(node, view, perm)
     if seen is None:
         raise node.error(f"turns {view.shape} by {perm}, needed an image between (N, C, H, W) and (N, H, W, C)")
     return seen
@@ -643,11 +758,17 @@ OPERATORS: dict[str, Operator] = {
     "Conv": Operator(_conv, (*_WINDOW, "group"), padded=True),
     "Div": Operator(_divide),
     "Dropout": Operator(_dropout, ("ratio", "seed")),
+    "Elu": Operator(_activation("elu", ("alpha", 1.0)), ("alpha",)),
     "Flatten": Operator(_flatten, ("axis",)),
+    "Gather": Operator(_gather, ("axis",)),
+    "Gelu": Operator(_gelu, ("approximate",)),
     "Gemm": Operator(_gemm, ("alpha", "beta", "transA", "transB")),
     "GlobalAveragePool": Operator(_global_average),
     "GlobalMaxPool": Operator(_global_max),
+    "HardSigmoid": Operator(_activation("hard_sigmoid", ("alpha", 0.2), ("beta", 0.5)), ("alpha", "beta")),
+    "HardSwish": Operator(_activation("hard_swish")),
     "Identity": Operator(_same, padded=True),
+    "LeakyRelu": Operator(_leaky_relu, ("alpha",)),
     "MatMul": Operator(_matmul),
     "Max": Operator(_larger),
     "MaxPool": Operator(_maxpool, (*_WINDOW, "ceil_mode", "storage_order"), padded=True),
@@ -655,6 +776,7 @@ OPERATORS: dict[str, Operator] = {
     "Min": Operator(_smaller),
     "Mul": Operator(_multiply),
     "Neg": Operator(_negative),
+    "PRelu": Operator(_prelu),
     "Pad": Operator(_pad, ("mode", "pads", "value"), padded=True),
     "ReduceMax": Operator(_reduce_max, _REDUCE),
     "ReduceMean": Operator(_reduce_mean, _REDUCE),
@@ -662,38 +784,32 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(_relu),
     "Reshape": Operator(_reshape, ("allowzero",)),
     "Shape": Operator(_shape, ("start", "end")),
+    "Sigmoid": Operator(_activation("sigmoid")),
     "Slice": Operator(_slice, ("starts", "ends", "axes")),
+    "Split": Operator(_split, ("axis", "split", "num_outputs")),
     "Squeeze": Operator(_squeeze, _AXES),
     "Sub": Operator(_subtract),
     "Sum": Operator(_total),
+    "Swish": Operator(_activation("silu")),
+    "Tanh": Operator(_activation("tanh")),
     "Transpose": Operator(_transpose, ("perm",), padded=True),
     "Unsqueeze": Operator(_unsqueeze, _AXES),
 }
 
 _OTHER_ADVICE = "replace it by operators that are (docs/interop.md) and export again"
-_TRAIN = "train the network with Relu or Relu6 in its place"
+_TRAIN = "train the network with an activation that is (docs/interop.md) in its place"
 _CUT = "cut the graph before it (onnx.utils.extract_model)"
-_GATE = "its result multiplies another tensor (squeeze and excitation), which no layer does; take a network without"
 _NORM = "it divides by sums over channels, which no layer does; put a BatchNormalization in its place and train again"
 _EXPORT_FLOATS = "export the float network, before it was quantized"
 ADVICE = {
-    **dict.fromkeys(
-        ("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Selu", "Sigmoid", "Tanh"), _TRAIN
-    ),
+    **dict.fromkeys(("Celu", "Mish", "Selu", "Softplus", "Softsign", "ThresholdedRelu"), _TRAIN),
     **dict.fromkeys(("InstanceNormalization", "LRN", "LayerNormalization", "LpNormalization"), _NORM),
     **dict.fromkeys(("ArgMax", "LogSoftmax", "NonMaxSuppression", "Softmax", "TopK"), _CUT),
     **dict.fromkeys(
         ("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QuantizeLinear"), _EXPORT_FLOATS
     ),
 }
-_ACTIVATIONS = [op for op, advice in ADVICE.items() if advice is _TRAIN]
 
 
-def _advice(layers: Layers, node: Node) -> str:
-    """What to do about an operator: an activation may also be the network's end, or a gate, which x * f(x) is not."""
-    readers = layers.readers(node.outputs[0])
-    if node.op in _ACTIVATIONS and None in readers:
-        return _CUT
-    if node.op in _ACTIVATIONS and any(one and one.op == "Mul" and node.inputs[0] not in one.inputs for one in readers):
-        return _GATE
+def _advice(node: Node) -> str:
     return ADVICE.get(node.op, _OTHER_ADVICE)
