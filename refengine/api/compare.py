@@ -23,9 +23,10 @@ from ..golden.compare.self_test import SelfTest
 from ..golden.compare.self_test import self_test as tested
 from ..golden.compare.text_report import report_lines
 from ..golden.diagnose.cause import diagnose
-from ..golden.dumps.dump import RESULT, Dump, in_memory, open_dump
+from ..golden.dumps.dump import Dump, in_memory
 from ..golden.dumps.dut import fitted, open_dut
-from ..golden.dumps.reading import Reading, reading
+from ..golden.dumps.open_dump import open_dump
+from ..golden.dumps.reading import RESULT, Reading, reading
 from ..network.int_network import IntNetwork
 from ..text import PathLike, shown
 from ..vectors.reader import Vectors

@@ -97,6 +97,8 @@ def _print(found: Verdict, shown: int) -> None:
         console.say(f"no results of {len(found.missing)} cases: {named}")
     if found.unread:
         console.say(f"not read, as they are no results of a group: {', '.join(found.unread)}")
+    if not any(group.passed or group.failed for group in found.groups):
+        console.say("no case was judged: nothing was tested")
     console.say(found.verdict)
 
 

@@ -68,10 +68,10 @@ class Verdict:
 
     @property
     def verdict(self) -> str:
-        """DIFFERENT where an integer differs, INCOMPLETE where a case has no results, EQUAL otherwise."""
+        """DIFFERENT where an integer differs, INCOMPLETE where a case has no results or none was tested, else EQUAL."""
         if self.failures:
             return DIFFERENT
-        return INCOMPLETE if self.missing else EQUAL
+        return INCOMPLETE if self.missing or not any(group.passed for group in self.groups) else EQUAL
 
 
 @dataclass(frozen=True)

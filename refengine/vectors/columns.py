@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,9 +30,11 @@ PLACES = (
     "time",
     "cycle",
 )
+COMMENTS = (b"#", b"//", b"--")
 _HEAD_BYTES = 1 << 16
 _NUMBER = re.compile(rb"[+-]?(0[xX])?[0-9a-fA-FxXzZ_]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _CELLS = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
+_HIDDEN, _SHOWN = bytes.maketrans(b",; \t", b"\x01\x02\x03\x04"), bytes.maketrans(b"\x01\x02\x03\x04", b",; \t")
 
 
 @dataclass(eq=False)
@@ -44,14 +47,38 @@ class ColumnGrammar(ReadmemGrammar):
 
     def clean(self, block: bytes, line: int) -> bytes:
         """The cells of one column, a line each."""
-        lines = block.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").split(b"\n")
         kept = []
-        for number, text in enumerate(lines, line):
-            cells = _CELLS.split(text.strip()) if text.strip() and number > self.head else [b""]
+        for number, text in enumerate(block.removeprefix(b"\xef\xbb\xbf").split(b"\n"), line):
+            cells = split_cells(text) if text.strip() and number > self.head else [b""]
             if len(cells) <= self.column and cells != [b""]:
                 raise self.error(number, f"has {len(cells)} columns, needed column {self.column}")
-            kept.append(b"" if cells == [b""] else cells[self.column])
+            cell = b"" if cells == [b""] else cells[self.column]
+            if _CELLS.search(cell):
+                raise self.error(number, f"holds {shown(cell.decode('latin-1'))}, needed one number a cell")
+            kept.append(cell)
         return super().clean(b"\n".join(kept), line)
+
+
+def split_cells(line: bytes) -> list[bytes]:
+    """The cells of a line; commas between quotes belong to the cell.
+
+    >>> split_cells(b' 1; "2" ,3\\r'), split_cells(b'"1,234" 5')
+    ([b'1', b'2', b'3'], [b'1,234', b'5'])
+    """
+    if b'"' not in line:
+        return _CELLS.split(line.strip())
+    plain = re.sub(rb'"([^"]*)"', lambda found: found[1].translate(_HIDDEN), line.strip())
+    return [cell.translate(_SHOWN) for cell in _CELLS.split(plain)]
+
+
+def cells_of(path: Path, column: int, head: int) -> Iterator[tuple[int, bytes]]:
+    """The cells of one column with their lines, without the lines of the head, empty ones and comments."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if number > head and text and not text.startswith(COMMENTS):
+                cells = split_cells(text)
+                yield number, cells[column] if column < len(cells) else b""
 
 
 @dataclass(frozen=True)
@@ -66,10 +93,10 @@ def table_of(path: Path) -> Table:
     """Look at the first lines of a text; no names and one column where it is no table."""
     with open(path, "rb") as file:
         lines = [line.strip() for line in file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").splitlines()]
-    lines = [line for line in lines if line and not line.startswith((b"#", b"//"))]
+    lines = [line for line in lines if line and not line.startswith(COMMENTS)]
     if not lines:
         return Table((), 1)
-    first = _CELLS.split(lines[0].replace(b'"', b"").strip())
+    first = split_cells(lines[0])
     numbers = all(_NUMBER.fullmatch(cell) or not cell for cell in first)
     words = len(first) > 1 < len(lines) and all(cell.isalpha() for cell in first) and not any(map(_letters, lines[1:]))
     if (numbers and not words) or any(b":" in cell or b"=" in cell or b"@" in cell or b"'" in cell for cell in first):

@@ -18,7 +18,7 @@ from .word_text import RADIX_NAMES, Grammar, Tokens, blank, chunks, lines_before
 
 _BOM = b"\xef\xbb\xbf"
 _COMMENT = re.compile(rb"//[^\n]*|/\*[\s\S]*?\*/")
-_HASH = re.compile(rb"#[^\n]*")
+_HASH, _DASHES = re.compile(rb"#[^\n]*"), re.compile(rb"--[^\n]*")
 _LITERAL = re.compile(rb"\b[0-9]*'[sS]?([hHdDbB])[ \t]*")
 _BASES = {b"h": HEXADECIMAL, b"d": 10, b"b": BINARY}
 
@@ -49,7 +49,7 @@ def read_binary(path: PathLike, memory: Memory) -> Iterator[Array]:
 
 @dataclass(eq=False)
 class ReadmemGrammar(Grammar):
-    """Comments of C++; commas and semicolons between words, ``#`` comments, a BOM and literals are habits."""
+    """Comments of C++; commas and semicolons after words, ``#`` and ``--`` comments, a BOM, literals are habits."""
 
     _inside: bool = False
 
@@ -70,9 +70,10 @@ class ReadmemGrammar(Grammar):
             if start >= 0:
                 self._inside = True
                 block = block[:start] + b"\n" * block.count(b"\n", start)
-        if b"#" in block:
-            self.habit(line + lines_before(block, block.index(b"#")), "a comment after '#'")
-            block = _HASH.sub(b" ", block)
+        for mark, comment in ((b"#", _HASH), (b"--", _DASHES)):
+            if mark in block:
+                self.habit(line + lines_before(block, block.index(mark)), f"a comment after '{mark.decode()}'")
+                block = comment.sub(b" ", block)
         for separator in (b",", b";"):
             if separator in block:
                 self.habit(line + lines_before(block, block.index(separator)), f"{separator.decode()!r} after a word")

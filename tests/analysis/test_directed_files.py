@@ -12,7 +12,7 @@ from refengine.analysis.directed_files import check_directed, figures, sentences
 from refengine.errors import FileError, NetworkError, RangeError
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.numbers.formats import INT8
 from refengine.vectors.layout import Layout
 from refengine.vectors.reader import open_vectors

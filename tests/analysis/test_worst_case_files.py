@@ -10,7 +10,7 @@ from refengine.analysis.terms import accumulates
 from refengine.analysis.worst_case_files import STAGES, check_folder, stimuli, stimulus_figures, stimulus_files
 from refengine.errors import FileError
 from refengine.golden.compare.compare import compare
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.network.total_bounds import total_bits
 from refengine.ops import OPS
 from refengine.vectors.text_formats import FORMATS

@@ -82,6 +82,13 @@ def test_what_is_skipped_is_not_missing(results):
     assert [(group.passed, group.skipped) for group in found.groups[:2]] == [(0, 4), (3, len(right_of("total")))]
 
 
+def test_where_all_is_skipped_nothing_was_tested(results):
+    (results / "skipped.txt").write_text("*\n")
+    found = verify(SUITE, results)
+    assert found.verdict == INCOMPLETE
+    assert not any(group.passed or group.missing for group in found.groups)
+
+
 def right_of(result):
     return [name for name in right() if name.endswith(result)]
 

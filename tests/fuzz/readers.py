@@ -25,7 +25,7 @@ from refengine import optional
 from refengine.accuracy import energy, grid, results
 from refengine.accuracy.jobs import Files, Job
 from refengine.analysis import worst_case_files
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.interop.images.datasets import Reading, open_image_set
 from refengine.interop.images.plain_pickle import read_plain_pickle
 from refengine.interop.onnx.convert import convert_file

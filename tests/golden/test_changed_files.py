@@ -13,7 +13,7 @@ from changed_files import DIFFERENT, EQUAL, REFUSED, SAME, changed, dumps_of_one
 from dumps import as_archive, as_folder, in_every_form, integers_of, network_and_images
 from verbs import refengine, refusal
 
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.optional import installed
 from refengine.vectors.writer import write_vectors
 

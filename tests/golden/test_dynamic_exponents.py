@@ -12,7 +12,7 @@ from refengine.analysis.worst_case import stimulus
 from refengine.errors import NetworkError
 from refengine.golden.compare.compare import compare
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.runs.trace import open_trace, write_trace
 from refengine.vectors.writer import write_vectors
 

@@ -18,8 +18,8 @@ from verbs import refengine, refusal
 
 from refengine.golden.compare.compare import compare
 from refengine.golden.compare.pairs import Rules
-from refengine.golden.dumps.dump import open_dump
 from refengine.golden.dumps.dut import open_dut
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.golden.dumps.reading import reading
 from refengine.vectors.writer import Layout, write_vectors
 

@@ -25,8 +25,8 @@ from refengine.golden.compare.compare import compare
 from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import is_hypothesis, named
-from refengine.golden.dumps.dump import open_dump
 from refengine.golden.dumps.dut import open_dut
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
 from refengine.optional import installed

@@ -17,26 +17,14 @@ import numpy as np
 from ...errors import FileError, RangeError
 from ...runs.trace import STAGES
 from ...text import PathLike, printable, shown
-from .dump import (
-    IMAGES,
-    NO_READER,
-    RESULT,
-    VECTORS,
-    WAVES,
-    Damaged,
-    Dump,
-    Forms,
-    Values,
-    begins_with,
-    layer_and_stage,
-    one_or_more,
-    open_dump,
-)
+from .chosen import NO_READER, begins_with
+from .dump import IMAGES, VECTORS, WAVES, Damaged, Dump, Forms, Values, layer_and_stage, one_or_more
 from .expected import Expected, of_array
 from .fit import Complaint, Fitted, WholeFloats, fitted_array, fitted_words
 from .layer_names import bare, dut_names, means, nearest, some
 from .number_files import NumberFile, fitted_file, is_number_file
-from .reading import Reading
+from .open_dump import open_dump
+from .reading import RESULT, Reading
 from .side_files import complaint_of, side_names, sides_of
 from .waves import is_waves, open_waves, sampled
 

@@ -214,8 +214,7 @@ class Fitted:
 
     def word_of(self, image: int, *index: int) -> int:
         """The word that holds an integer."""
-        numbers = np.arange(self.stored, dtype=np.int64)[None]
-        element = int(self._arranged(numbers, check=False)[(0, *index)])
+        element = int(places_of(self.expected, self.reading)[index])
         return image * self.words + int(self._word_of(np.array([element]))[0])
 
     def flat(self) -> Array | None:
@@ -228,7 +227,7 @@ class Fitted:
         """Images (n, ...) as they would be stored; None in orders with channels that only fill blocks."""
         if self.stored != self.expected.elements:
             return None
-        places = self._arranged(np.arange(self.stored, dtype=np.int64)[None], check=False)[0]
+        places = places_of(self.expected, self.reading)
         found = np.empty((len(block), self.stored), block.dtype)
         found[:, places.reshape(-1)] = block.reshape(len(block), -1)
         return found.reshape(-1)
@@ -264,15 +263,29 @@ class Fitted:
 
     def _arranged(self, flat: Array, check: bool = True) -> Array:
         """(n, stored) in the axes of a trace; FileError where what only fills blocks of channels is not 0."""
-        shape, order = self.expected.shape[1:], _order(self.expected, self.reading)
-        if order is not None:
-            found, filling = order.as_trace(flat, shape)
-            if check and filling.any():
-                raise FileError(f"{self.source.place}: channels from {shape[-1]} on, which only fill blocks, are not 0")
-            return np.ascontiguousarray(found)
-        axes = [self.expected.axes.index(axis) - 1 for axis in self.expected.order[1:]]
-        there = flat.reshape(len(flat), *(shape[axis] for axis in axes))
-        return np.ascontiguousarray(there.transpose(0, *(1 + axes.index(axis) for axis in range(len(shape)))))
+        found, filling = _as_trace(flat, self.expected, self.reading)
+        if check and filling is not None and filling.any():
+            raise FileError(
+                f"{self.source.place}: channels from {self.shape[-1]} on, which only fill blocks, are not 0"
+            )
+        return np.ascontiguousarray(found)
+
+
+def _as_trace(flat: Array, expected: Expected, reading: Reading) -> tuple[Array, Array | None]:
+    """(n, stored) in the axes of a trace, and what only fills blocks of channels."""
+    shape, order = expected.shape[1:], _order(expected, reading)
+    if order is not None:
+        return order.as_trace(flat, shape)
+    axes = [expected.axes.index(axis) - 1 for axis in expected.order[1:]]
+    there = flat.reshape(len(flat), *(shape[axis] for axis in axes))
+    return there.transpose(0, *(1 + axes.index(axis) for axis in range(len(shape)))), None
+
+
+def places_of(expected: Expected, reading: Reading) -> Array:
+    """The number of each integer of an image among those that are stored, in the axes of a trace."""
+    numbers = np.arange(stored_elements(expected, reading), dtype=np.int64)[None]
+    found: Array = _as_trace(numbers, expected, reading)[0][0]
+    return found
 
 
 def stored_elements(expected: Expected, reading: Reading) -> int:
@@ -380,7 +393,11 @@ def _fit_one(source: Words, expected: Expected) -> bool:
 def _one(source: Words, expected: Expected, reading: Reading, notes: list[str], typeless: bool) -> OneCode:
     """A word is one integer: its sign bit is that of the stage's width, or of a word that is wider or narrower."""
     bits, signed = expected.bits, expected.signed
+    if typeless and signed and reading.word_bits is None:
+        notes.extend(_zero_extended(source, expected))
     if source.numbers:
+        if typeless and signed and reading.word_bits is not None and _unsigned_numbers(source, reading.word_bits):
+            return OneCode(False, False, reading.word_bits, True)
         if typeless and signed and _unsigned_numbers(source, bits):
             notes.append(f"{source.place}: no number has a sign, read as two's complement of {bits} bits")
             return OneCode(False, False, bits, True)
@@ -405,6 +422,27 @@ def _unsigned_numbers(source: Words, bits: int) -> bool:
     """Whether numbers without a sign are all of ``bits`` bits, and some of them too large for a signed one."""
     values = OneCode(True, source.signed, bits, True).integers(source.take(0, source.count), source.count)
     return len(values) > 0 and int(values.min()) >= 0 and 1 << bits - 1 <= int(values.max()) < 1 << min(bits, 62)
+
+
+def _zero_extended(source: Words, expected: Expected) -> Iterator[str]:
+    """A note where words of a signed stage look like negative numbers of fewer bits without the bits above.
+
+    They are all positive, some are near 2**bits, and none lies in the half between: only a sign makes such a gap.
+    """
+    if source.size > 8 or not source.count:
+        return
+    filled = np.zeros((min(source.count, _SAMPLE), 8), np.uint8)
+    filled[:, : source.size] = source.take(0, len(filled))
+    values = filled.view("<i8").reshape(-1)
+    bits = int(values.max()).bit_length()
+    if values.min() < 0 or not 4 < bits < min(expected.bits, source.width or 64):
+        return
+    quarter = 1 << bits - 2
+    if not ((values >= quarter) & (values < 3 * quarter)).any() and (values < quarter).any():
+        yield (
+            f"{source.place}: no word is negative, and many are just below 2**{bits}: "
+            f"--word-bits {bits} reads them as numbers of {bits} bits with a sign"
+        )
 
 
 def _any(source: Words, low: int, high: int) -> bool:

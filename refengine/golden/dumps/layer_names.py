@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from ...errors import RangeError
+from ...errors import FileError, RangeError
 from ...text import printable, shown
 
 MOST = 20
@@ -57,9 +57,14 @@ def some(names: Sequence[str], most: int = MOST) -> str:
 
 
 def dut_names(golden: Sequence[str], dut: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Golden's name of a layer -> the DUT's, where they differ; RangeError where ``given`` means no layer, or two."""
+    """Golden's name of a layer -> the DUT's, where they differ.
+
+    RangeError where ``given`` means no layer, or two; FileError where the DUT has two layers for one of the golden.
+    """
     there = _given(golden, dut, given)
-    return there | dict(_unnumbered(golden, dut, there))
+    found = there | dict(_unnumbered(golden, dut, there))
+    _refuse_twins([here for here in golden if here not in there], dut, found)
+    return found
 
 
 def _given(golden: Sequence[str], dut: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -88,3 +93,14 @@ def _unnumbered(golden: Sequence[str], dut: Sequence[str], there: Mapping[str, s
         found = [name for name in free if bare(name) == bare(here)]
         if len(found) == 1 and bare(here) in (here, found[0]):
             yield here, found[0]
+
+
+def _refuse_twins(golden: Sequence[str], dut: Sequence[str], there: Mapping[str, str]) -> None:
+    """FileError where one layer of the DUT is judged and another is called after the same layer of the golden."""
+    matched = {here: there.get(here, here) for here in golden if there.get(here, here) in dut}
+    own = {bare(here): here for here in golden if sum(bare(here) == bare(other) for other in golden) == 1}
+    for name in dut:
+        here = own.get(bare(name))
+        if here in matched and matched[here] != name and name not in matched.values():
+            twins = f"{shown(matched[here])} and {shown(name)}"
+            raise FileError(f"the DUT has the layers {twins}, both called after {shown(here)}: --ignore leaves one out")

@@ -14,8 +14,8 @@ A file alone says little: ``fitted_file`` takes the rest from the golden and fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 from ...errors import FileError
 from ...text import shown
 from ...vectors.coe import CoeGrammar
-from ...vectors.columns import ColumnGrammar, column_of, table_of
+from ...vectors.columns import COMMENTS, ColumnGrammar, column_of, table_of
 from ...vectors.manifest import Entry
 from ...vectors.mif import MifGrammar
 from ...vectors.readmem import ReadmemGrammar
@@ -35,6 +35,7 @@ from .fit import Fitted, are_whole, fitted_words, stored_elements
 from .npy_arrays import guarded
 from .radix import FLOATS, radix_of
 from .reading import Reading
+from .table_rows import refuse_twins, rows_of_table
 from .word_sources import HeldWords, RawWords, Words, line_of, text_words
 
 READMEM = (".memh", ".memb", ".mem", ".hex")
@@ -79,6 +80,8 @@ def fitted_file(file: NumberFile, expected: Expected, reading: Reading, stage: s
             head = opened.read(_HEAD)
         if not file.path.stat().st_size:
             raise FileError(f"{file.place}: is empty")
+        if file.ending in TEXT and _is_utf_16(head):
+            raise FileError(f"{file.place}: is text in UTF-16, needed ASCII or UTF-8")
         if file.ending in RAW or (file.ending not in READMEM and _is_raw(head)):
             source, notes = _raw(file, expected, reading)
         else:
@@ -93,9 +96,21 @@ def fitted_pack_file(path: Path, place: str, entry: Entry, reading: Reading) -> 
     return fitted_file(NumberFile(path, place), of_entry(entry), plain, entry.tensor.part)
 
 
+def _is_utf_16(head: bytes) -> bool:
+    """Whether a file begins with the mark of UTF-16 and ASCII characters in it."""
+    mark, rest = head[:2], head[2:34]
+    return {b"\xff\xfe": rest[1::2], b"\xfe\xff": rest[::2]}.get(mark, b"") == bytes(len(rest) // 2) != b""
+
+
 def _is_raw(head: bytes) -> bool:
-    """Whether a file has bytes that no text of numbers has."""
-    return any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head.removeprefix(b"\xef\xbb\xbf"))
+    """Whether a file has bytes that no text of numbers and comments has."""
+    if any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head):
+        return True
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 3  # the head may end within a character
+    return False
 
 
 # ------------------------------------------------------------------------------------------------------------ raw words
@@ -163,6 +178,7 @@ def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str, not
     table = table_of(file.path)
     column = column_of(table, reading.column, stage, file.place)
     if column is not None and len(table.names) > 1:
+        refuse_twins(table, column, reading.column, file.place)
         notes.append(f"{file.place}: read is column {shown(table.names[column])} of {', '.join(table.names)}")
     if column is not None:
         return partial(ColumnGrammar, column=column, head=_lines_of_head(file.path) if table.names else 0)
@@ -179,7 +195,7 @@ def _lines_of_head(path: Path) -> int:
     with open(path, "rb") as opened:
         for number, line in enumerate(opened, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if text and not text.startswith((b"#", b"//")):
+            if text and not text.startswith(COMMENTS):
                 return number
     return 0
 
@@ -205,11 +221,60 @@ def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, s
     notes += [
         f"{file.place}: line {habit.line}: {habit.what} is not legal there, read all the same (word {habit.address})"
         for habit in found.habits
-        if not (plain and ("after a word" in habit.what or "'#'" in habit.what))
+        if not (plain and ("after a word" in habit.what or "a comment after" in habit.what))
     ]
     if radix.radix == FLOATS:
         return _floats(file, grammar, reading), notes
-    return _words(file, grammar, found, radix.radix, expected, reading, notes), notes
+    words = _words(file, grammar, found, radix.radix, expected, reading, notes)
+    if make is MifGrammar:
+        _refuse_beyond(words, found.width or 0, found.depth or 0)
+    return _by_rows(file, words, make, expected, reading, notes), notes
+
+
+def _refuse_beyond(words: HeldWords, width: int, depth: int) -> None:
+    """FileError where a memory file holds more than its own head says, which a tool would cut."""
+    if words.count > depth:
+        raise FileError(f"{words.place}: has a word at address {words.count - 1}, its DEPTH is {depth}")
+    top = (1 << 8 * words.size) - (1 << width >> 1)  # the sign bit of a word and all above it
+    octets = np.frombuffer((top % (1 << 8 * words.size)).to_bytes(words.size, "little"), np.uint8)
+    for word in np.flatnonzero((words.words & octets).any(axis=1)):
+        value = int.from_bytes(words.words[word].tobytes(), "little", signed=words.signed)
+        if not -(1 << width >> 1) <= value < 1 << width:
+            raise FileError(f"{words.place}: {words.where(int(word))} holds {value}, its WIDTH is {width} bits")
+
+
+def _by_rows(
+    file: NumberFile,
+    words: HeldWords,
+    make: Callable[[], Grammar],
+    expected: Expected,
+    reading: Reading,
+    notes: list[str],
+) -> HeldWords:
+    """The words of a table without the rows that are none, at the places that its other columns say."""
+    grammar, table = make(), table_of(file.path)
+    if not isinstance(grammar, ColumnGrammar) or len(table.names) < 2:
+        return words
+    rows = rows_of_table(file.path, file.place, table, grammar.column, grammar.head, expected, reading)
+    kept = np.arange(words.count) if rows.words is None else np.flatnonzero(rows.words)
+    if len(kept) < words.count:
+        notes.append(f"{file.place}: {words.count - len(kept)} rows are left out, where valid or ready is 0")
+    if len(kept) == words.count and rows.numbers is None:
+        return words
+    held, masks = words.words[kept], None if words.masks is None else words.masks[kept]
+    if rows.numbers is None:
+        row_of = dict(enumerate(kept.tolist()))
+        return replace(words, words=held, masks=masks, places=lambda word: _of_row(words, row_of, word))
+    notes.append(f"{file.place}: rows are sorted by their other columns")
+    row_of = dict(zip(rows.numbers.tolist(), kept.tolist(), strict=True))
+    from_zero = replace(reading, base=0)
+    held, masks, there = _at_addresses(file.place, held, masks, rows.numbers, expected, from_zero, notes)
+    return replace(words, words=held, masks=masks, there=there, places=lambda word: _of_row(words, row_of, word))
+
+
+def _of_row(words: HeldWords, row_of: Mapping[int, int], word: int) -> str:
+    """Where a word stands in the table; its number alone where the table does not have it."""
+    return words.where(row_of[word]) if word in row_of else f"word {word}"
 
 
 def _words(
@@ -220,11 +285,11 @@ def _words(
     expected: Expected,
     reading: Reading,
     notes: list[str],
-) -> Words:
+) -> HeldWords:
     read = text_words(file.path, grammar(), radix, found)
     numbers = radix == DECIMAL
     digits = 4 if radix == HEXADECIMAL else 1
-    fixed = not found.prefixed and found.shortest == found.longest
+    fixed = found.prefixed in (0, found.words) and found.shortest == found.longest
     wider = digits * found.longest > expected.bits
     width = found.width
     if width is None and not numbers and (fixed or wider):

@@ -47,7 +47,8 @@ def _of_digits(found: Survey, ending: str, expected: Expected, place: str) -> Ra
     """Of words of digits alone, which are numbers in several radices."""
     fixed = found.shortest == found.longest
     one_digit = found.longest <= 1
-    written_by_b = found.binary and fixed and found.longest >= max(2, expected.bits)
+    # no stage has more than 64 bits, so that more than 16 digits are binary ones
+    written_by_b = found.binary and fixed and (found.longest >= max(2, expected.bits) or found.longest > 16)
     written_by_h = fixed and found.longest >= -(-expected.bits // 4)
     fits_hex = _fits(found, expected, fixed)
     if ending in HEX_ENDINGS:

@@ -19,7 +19,8 @@ from refengine.golden.compare.compare import compare
 from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.machine import machine_of, recompute
-from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dump import in_memory
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.runs.trace import STAGES, write_trace
 
 DTYPES = {"accumulator": np.int32, "total": np.int64, "code": np.uint8}

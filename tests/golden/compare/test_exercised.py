@@ -7,7 +7,8 @@ from verbs import refengine
 from refengine.analysis.coverage import coverage, summary
 from refengine.analysis.terms import accumulates
 from refengine.golden.compare.exercised import IMAGES, exercised, exercised_sentence
-from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dump import in_memory
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.runs.trace import write_trace
 
 NETWORK = networks.every_op()

@@ -9,7 +9,8 @@ from refengine.golden.compare.compare import compare
 from refengine.golden.compare.json_report import figures, self_test_figures
 from refengine.golden.compare.pairs import Rules
 from refengine.golden.compare.self_test import self_test
-from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dump import in_memory
+from refengine.golden.dumps.open_dump import open_dump
 
 
 def one_wrong():

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from refengine.errors import RangeError
 from refengine.golden.dumps.axes import ORDERS, in_words, orders_between, written_as
-from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dump import in_memory
 from refengine.golden.dumps.dut import fitted, open_dut
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.golden.dumps.reading import Reading, reading
 from refengine.vectors.orders import order_of
 from refengine.vectors.writer import write_vectors

@@ -3,8 +3,9 @@
 import numpy as np
 from dumps import network_and_images
 
-from refengine.golden.dumps.dump import in_memory, open_dump
+from refengine.golden.dumps.dump import in_memory
 from refengine.golden.dumps.expected import of_array
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.vectors.writer import Layout, write_vectors
 
 

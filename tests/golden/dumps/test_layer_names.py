@@ -2,7 +2,7 @@
 
 import pytest
 
-from refengine.errors import RangeError
+from refengine.errors import FileError, RangeError
 from refengine.golden.dumps.layer_names import covered, dut_names, means, nearest, some
 
 
@@ -19,7 +19,6 @@ def test_a_pattern_may_leave_out_the_number():
     [
         (["001_conv", "002_fc"], ["conv", "fc"], {"001_conv": "conv", "002_fc": "fc"}),
         (["conv", "fc"], ["001_conv", "fc"], {"conv": "001_conv"}),
-        (["001_conv"], ["001_conv", "conv"], {}),
         (["001_conv", "002_conv"], ["conv"], {}),
         (["001_conv"], ["7_conv"], {}),
         (["conv"], ["001_conv", "002_conv"], {}),
@@ -28,6 +27,23 @@ def test_a_pattern_may_leave_out_the_number():
 )
 def test_a_number_may_be_left_out_where_only_one_layer_can_be_meant(golden, dut, wanted):
     assert dut_names(golden, dut, {}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("golden", "dut"),
+    [
+        (["001_conv", "002_fc"], ["001_conv", "conv"]),
+        (["001_conv"], ["001_conv", "7_conv"]),
+        (["conv"], ["conv", "001_conv"]),
+    ],
+)
+def test_two_layers_of_the_dut_for_one_of_the_golden_are_refused(golden, dut):
+    with pytest.raises(FileError, match=r"both called after .*: --ignore leaves one out"):
+        dut_names(golden, dut, {})
+
+
+def test_layers_of_one_name_and_two_numbers_are_two_layers():
+    assert dut_names(["001_conv", "002_conv"], ["001_conv", "002_conv", "3_conv"], {}) == {}
 
 
 def test_a_map_goes_first():

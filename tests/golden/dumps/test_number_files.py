@@ -37,6 +37,27 @@ def test_memories_of_tools_are_known_by_their_words(tmp_path, ending, form):
     assert not notes
 
 
+@pytest.mark.parametrize(
+    ("width", "depth", "needle"),
+    [
+        (8, 11, "has a word at address 11, its DEPTH is 11"),
+        (4, 12, "word 9 holds 16, its WIDTH is 4 bits"),
+        (5, 12, None),
+        (64, 1000, None),
+    ],
+)
+@pytest.mark.parametrize("radix", ["HEX", "UNS"])
+def test_a_memory_that_holds_more_than_its_head_says(tmp_path, width, depth, radix, needle):
+    text = f"WIDTH={width};\nDEPTH={depth};\nADDRESS_RADIX=UNS;\nDATA_RADIX={radix};\n\nCONTENT BEGIN\n"
+    text += "".join(f"{n} : {value:{'x' if radix == 'HEX' else 'd'}};\n" for n, value in enumerate(VALUES.reshape(-1)))
+    (tmp_path / "code.mif").write_text(text + "END;\n")
+    if needle is None:
+        assert np.array_equal(read(tmp_path / "code.mif")[0], VALUES)
+        return
+    with pytest.raises(FileError, match=needle):
+        read(tmp_path / "code.mif")
+
+
 def test_a_memory_of_a_tool_with_repeated_words(tmp_path):
     path = tmp_path / "code.mif"
     head = "-- by Quartus\nWIDTH=8;\nDEPTH=12;\nADDRESS_RADIX=UNS;\nDATA_RADIX=UNS;\nCONTENT BEGIN\n"
@@ -85,3 +106,66 @@ def test_addresses_that_begin_elsewhere(tmp_path):
 def test_a_file_of_numbers_alone_is_no_array(tmp_path):
     with pytest.raises(FileError, match="which a golden must give a shape"):
         NumberFile(tmp_path / "code.txt", "code.txt").read(0, 1)
+
+
+SUMS = of_array((1, 2, 2, 3), np.dtype(np.int32))
+TOTALS = np.array([-5, 17, -1444, 0, 1, -2, 300, -70000, 90000, -1, 5, -6]).reshape(SUMS.shape)
+AS_24_BITS = {
+    "0x, six digits": (".hex", [f"0x{value & 0xFFFFFF:06x}" for value in TOTALS.reshape(-1)], False),
+    "0x, as many digits as needed": (".hex", [f"0x{value & 0xFFFFFF:x}" for value in TOTALS.reshape(-1)], True),
+    "eight digits": (".hex", [f"{value & 0xFFFFFF:08x}" for value in TOTALS.reshape(-1)], True),
+    "decimal without a sign": (".txt", [f"{value & 0xFFFFFF}" for value in TOTALS.reshape(-1)], True),
+}
+
+
+@pytest.mark.parametrize("form", AS_24_BITS)
+def test_negative_numbers_of_fewer_bits(tmp_path, form):
+    """A word of six digits has its sign in bit 23; where nothing says the width, the option that does is named."""
+    ending, words, asked = AS_24_BITS[form]
+    (tmp_path / f"sums{ending}").write_text("\n".join(words) + "\n")
+    values, notes = read(tmp_path / f"sums{ending}", reading(word_bits=24), SUMS)
+    assert np.array_equal(values, TOTALS)
+    values, notes = read(tmp_path / f"sums{ending}", expected=SUMS)
+    assert np.array_equal(values, TOTALS & 0xFFFFFF if asked else TOTALS)
+    assert ("--word-bits 24 reads them" in " ".join(notes)) == asked
+
+
+@pytest.mark.parametrize("largest", [1 << 22, (1 << 24) - 1])
+def test_positive_numbers_are_not_taken_for_negative_ones(tmp_path, largest):
+    values = np.linspace(0, largest, 12).astype(np.int64)
+    (tmp_path / "sums.txt").write_text("\n".join(map(str, values)) + "\n")
+    found, notes = read(tmp_path / "sums.txt", expected=SUMS)
+    assert np.array_equal(found.reshape(-1), values)
+    assert "--word-bits" not in " ".join(notes)
+
+
+def test_texts_that_are_no_raw_words(tmp_path):
+    text = "\n".join(map(str, VALUES.reshape(-1)))
+    for codec in ("utf-16", "utf-16-be"):
+        mark = b"" if codec == "utf-16" else b"\xfe\xff"
+        (tmp_path / "code.txt").write_bytes(mark + text.encode(codec))
+        with pytest.raises(FileError, match=r"code\.txt: is text in UTF-16"):
+            read(tmp_path / "code.txt")
+    (tmp_path / "code.txt").write_text("// größe\n" + text, encoding="utf-8")
+    assert np.array_equal(read(tmp_path / "code.txt")[0], VALUES)
+    (tmp_path / "code.txt").write_text(text.replace("9", "9µ"), encoding="utf-8")
+    with pytest.raises(FileError, match="line 3"):
+        read(tmp_path / "code.txt")
+
+
+def test_raw_words_that_are_no_text(tmp_path):
+    for values in (VALUES, np.full_like(VALUES, 0xF6), (VALUES + 200).astype(np.uint8)):
+        (tmp_path / "code.dat").write_bytes(values.tobytes())
+        assert np.array_equal(read(tmp_path / "code.dat")[0], values)
+
+
+@pytest.mark.parametrize("bits", [20, 24, 32])
+def test_words_of_binary_digits_in_a_text(tmp_path, bits):
+    text = "\n".join(f"{value & ((1 << bits) - 1):0{bits}b}" for value in TOTALS.reshape(-1))
+    (tmp_path / "sums.txt").write_text(text)
+    assert np.array_equal(read(tmp_path / "sums.txt", expected=SUMS)[0], TOTALS)
+
+
+def test_a_comment_of_vhdl_names_no_columns(tmp_path):
+    (tmp_path / "code.txt").write_text("-- written by a testbench\n" + "\n".join(map(str, VALUES.reshape(-1))))
+    assert np.array_equal(read(tmp_path / "code.txt")[0], VALUES)

@@ -7,7 +7,7 @@ import numpy as np
 from dumps import as_folder
 
 from refengine.golden.compare.pairs import Plan, Rules
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 from refengine.golden.dumps.same_files import same_content
 
 GOLDEN = {

@@ -5,7 +5,7 @@ import os
 import cocotb
 
 from refengine.golden.compare.scoreboard import Scoreboard, monitor
-from refengine.golden.dumps.dump import open_dump
+from refengine.golden.dumps.open_dump import open_dump
 
 
 @cocotb.test()

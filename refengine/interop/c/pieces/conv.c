@@ -46,7 +46,7 @@ static void conv(run *r, const layer *l, const layer *x, const convolution *k)
 
     begin_layer(r, l);
     for (size_t first = 0; first < pixels; first += PIXELS) {
-        const size_t count = pixels - first < PIXELS ? pixels - first : PIXELS;
+        const size_t count = pixels - first < PIXELS ? pixels - first : (size_t)PIXELS;
         int32_t *acc = accumulators_of(r, l, first);
         for (size_t o = 0; o < l->channels; o++) {
             if (o % outputs == 0)
