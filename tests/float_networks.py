@@ -115,6 +115,8 @@ def _next_layer(draw, rng, number, known):
         return layer(number, op, [last], {"order": order})
     if op == "mul":
         fitting = [n for n in known if known[n] in (shape, (1, 1, shape[-1])) and len(known[n]) == len(shape)]
+        if last.endswith("sigmoid"):  # times its own input it would be another layer's op
+            fitting = [last]
         return layer(number, op, [last, draw(st.sampled_from(fitting))])
     if op == "add":
         return layer(number, op, [last, draw(st.sampled_from([n for n in known if known[n] == shape]))])
@@ -127,9 +129,9 @@ def _next_layer(draw, rng, number, known):
 def _activation(draw, rng, op, channels):
     """Constants and attributes of an activation."""
     attributes = {
-        "clip": {"low": -0.5, "high": draw(st.sampled_from([0.25, 6.0]))},
+        "clip": {"low": 0.125, "high": draw(st.sampled_from([0.25, 6.0]))},
         "elu": {"alpha": draw(st.sampled_from([1.0, 0.5]))},
-        "hard_sigmoid": {"alpha": draw(st.sampled_from([0.2, 0.1666])), "beta": 0.5},
+        "hard_sigmoid": {"alpha": draw(st.sampled_from([0.25, 0.125])), "beta": 0.5},
         "gelu": {"tanh": draw(st.booleans())},
     }
     return [{"slope": floats(rng, channels)}] if op == "prelu" else [], attributes.get(op, {})

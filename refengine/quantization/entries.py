@@ -3,8 +3,8 @@
     entry = clip(nearest(f(code * 2**in) / 2**out))          ties away from zero (contract R6, T8)
 
 What is rational is computed in rationals.  Exponentials are decimals of 100 significant digits and more, by ``decimal``
-alone, whose ``exp`` and ``sqrt`` round correctly; the first 100 digits of the value are what is rounded.  Every operation
-names its context: Python's own operators would cut to 28 digits.
+alone, whose ``exp`` and ``sqrt`` round correctly; the first 100 digits of the value are what is rounded.  Every
+operation names its context: Python's own operators would cut to 28 digits.
 """
 
 from __future__ import annotations

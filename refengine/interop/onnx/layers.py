@@ -170,6 +170,8 @@ class Layers:
     def gathered(self, node: Node, view: View, axis: int, channels: Sequence[int]) -> View:
         """Some of the channels, which lie along ``axis``; NetworkError for those that do not exist."""
         whole = view.shape[axis]
+        if not len(channels):
+            raise node.error(f"cuts {view.shape} down to no channel")
         order = np.array([number + whole if number < 0 else number for number in channels], np.float32)
         self.charge(node, order.nbytes)
         made = self.append(node, "gather_channels", [view.layer], {"order": order})

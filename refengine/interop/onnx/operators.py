@@ -657,7 +657,7 @@ def _gather(layers: Layers, node: Node, x: Operand, indices: Operand) -> View:
     view, numbers = _view(node, x), _known(node, indices, "indices")
     axis = _number(node, "axis", 0) % len(view.shape)
     if numbers.ndim > 1 or layers.channel_axis(view) != axis:
-        raise node.error(f"gathers {numbers.shape} of axis {axis} of {view.shape}, needed a row of the channels")
+        raise node.error(f"gathers along axis {axis} of {view.shape}, needed a row of the channels")
     found = layers.gathered(node, view, axis, numbers.reshape(-1).tolist())
     shape = found.shape if numbers.ndim else tuple(size for a, size in enumerate(found.shape) if a != axis)
     return replace(found, shape=shape)

@@ -181,13 +181,41 @@ def test_pools_of_every_kind(tmp_path):
         [node("ReduceMax", "x", axes=(2, 3), keepdims=0), node("ReduceSum", "x", axes=(2, 3), keepdims=0),
          node("Add", "reducemax", "reducesum")],
         [node("ReduceSum", "x", axes=(2,)), node("Relu", "reducesum")],
+        [node("LeakyRelu", "x", alpha=0.3), node("PRelu", "leakyrelu", "slope")],
+        [node("Elu", "x", alpha=0.5), node("Tanh", "elu"), node("HardSigmoid", "tanh"), node("Neg", "hardsigmoid")],
+        [node("Sigmoid", "x"), node("Mul", "x", "sigmoid"), node("Neg", "mul")],
+        [node("GlobalAveragePool", "x", out="g"), node("Sigmoid", "g"), node("Mul", "sigmoid", "x")],
+        [node("Reshape", "x", "cut"), node("Transpose", "reshape", perm=(0, 2, 1, 3, 4)),
+         node("Reshape", "transpose", "whole", out="w6"), node("Relu", "w6")],
     ],
     ids=lambda nodes: " ".join(one.op for one in nodes),
 )  # fmt: skip
 def test_operators_of_every_opset(tmp_path, nodes, opset):
-    constants = {"w": floats(4, 3, 3, 2), "one": floats(4, 3, 1, 1), "v": np.array([2, 3, 5], np.float32)}
+    constants = {"cut": np.array([2, 3, 1, 6, 5]), "whole": np.array([2, 3, 6, 5]), "slope": floats(3, 1, 1)}
+    constants |= {"w": floats(4, 3, 3, 2), "one": floats(4, 3, 1, 1), "v": np.array([2, 3, 5], np.float32)}
     end = node("Flatten", nodes[-1].outputs[0], out="end")
     assert_runtime_agrees(tmp_path, graph([*nodes, end], constants, opset=opset), Preprocessing((127.0,), (50.0,)))
+
+
+@needs_runtime
+def test_channels_are_split_shuffled_and_joined(tmp_path):
+    """As ShuffleNets do it: one part is computed with, both are joined, groups change places."""
+    split = type(node("Split"))("Split", ("c",), ("a", "b"), {"axis": 1, "num_outputs": 2}, "split")
+    nodes = [
+        node("Conv", "x", "w", out="c"),
+        split,
+        node("HardSwish", "a"),
+        node("Concat", "b", "hardswish", axis=1),
+        node("Reshape", "concat", "cut"),
+        node("Transpose", "reshape", perm=(0, 2, 1, 3, 4)),
+        node("Reshape", "transpose", "whole", out="shuffled"),
+        node("Gelu", "shuffled"),
+        node("Flatten", "gelu"),
+    ]
+    constants = {"w": floats(6, 3, 1, 1), "cut": np.array([2, 2, 3, 6, 5]), "whole": np.array([2, 6, 6, 5])}
+    made = assert_runtime_agrees(tmp_path, graph(nodes, constants, opset=20), Preprocessing((127.0,), (50.0,)))
+    gathers = [layer.constants["order"].tolist() for layer in made.network.layers if layer.op == "gather_channels"]
+    assert gathers == [[0, 1, 2], [3, 4, 5], [0, 3, 1, 4, 2, 5]]
 
 
 @needs_runtime
