@@ -60,7 +60,9 @@ if TYPE_CHECKING:
 @click.option("--endian", type=click.Choice(["little", "big"]), help="Which byte of a word comes first in .bin files.")
 @click.option("--pack", metavar="K[,low-first]", help="A word holds K integers, the first in its low or high bits.")
 @click.option("--base", metavar="ADDRESS", help="Address of word 0 in files with addresses.  [default: 0]")
-@click.option("--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number.")
+@click.option(
+    "--column", metavar="NAME", help="The column of a table (.csv) that holds the integers, or its number from 0."
+)
 @click.option("--clock", metavar="SIGNAL", help="Of waves (.vcd, .fst): a word is sampled at its rising edges.")
 @click.option("--valid", metavar="SIGNAL", help="Of waves: a word passes where it is 1.  [default: at every edge]")
 @click.option("--ready", metavar="SIGNAL", help="Of waves: and where this is 1 too.")

@@ -81,7 +81,8 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, sc
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
-        seen = windows(maps[..., g * inputs : (g + 1) * inputs], *window, chosen, 2.0**x.exponent, operands.dilations)
+        tensor = maps[..., g * inputs : (g + 1) * inputs]
+        seen = windows(tensor, *window, chosen, 2.0**x.exponent, walk.threads, operands.dilations)
         parts.append(_solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)
 

@@ -121,8 +121,9 @@ def column_of(table: Table, asked: str | None, stage: str, place: str) -> int | 
         return None
     if len(names) == 1:
         return 0
-    found = [name for name in (stage, *VALUES) if name in names]
+    known = (stage, *(name for name in VALUES if name != "code" or stage not in names))
+    found = [name for name in dict.fromkeys(known) if name in names]
     left = [name for name in names if name not in PLACES]
-    if stage in names or len(left) == 1 or len(found) == 1:
-        return names.index(stage if stage in names else left[0] if len(left) == 1 else found[0])
+    if len(left) == 1 or len(found) == 1:
+        return names.index(found[0] if found else left[0])
     raise FileError(f"{place}: has the columns {', '.join(table.names)}, --column NAME says which holds the words")

@@ -73,3 +73,8 @@ def test_an_attribute_says_its_range():
         "an integer in 1..9",
         "4 integers in 0..9",
     ]
+
+
+def test_elements_are_counted_through_all_operands():
+    shapes = [(1, 1, 2), (1, 1, 3), (1, 1, 1), (1, 1, 2)]
+    assert sources(OPS["concat"], shapes, {}).ravel().tolist() == [*range(8)]

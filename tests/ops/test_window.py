@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refengine.errors import NetworkError
-from refengine.ops.window import check_pool, output_hw, output_size, spread, spread_size
+from refengine.ops.window import check_pool, output_hw, output_size, reach, spread, spread_size
 
 
 def test_sizes_of_every_small_window_are_those_counted():
@@ -87,3 +87,26 @@ def test_only_images_are_pooled():
     """A flattened tensor has no windows."""
     with pytest.raises(NetworkError, match=r"^pools an image \(H, W, C\), found shape \(12,\)$"):
         check_pool((12,), (2, 2), (0, 0, 0, 0))
+
+
+def touched(size, kernel, stride, before, after, ceil_mode):
+    """How far windows go beyond an axis on both sides, pixel by pixel."""
+    pixels = [
+        place * stride - before + tap
+        for place in range(output_size(size, kernel, stride, before, after, ceil_mode))
+        for tap in range(kernel)
+    ]
+    return -min(*pixels, 0), max(*pixels, size - 1) - size + 1
+
+
+@given(
+    st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    st.tuples(st.integers(2, 3), st.integers(2, 3)),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(*[st.integers(0, 2)] * 4),
+    st.booleans(),
+)
+def test_the_reach_of_windows_is_what_they_touch(hw, kernel, strides, pads, ceil_mode):
+    above, below = touched(hw[0], kernel[0], strides[0], pads[0], pads[2], ceil_mode)
+    left, right = touched(hw[1], kernel[1], strides[1], pads[1], pads[3], ceil_mode)
+    assert reach(hw, kernel, strides, pads, ceil_mode) == (above, left, below, right)

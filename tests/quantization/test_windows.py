@@ -47,7 +47,7 @@ def test_taps_lie_apart(seed, down, across):
     """Those of a plain window that is as large, at every so-manieth row and column."""
     x = np.random.default_rng(seed).integers(-9, 10, (2, 8, 7, 2)).astype(np.int8)
     chosen = np.arange(2)
-    seen = windows(x, (3, 2), (1, 1), (0,) * 4, chosen, 1.0, (down, across))
+    seen = windows(x, (3, 2), (1, 1), (0,) * 4, chosen, 1.0, apart=(down, across))
     large = windows(x, (2 * down + 1, across + 1), (1, 1), (0,) * 4, chosen, 1.0)
     taps = (large.columns + large.mean).reshape(2, 2, 2 * down + 1, across + 1)[..., ::down, ::across]
     assert np.allclose(seen.columns + seen.mean, taps.reshape(2, -1), atol=1e-5)

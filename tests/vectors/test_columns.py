@@ -31,6 +31,19 @@ def test_the_column_of_words(text, tmp_path):
     assert column_of(table, None, "code", "t") == column
 
 
+@pytest.mark.parametrize("head", ["code,data", "value,got", "golden,mine"])
+def test_two_columns_that_may_hold_the_words(head, tmp_path):
+    (tmp_path / "t").write_text(head + "\n1,2\n")
+    with pytest.raises(FileError, match="--column NAME says which holds the words"):
+        column_of(table_of(tmp_path / "t"), None, "code", "t")
+
+
+def test_stages_side_by_side(tmp_path):
+    (tmp_path / "t").write_text("index,accumulator,total,code\n0,1,2,3\n")
+    table = table_of(tmp_path / "t")
+    assert [column_of(table, None, stage, "t") for stage in ("accumulator", "total", "code")] == [1, 2, 3]
+
+
 def test_a_column_that_is_asked_for():
     table = Table(("a", "B"), 2)
     assert [column_of(table, name, "code", "t") for name in ("a", "b", "1")] == [0, 1, 1]

@@ -216,15 +216,20 @@ def element_sentence(element: Element, comparison: Comparison | None = None) -> 
 
     >>> element_sentence(Element((0, 1, 2, 3), 5, -3, 8))
     '(n 0, y 1, x 2, c 3): golden 5 = 0x05 = 0000_0101, got -3 = 0xfd = 1111_1101, xor 0xf8 = 1111_1000'
+    >>> element_sentence(Element((0, 1), 132, -124, 8)).partition("got ")[2]
+    '-124 = 0x84 = 1000_0100, the lowest 8 bits are the same, read with a sign'
     """
     both = [f"{value} = {_bits(value, element.bits)}" for value in _values(element)]
     if element.unknown:
         both[1] = f"unknown bits: {_bits(element.got, element.bits, element.unknown)}"
-    xor = _bits(element.xor, element.bits, element.unknown)
+    xor = f"xor {_bits(element.xor, element.bits, element.unknown)}"
+    if not element.xor and not element.unknown:
+        how = "with a sign" if element.got < 0 else "without one" if element.wanted < 0 else "in more bits"
+        xor = f"the lowest {element.bits} bits are the same, read {how}"
     image = ""
     if comparison is not None and comparison.first_image:
         image = f" of image {comparison.first_image + element.index[0]}"
-    return f"{place(element.index)}{image}: golden {both[0]}, got {both[1]}, xor {xor}"
+    return f"{place(element.index)}{image}: golden {both[0]}, got {both[1]}, {xor}"
 
 
 def _bits(value: int, bits: int, unknown: int = 0) -> str:

@@ -150,6 +150,30 @@ def test_a_stub_builds_without_warnings_and_fails(simulator, lanes, tmp_path):
     assert not re.search(r"%Warning|: warning|:warning", said), said
 
 
+UNSTABLE = {  # the lowest bit of a code is wrong as long as nobody takes it
+    ".sv": ("y_code = CODE_W'(clipped);", "y_code = CODE_W'(clipped) ^ CODE_W'(!y_ready);"),
+    ".vhd": (
+        "y_code <= std_logic_vector(rounded(CODE_W - 1 downto 0));",
+        "y_code <= std_logic_vector(rounded(CODE_W - 1 downto 0)) xor (CODE_W - 2 downto 0 => '0') & not y_ready;",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", simulators())
+def test_a_result_that_changes_while_it_waits_fails(simulator, tmp_path):
+    pack = pack_of("residual, signed codes", tmp_path)
+    write_testbench(pack, tmp_path / "tb", LAYER, simulator, reference=True)
+    (dut,) = (tmp_path / "tb").glob("dut.*")
+    text = dut.read_text()
+    right, wrong = UNSTABLE[dut.suffix]
+    assert text.count(right) == 1
+    dut.write_text(text.replace(right, wrong))
+    code, said = make(tmp_path / "tb", "STALL=80")
+    assert code != 0
+    assert "y_code changed before y_ready came" in said
+
+
 # -------------------------------------------------------------------------------------------------- the shipped network
 
 LAYERS = {"stride 1": "002_layer1.0.conv1", "residual": "003_layer1.0.conv2", "stride 2": "008_layer2.0.conv1"}

@@ -4,7 +4,7 @@ PACK = @PACK@
 LAYER = @LAYER@
 export SEED = 1
 export STALL = 25
-export TIMEOUT = 1000000
+export TIMEOUT = 200000
 REFENGINE = refengine
 
 verdict:

@@ -63,13 +63,22 @@ module testbench;
   logic [LANES*TOTAL_W-1:0] totals[0:RESULTS-1];  //: total
   logic [LANES*CODE_W-1:0] codes[0:RESULTS-1];  //: code
   int received = 0, idle = 0;
-  logic refused = 0;  // whether a result waited at the last clock
+  logic refused = 0;  // whether a result waited at the last clock, and what it was
+  logic [LANES*ACC_W-1:0] waiting_accumulator;  //: accumulator
+  logic [LANES*TOTAL_W-1:0] waiting_total;  //: total
+  logic [LANES*CODE_W-1:0] waiting_code;  //: code
 
   always @(posedge clock)
     if (!reset) begin
       y_ready <= y_go;
       refused <= y_valid && !y_ready;
       if (refused && y_valid !== 1) $fatal(1, "y_valid fell before y_ready came: result %0d is lost", received);
+      waiting_accumulator <= y_accumulator;  //: accumulator
+      waiting_total <= y_total;  //: total
+      waiting_code <= y_code;  //: code
+      if (refused && y_accumulator !== waiting_accumulator) changed("y_accumulator");  //: accumulator
+      if (refused && y_total !== waiting_total) changed("y_total");  //: total
+      if (refused && y_code !== waiting_code) changed("y_code");  //: code
       idle <= idle + 1;
       if (x_valid && x_ready || r_valid && r_ready) idle <= 0;
       if (y_valid && y_ready) begin
@@ -87,6 +96,10 @@ module testbench;
       end
     end
 
+  task changed(string port);
+    $fatal(1, "%s changed before y_ready came: result %0d must stay until it is taken", port, received);
+  endtask
+
   task dump;
     if (received > 0) begin
       $writememh({"dump/", LAYER, ".accumulator.memh"}, accumulators, 0, received - 1);  //: accumulator
@@ -102,7 +115,7 @@ module testbench;
   initial begin
     if (!$value$plusargs("seed=%d", seed)) seed = 1;
     if (!$value$plusargs("stall=%d", stall)) stall = 25;
-    if (!$value$plusargs("timeout=%d", timeout)) timeout = 1000000;
+    if (!$value$plusargs("timeout=%d", timeout)) timeout = 200000;
     if ($value$plusargs("waves=%s", waves)) begin
       $dumpfile(waves);
       $dumpvars(0, testbench);

@@ -10,7 +10,7 @@ entity testbench is
   generic (
     SEED    : positive := 1;       -- of the pauses
     STALL   : natural  := 25;      -- percent of the clocks on which a stream pauses
-    TIMEOUT : positive := 1000000  -- clocks without a word on any stream that end the simulation
+    TIMEOUT : positive := 200000  -- clocks without a word on any stream that end the simulation
   );
 end entity;
 
@@ -97,11 +97,23 @@ begin
     file codes : text open write_mode is "dump/" & LAYER & ".code.memh";  --: code
     variable row : line;
     variable received, idle : natural := 0;
-    variable refused : boolean := false;  -- whether a result waited at the last clock
+    variable refused : boolean := false;  -- whether a result waited at the last clock, and what it was
+    variable waiting_accumulator : std_logic_vector(y_accumulator'range);  --: accumulator
+    variable waiting_total : std_logic_vector(y_total'range);  --: total
+    variable waiting_code : std_logic_vector(y_code'range);  --: code
   begin
     wait until rising_edge(clock) and reset = '0';
     assert not (refused and y_valid /= '1')
       report "y_valid fell before y_ready came: a result is lost" severity failure;
+    assert not refused or y_accumulator = waiting_accumulator  --: accumulator
+      report "y_accumulator changed before y_ready came" severity failure;  --: accumulator
+    assert not refused or y_total = waiting_total  --: total
+      report "y_total changed before y_ready came" severity failure;  --: total
+    assert not refused or y_code = waiting_code  --: code
+      report "y_code changed before y_ready came" severity failure;  --: code
+    waiting_accumulator := y_accumulator;  --: accumulator
+    waiting_total := y_total;  --: total
+    waiting_code := y_code;  --: code
     refused := y_valid = '1' and y_ready = '0';
     idle := idle + 1;
     if (x_valid and x_ready) = '1' or (r_valid and r_ready) = '1' then
