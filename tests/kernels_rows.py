@@ -12,6 +12,8 @@ from refengine.kernels.fast.step import field, first_channel
 from refengine.kernels.lanes import I32, load, number, store, vector
 
 UNTOUCHED = 77
+FIRST_CHANNEL = 16
+MIDDLE = 500  # where a dense layer's image points to: windows lie on both sides
 EXTREMES = (0, 1, 127, 128, 254, 255)
 
 
@@ -100,3 +102,39 @@ def finish_table(multiplier, shift, zero=0, residual_shift=16, residual_zero=0, 
     half = (1 << (shift - 17)) + (zero << (shift - 16)) - (residual_zero << (residual_shift - 16))
     rows = {MULTIPLIER: multiplier, HALF: half, SHIFT: shift - 16, RESIDUAL_SHIFT: residual_shift - 16, LIFT: lift}
     return np.stack(np.broadcast_arrays(*(rows[row] for row in ROWS))).astype(np.int32)
+
+
+class DenseLayer:
+    """A step and what it should compute."""
+
+    def __init__(self, image, starts, offsets, length, weights, initial, pack):
+        """weights int (places * length, panels, width); initial int32 (limbs, STORED); pack(weights, limbs)."""
+        self.image, self.starts, self.offsets, self.length = aligned(image), starts, offsets, length
+        self.weights, self.initial = weights, initial
+        limbs, stored = initial.shape
+        panels = pack(weights, limbs)
+        self.row = Row(
+            {
+                step.IMAGES: self.image.ctypes.data + MIDDLE,
+                step.STARTS: starts.astype(np.int32),
+                step.TAPS: len(offsets),
+                step.OFFSETS: offsets.astype(np.int32),
+                step.LENGTH: length,
+                step.LIMBS: limbs,
+                step.PANELS: panels,
+                step.PANEL_BYTES: panels[0].nbytes,
+                step.WIDTH: weights.shape[2],
+                step.CHANNEL: FIRST_CHANNEL,
+                step.INITIAL: initial,
+                step.STORED: stored,
+            }
+        )
+
+    def wanted(self, first, end, panel):
+        """Initial values of all limbs and the products, in 64 bits."""
+        where = MIDDLE + self.starts[first:end, None, None] + self.offsets[:, None] + np.arange(self.length)
+        windows = self.image[where].reshape(end - first, -1).astype(np.int64)
+        channel = FIRST_CHANNEL + panel * self.weights.shape[2]
+        begun = self.initial[:, channel : channel + self.weights.shape[2]].astype(np.int64)
+        before = begun[0] if len(begun) == 1 else 128 * begun[0] + begun[1]
+        return before + windows @ self.weights[:, panel].astype(np.int64)

@@ -2,6 +2,16 @@
 
 from refengine.engine.fast import packing
 from refengine.kernels import instruction_sets
-from refengine.kernels.fast import cluster_tile, epilogue, plan, step, tile
+from refengine.kernels.fast import cluster_tile, depthwise, epilogue, plan, step, tile, word_tile
 
-__all__ = ["cluster_tile", "epilogue", "instruction_sets", "packing", "plan", "step", "tile"]
+__all__ = [
+    "cluster_tile",
+    "depthwise",
+    "epilogue",
+    "instruction_sets",
+    "packing",
+    "plan",
+    "step",
+    "tile",
+    "word_tile",
+]

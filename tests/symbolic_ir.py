@@ -171,6 +171,11 @@ class Builder:
     def _known(self, value):
         return self._equal.get(value.get_id(), (value, value))[1] if _is_term(value) else value
 
+    def asm(self, kind, text, constraint, values, side_effect):
+        """A piece of assembly without an instruction leaves a register as it is."""
+        assert not text
+        return values[0]
+
     # -------------------------------------------------------------------------------------------------------- memory
 
     def inttoptr(self, address, kind):

@@ -2,10 +2,11 @@
 
 Clocks, neighbours and temperatures change from second to second, so no engine is measured by itself.  Every round runs
 each engine once, beginning with another one each time; what counts are the ratios within a round, of which the median
-and the quartiles are given.  Each round also measures the peak of the dot-product instruction, the only yardstick that
-needs no other program.
+and the quartiles are given.  Each round also measures the peak of each sequence of instructions that refengine uses
+(``kernels/fast/peak.py``), the only yardstick that needs no other program.
 
     refengine F            a plan for one batch, weights of format F, all threads together
+    refengine F N=4        the same where several sizes of clusters are compared
     refengine F, capacity  with several threads: as many plans of one thread each, at once, each with a batch of its own
     openvino, ...          the peers, see peers.py
 
@@ -19,12 +20,12 @@ import gc
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,9 +34,12 @@ from ..errors import RangeError
 from ..interop.onnx.export_float import onnx_input
 from ..network.float_network import FloatNetwork
 from ..network.int_network import IntNetwork
-from ..quantization.quantize import quantize
 from ..quantization.scheme import Scheme
+from .models import quantized
 from .peers import peer
+
+if TYPE_CHECKING:
+    from ..engine.fast.plan import Plan
 
 ENOUGH = 0.005
 PAUSE = 0.02
@@ -49,12 +53,16 @@ Show = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Engine:
-    """Something to measure: ``run`` does ``images`` images."""
+    """Something to measure: ``run`` does ``images`` images.
+
+    forms: which part of its products each of FORMS computes, 0..1; nothing of engines that are not refengine's.
+    """
 
     name: str
     version: str
     images: int
     run: Callable[[], object]
+    forms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Timing:
     images: int
     repetitions: int
     seconds: tuple[float, ...]
+    forms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -89,7 +98,10 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured: the engines, ``refengine`` first, and the peak in MACs a second, a number each round."""
+    """What was measured: the engines, ``refengine`` first.
+
+    peak: MACs a second of each form that is in use, a number each round.
+    """
 
     network: str
     input_shape: tuple[int, int, int]
@@ -99,20 +111,23 @@ class Comparison:
     batch: int
     threads: int
     timings: tuple[Timing, ...]
-    peak: tuple[float, ...]
+    peak: Mapping[str, tuple[float, ...]]
 
     @property
     def rounds(self) -> int:
         """How often every engine was measured."""
-        return len(self.peak)
+        return len(self.timings[0].seconds)
 
     def rate(self, timing: Timing) -> float:
         """MACs a second in the middle round."""
         return self.macs / timing.median
 
-    def share(self, timing: Timing) -> float:
-        """``rate`` as a share of the peak, 0..1, both in their middle rounds."""
-        return self.rate(timing) / statistics.median(self.peak)
+    def share(self, timing: Timing) -> float | None:
+        """The time that the products take at the peak of their forms, as a share of the time, both in middle rounds."""
+        if not timing.forms:
+            return None
+        limit = sum(part / statistics.median(self.peak[form]) for form, part in timing.forms.items())
+        return self.macs * limit / timing.median
 
     def ratio(self, timing: Timing) -> Ratio:
         """The first engine's time over this one's: below 1 the first is faster."""
@@ -121,7 +136,10 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """Everything in types that JSON knows, each round's seconds included."""
         head = {name: getattr(self, name) for name in _HEAD}
-        peak = {"median": statistics.median(self.peak), "best": max(self.peak), "rounds": list(self.peak)}
+        peak = {
+            form: {"median": statistics.median(rates), "best": max(rates), "rounds": list(rates)}
+            for form, rates in self.peak.items()
+        }
         return {**head, "peak_macs_per_second": peak, "engines": [self._row(timing) for timing in self.timings]}
 
     def _row(self, timing: Timing) -> dict[str, Any]:
@@ -134,10 +152,12 @@ class Comparison:
             "seconds_per_image": figures,
             "macs_per_second": self.rate(timing),
             "share_of_peak": self.share(timing),
+            "forms": dict(timing.forms),
             "first_over_this": vars(self.ratio(timing)),
         }
 
 
+FORMS = "dense", "clusters", "crossed"  # in the order of kernels/fast/peak.py
 _HEAD = ("network", "input_shape", "macs", "processor", "instruction_set", "batch", "threads", "rounds")
 
 
@@ -158,39 +178,44 @@ def compare(
     network: FloatNetwork,
     images: Array,
     weights: Sequence[str] = ("ternary",),
-    cluster: int = 4,
+    clusters: Sequence[int] = (4,),
     against: Sequence[str] = (),
     batch: int = 1,
     threads: int = 1,
     rounds: int = 40,
     progress: Show | None = None,
+    calibrated: bool = True,
 ) -> Comparison:
     """Make engines of ``network``, calibrated on uint8 images (N, H, W, C), and measure them in turns.
 
-    ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits; ``against``: names of
-    ``peers.PEERS``.  The images that are run are the first ``batch``, repeated where there are fewer.  RefengineError
-    where an engine cannot be made, RangeError for counts below 1.
+    ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits, each with ``clusters``
+    of all these sizes, if it has clusters; ``against``: names of ``peers.PEERS``.  The images that are run are the
+    first ``batch``, repeated where there are fewer.  Where the weights are random nothing is worth to be ``calibrated``
+    but the ranges of activations, on one image.  RefengineError where an engine cannot be made, RangeError for counts
+    below 1.
     """
-    if not weights or min(batch, threads, rounds) < 1:
-        found = f"{len(weights)} weight formats, batch {batch}, {threads} threads, {rounds} rounds"
-        raise RangeError(f"a comparison needs at least 1 of each, found {found}")
+    if not weights or not clusters or min(batch, threads, rounds) < 1:
+        found = f"{len(weights)} weight formats, {len(clusters)} sizes of clusters, batch {batch}, {threads} threads"
+        raise RangeError(f"a comparison needs at least 1 of each, found {found}, {rounds} rounds")
     show = progress or (lambda done, total, detail: None)
-    schemes = [Scheme(weights=name, cluster=cluster) for name in weights]
+    schemes = _schemes(weights, clusters, calibrated)
     pixels = np.ascontiguousarray(images[np.arange(batch) % len(images)])
     others = []
     for done, name in enumerate(against):  # first, because a package may be missing
         show(done, len(against), name)
         others.append(_theirs(name, network, images, pixels, threads))
-    models = [_quantized(network, images, scheme, threads, show) for scheme in schemes]
-    engines = [_ours(name, model, pixels, threads) for name, model in zip(weights, models, strict=True)] + others
+    calibration = images if calibrated else images[:1]
+    models = {name: _quantized(network, calibration, scheme, threads, show) for name, scheme in schemes.items()}
+    engines = [_ours(name, model, pixels, threads) for name, model in models.items()] + others
+    first, model = next(iter(models.items()))
     with ThreadPoolExecutor(threads) as pool:
         if threads > 1:
-            engines.append(_capacity(weights[0], models[0], pixels, threads, pool))
-        timings, peak = measure(engines, rounds, lambda: peak_rate(threads, pool), show)
+            engines.append(_capacity(first, model, pixels, threads, pool))
+        timings, peak = measure(engines, rounds, lambda: peak_rates(threads, pool), show)
     return Comparison(
         network.name,
         network.input_shape,
-        models[0].macs,
+        model.macs,
         processor(),
         _instruction_set(),
         batch,
@@ -200,23 +225,45 @@ def compare(
     )
 
 
+def _schemes(weights: Sequence[str], clusters: Sequence[int], calibrated: bool) -> dict[str, Scheme]:
+    """What refengine's engines are called, and how they are quantized; weights of 8 bits have no clusters."""
+    how = {} if calibrated else {"method": "optimal", "exponents": "max", "reestimate": False}
+    schemes = {}
+    for name in weights:
+        sizes = clusters[:1] if name == "int8" else clusters
+        for size in sizes:
+            called = name if len(sizes) == 1 else f"{name} N={size}"
+            schemes[called] = Scheme(weights=name, cluster=size, **how)  # type: ignore[arg-type]
+    return schemes
+
+
 def _quantized(network: FloatNetwork, images: Array, scheme: Scheme, threads: int, show: Show) -> IntNetwork:
     def quantizing(layer: str, done: int, total: int) -> None:
         show(done, total, f"{scheme.weights}: {layer}")
 
-    return quantize(network, images, scheme, quantizing, threads)
+    return quantized(network, images, scheme, quantizing, threads)
 
 
-def _compiled(model: IntNetwork, batch: int, threads: int) -> Callable[[Array], Array]:
+def _compiled(model: IntNetwork, batch: int, threads: int) -> Plan:
     """The engine that is measured: uint8 images (batch, H, W, C) -> int32 logits."""
     from ..engine.fast.plan import Plan  # here, because it loads the compiler
 
-    return Plan(model, batch, threads=threads).run
+    return Plan(model, batch, threads=threads)
 
 
 def _ours(name: str, model: IntNetwork, pixels: Array, threads: int) -> Engine:
-    run = _compiled(model, len(pixels), threads)
-    return Engine(f"refengine {name}", __version__, len(pixels), lambda: run(pixels))
+    plan = _compiled(model, len(pixels), threads)
+    return Engine(f"refengine {name}", __version__, len(pixels), lambda: plan.run(pixels), _forms(plan))
+
+
+def _forms(plan: Plan) -> dict[str, float]:
+    """Which part of a plan's products each form computes; depthwise ones are multiplied as words."""
+    from ..kernels.fast import step  # here, because it loads the compiler
+
+    found = plan.products
+    kinds = {"clusters": (step.CLUSTERS,), "crossed": (step.CROSSED,), "dense": (step.CONV, step.DEPTHWISE)}
+    counts = {form: sum(found.get(kind, 0) for kind in of) for form, of in kinds.items()}
+    return {form: counts[form] / sum(counts.values()) for form in FORMS if counts[form]}
 
 
 def _capacity(name: str, model: IntNetwork, pixels: Array, threads: int, pool: ThreadPoolExecutor) -> Engine:
@@ -224,9 +271,9 @@ def _capacity(name: str, model: IntNetwork, pixels: Array, threads: int, pool: T
     plans = [_compiled(model, len(pixels), 1) for _ in range(threads)]
 
     def run() -> object:
-        return list(pool.map(lambda plan: plan(pixels), plans))
+        return list(pool.map(lambda plan: plan.run(pixels), plans))
 
-    return Engine(f"refengine {name}, capacity", __version__, threads * len(pixels), run)
+    return Engine(f"refengine {name}, capacity", __version__, threads * len(pixels), run, _forms(plans[0]))
 
 
 def _theirs(name: str, network: FloatNetwork, images: Array, pixels: Array, threads: int) -> Engine:
@@ -244,9 +291,9 @@ def random_images(network: FloatNetwork, count: int, seed: int = 0) -> Array:
 
 
 def measure(
-    engines: Sequence[Engine], rounds: int, peak: Callable[[], float], show: Show
-) -> tuple[tuple[Timing, ...], tuple[float, ...]]:
-    """Run every engine in every round, in an order that rotates; the peak opens each round."""
+    engines: Sequence[Engine], rounds: int, peak: Callable[[], Sequence[float]], show: Show
+) -> tuple[tuple[Timing, ...], dict[str, tuple[float, ...]]]:
+    """Run every engine in every round, in an order that rotates; the peaks of FORMS open each round."""
     repetitions = [_repetitions(engine) for engine in engines]
     seconds: list[list[float]] = [[] for _ in engines]
     peaks = []
@@ -258,7 +305,9 @@ def measure(
                 index = (number + place) % len(engines)
                 seconds[index].append(_seconds(engines[index], repetitions[index]))
     timings = zip(engines, repetitions, seconds, strict=True)
-    return tuple(Timing(e.name, e.version, e.images, count, tuple(found)) for e, count, found in timings), tuple(peaks)
+    made = tuple(Timing(e.name, e.version, e.images, count, tuple(found), e.forms) for e, count, found in timings)
+    used = {form for engine in engines for form in engine.forms}
+    return made, {form: rates for form, rates in zip(FORMS, zip(*peaks, strict=True), strict=True) if form in used}
 
 
 def _repetitions(engine: Engine) -> int:
@@ -293,17 +342,17 @@ def _no_garbage_collection() -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------- the processor
 
 
-def peak_rate(threads: int, pool: ThreadPoolExecutor) -> float:
-    """MACs a second of the dot-product instruction in ``threads`` threads at once: the best of some short bursts."""
+def peak_rates(threads: int, pool: ThreadPoolExecutor) -> tuple[float, ...]:
+    """MACs a second of each form in ``threads`` threads at once: the best of some short bursts."""
     from ..kernels.fast import peak  # here, because it loads the compiler
 
-    def burst() -> float:
+    def burst(form: int) -> float:
         start = time.perf_counter()
-        list(pool.map(peak.spin, [PEAK_STEPS] * threads))
-        return threads * peak.products(PEAK_STEPS) / (time.perf_counter() - start)
+        list(pool.map(peak.spin, [form] * threads, [PEAK_STEPS] * threads))
+        return threads * peak.products(form, PEAK_STEPS) / (time.perf_counter() - start)
 
-    peak.spin(1)
-    return max(burst() for _ in range(PEAK_BURSTS))
+    peak.spin(peak.DENSE, 1)
+    return tuple(max(burst(form) for _ in range(PEAK_BURSTS)) for form in peak.FORMS)
 
 
 def _instruction_set() -> str:

@@ -1,6 +1,7 @@
 """``refengine bench``: refengine's speed beside production int8 engines, measured in turns."""
 
 from collections.abc import Iterator
+from statistics import median
 
 import click
 import numpy as np
@@ -33,7 +34,7 @@ HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / t
     help="Weight formats of refengine's engines: ternary, int4, int8.",
 )
 @click.option(
-    "--cluster", type=options.POSITIVE, default=4, show_default=True, metavar="N", help="Filters that share a scale."
+    "--cluster", default="4", show_default=True, metavar="N,...", help="Filters that share a scale: an engine for each."
 )
 @click.option(
     "--against",
@@ -51,7 +52,7 @@ def command(
     shape: str | None,
     images: str | None,
     weights: str,
-    cluster: int,
+    cluster: str,
     against: str | None,
     batch: int,
     threads: int,
@@ -64,6 +65,7 @@ def command(
     the other engines start with floats that are ready, those of refengine with pixels.  Compare figures of one run
     only: ratios are of times in the same round.
     """
+    sizes = _sizes(cluster)
     if (network is None) == (shape is None):
         raise click.UsageError("needed: NET.h5 or --geometry, one of them")
     inputs = [path for path in (network, images) if path is not None]
@@ -72,7 +74,8 @@ def command(
     float_network = geometry(str(shape)) if network is None else read_float_network(network)
     float_network, pixels = _with_images(float_network, images, max(batch, CALIBRATION_IMAGES))
     with console.progress("bench") as show:
-        outcome = compare(float_network, pixels, _words(weights), cluster, peers, batch, threads, rounds, show)
+        words, random = _words(weights), network is None
+        outcome = compare(float_network, pixels, words, sizes, peers, batch, threads, rounds, show, not random)
     missing = [name for name in PEERS if against is None and name not in peers]
     if missing:
         console.complain(f"not installed, so not measured: {', '.join(missing)}; needed: {EXTRA}")
@@ -83,6 +86,14 @@ def command(
 def _words(text: str) -> tuple[str, ...]:
     """The words between commas, each once."""
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Sizes of clusters between commas; UsageError for what is none."""
+    words = _words(text)
+    if not words or not all(word.isdecimal() and int(word) for word in words):
+        raise click.UsageError(f"--cluster: needed are whole numbers from 1 on, found {text[:80]!r}")
+    return tuple(map(int, words))
 
 
 def _peers(against: str | None) -> tuple[str, ...]:
@@ -120,11 +131,12 @@ def print_comparison(outcome: Comparison) -> None:
 def _rows(outcome: Comparison) -> Iterator[tuple[object, ...]]:
     for timing in outcome.timings:
         times = (f"{1000 * seconds:.3f}" for seconds in (timing.median, timing.best))
-        rate, share = _giga(outcome.rate(timing)), f"{100 * outcome.share(timing):.1f} %"
+        found_share = outcome.share(timing)
+        rate, share = _giga(outcome.rate(timing)), None if found_share is None else f"{100 * found_share:.1f} %"
         found = outcome.ratio(timing)
         yield timing.name, *times, rate, share, f"{found.median:.3f}", f"{found.low:.3f}..{found.high:.3f}"
-    peak = sorted(outcome.peak)[len(outcome.peak) // 2]
-    yield "peak of the instruction", None, None, _giga(peak), "100.0 %", None, None
+    for form, rates in outcome.peak.items():
+        yield f"peak of {form}", None, None, _giga(median(rates)), "100.0 %", None, None
 
 
 def _giga(number: float, digits: int = 1) -> str:

@@ -52,7 +52,7 @@ _UNUSABLE = (*_UNREADABLE, RuntimeError)  # which llvmlite raises
 # ------------------------------------------------------------------------------------------------------------- the key
 
 
-def _sources_digest(room: Path) -> bytes:
+def sources_digest(room: Path) -> bytes:
     """SHA-256 of the names and contents of all sources below a folder; FileNotFoundError where there are none."""
     sources = sorted(room.rglob("*.py"))
     if not sources:
@@ -80,7 +80,7 @@ def cache_folder() -> Path:
 
     RuntimeError or OSError where there is no such place; RangeError for an instruction set that cannot be had.
     """
-    digest = hashlib.sha256(_sources_digest(_ROOM))
+    digest = hashlib.sha256(sources_digest(_ROOM))
     python = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
     processor = (get_host_cpu_name(), get_host_cpu_features().flatten(), chosen_target().name)
     for part in (python, np.__version__, numba.__version__, llvmlite.__version__, *processor):

@@ -8,7 +8,8 @@ Instruction sets, best first; each gives the same integers:
 
     avx512vnni   vpdpbusd on 16 lanes, 32 registers: tiles of 6 pixels x 64 channels
     avxvnni      vpdpbusd on 8 lanes, 16 registers: tiles of 6 pixels x 16 channels
-    avx2         vpmaddubsw on 8 lanes where codes are small (``cluster_tile``), else as generic
+    avx512       vpmaddubsw on 16 lanes where codes are small (``cluster_tile``), else vpmaddwd (``word_tile``)
+    avx2         the same on 8 lanes, 16 registers
     generic      widening products in plain LLVM IR, for every other processor
 
 ``byte_pairs`` saturates at 16 bits, which ``dot`` may not: it is for codes whose pairs of products stay inside.
@@ -93,8 +94,10 @@ class Target:
     """An instruction set: what it needs, its dot product, the lanes of a vector, and the tiles that fit its registers.
 
     tiles: (pixels, vectors), widest first; beside each, the walker uses tiles of one pixel less and of a single pixel.
-    cluster_tiles: the same of the tiles that keep clusters apart (``cluster_tile``); none where those do not pay.
-    pairs: whether those add the products of a cluster by ``byte_pairs``, for want of an instruction for ``dot``.
+    cluster_tiles, crossed_tiles: the same of the tiles that keep clusters apart (``cluster_tile``), of the same widths;
+    none where those do not pay.
+    pairs: whether there is no instruction for ``dot``: then those add the products of a cluster by ``byte_pairs``, and
+    the dense tile multiplies words (``word_tile``).
     """
 
     name: str
@@ -103,6 +106,7 @@ class Target:
     lanes: int
     tiles: tuple[tuple[int, int], ...]
     cluster_tiles: tuple[tuple[int, int], ...] = ()
+    crossed_tiles: tuple[tuple[int, int], ...] = ()
     pairs: bool = False
 
     @property
@@ -133,9 +137,20 @@ TARGETS = (
         16,
         ((6, 4), (8, 2), (8, 1)),
         ((6, 2), (8, 1)),
+        ((6, 2), (8, 1)),
     ),
-    Target("avxvnni", ("avxvnni", "avx2"), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),), ((4, 2),)),
-    Target("avx2", ("avx2",), generic, 8, ((6, 2),), ((3, 2),), pairs=True),
+    Target("avxvnni", ("avxvnni", "avx2"), vnni("llvm.x86.avx512.vpdpbusd.256"), 8, ((6, 2),), ((4, 2),), ((4, 2),)),
+    Target(
+        "avx512",
+        ("avx512bw", "avx512f"),
+        generic,
+        16,
+        ((6, 4), (6, 2), (6, 1)),
+        ((6, 2), (8, 1)),
+        ((6, 2), (8, 1)),
+        pairs=True,
+    ),
+    Target("avx2", ("avx2",), generic, 8, ((3, 4), (6, 2)), ((6, 2),), ((3, 2),), pairs=True),
     Target("generic", (), generic, 8, ((6, 2),)),
 )
 

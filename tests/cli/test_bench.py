@@ -8,6 +8,7 @@ from verbs import assert_damage_is_refused, refengine, refusal
 from refengine.bench import bench, peers
 from refengine.cli import bench as verb
 from refengine.network import geometry as geometries
+from refengine.quantization.quantize import quantize
 
 TINY = geometries.Geometry(8, 5, (16, 32), (1, 1), large_stem=False)
 CALL = ("bench", "--geometry", "tiny", "--rounds", "2")
@@ -15,7 +16,8 @@ CALL = ("bench", "--geometry", "tiny", "--rounds", "2")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """A tiny geometry, no pauses, short bursts, and a peer that needs no package."""
+    """A tiny geometry, no pauses, short bursts, no model of an earlier run, and a peer that needs no package."""
+    monkeypatch.setattr(bench, "quantized", quantize)
     monkeypatch.setattr(geometries, "GEOMETRIES", {"tiny": TINY})
     for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1}.items():
         monkeypatch.setattr(bench, name, value)
@@ -43,7 +45,7 @@ def test_the_table_has_a_row_for_each_engine(monkeypatch):
     rows = [line.split("  ")[0] for line in outcome.out.splitlines()]
     engines = ["refengine ternary", "refengine int8", "openvino", "torch", "refengine ternary, capacity"]
     assert [row for row in rows if row in engines] == engines
-    assert "peak of the instruction" in outcome.out
+    assert "peak of dense" in outcome.out
 
 
 def test_the_json_has_the_times_of_every_round(tmp_path):
@@ -62,6 +64,11 @@ def test_without_against_every_engine_that_is_installed(monkeypatch):
     assert outcome.err == (
         'refengine: not installed, so not measured: openvino, onnxruntime; needed: pip install "refengine[bench]"\n'
     )
+
+
+def test_clusters_of_several_sizes_in_one_table():
+    call = (*CALL, "--against", "none", "--cluster", "4,16", "--weights", "ternary,int8", "--json", "-")
+    assert names(refengine(*call)) == ["refengine ternary N=4", "refengine ternary N=16", "refengine int8"]
 
 
 def test_a_network_from_a_file_with_its_images(files):
@@ -95,7 +102,10 @@ def test_outputs_do_not_overwrite_inputs(files):
     assert "is also read from" in refusal("bench", "net.h5", "--json", "net.h5")
 
 
-@pytest.mark.parametrize("arguments", [["bench"], ["bench", "net.h5", "--geometry", "tiny"], [*CALL, "--rounds", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["bench"], ["bench", "net.h5", "--geometry", "tiny"], [*CALL, "--rounds", "0"], [*CALL, "--cluster", "0"]],
+)
 def test_wrong_use_is_2(arguments):
     outcome = refengine(*arguments)
     assert outcome.code == 2

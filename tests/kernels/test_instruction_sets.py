@@ -42,7 +42,7 @@ def test_each_target_has_a_cache_of_its_own(monkeypatch):
 
 
 def test_instruction_sets_go_from_wide_to_plain():
-    assert [target.name for target in TARGETS] == ["avx512vnni", "avxvnni", "avx2", "generic"]
+    assert [target.name for target in TARGETS] == ["avx512vnni", "avxvnni", "avx512", "avx2", "generic"]
 
 
 def test_a_processor_without_a_dot_product_climbs_to_avx2(monkeypatch):
@@ -51,9 +51,15 @@ def test_a_processor_without_a_dot_product_climbs_to_avx2(monkeypatch):
 
 
 def test_small_codes_in_pairs_are_for_those_without_a_dot_product():
-    assert {target.name for target in TARGETS if target.pairs} == {"avx2"}
-    assert {target.name for target in TARGETS if target.dot is instruction_sets.generic} == {"avx2", "generic"}
-    assert [target.cluster_widths for target in TARGETS] == [(32, 16), (16,), (16,), ()]
+    assert {target.name for target in TARGETS if target.pairs} == {"avx512", "avx2"}
+    without = {target.name for target in TARGETS if target.dot is instruction_sets.generic}
+    assert without == {"avx512", "avx2", "generic"}
+    assert [target.cluster_widths for target in TARGETS] == [(32, 16), (16,), (32, 16), (16,), ()]
+
+
+def test_both_cluster_tiles_read_panels_of_the_same_widths():
+    for target in TARGETS:
+        assert {width for _, width in target.cluster_tiles} == {width for _, width in target.crossed_tiles}
 
 
 PAIRING = [target for target in runnable() if target.cluster_tiles]

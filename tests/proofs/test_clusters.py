@@ -133,26 +133,28 @@ class Pairs:
         )  # fmt: skip
 
 
-PAIRING = [target for target in TARGETS if target.pairs]
+PAIRING = pytest.mark.parametrize(
+    "target", [target for target in TARGETS if target.pairs], ids=lambda target: target.name
+)
 
 
-def test_sums_of_pairs_stay_in_16_bits():
+@PAIRING
+def test_sums_of_pairs_stay_in_16_bits(target):
     """One more place of a chain whose codes of either sign sum up to TOP at most, whatever the places before were."""
-    (target,) = PAIRING
     turn = Pairs(target, TOP)
     assert 255 * TOP < 2**15 <= 255 * (TOP + 1)
     proved(turn.claim, turn.assumptions)
 
 
-def test_sums_of_pairs_leave_16_bits_with_one_more():
-    (target,) = PAIRING
+@PAIRING
+def test_sums_of_pairs_leave_16_bits_with_one_more(target):
     turn = Pairs(target, TOP + 1)
     assert counterexample(turn.claim, turn.assumptions) is not None
 
 
-def test_every_word_of_a_turn_is_computed_alike():
+@PAIRING
+def test_every_word_of_a_turn_is_computed_alike(target):
     """Lane by lane; and a lane's second word does with its own two bytes what the first does."""
-    (target,) = PAIRING
     turn = Pairs(target, TOP)
     low, high = turn.next.values[::2], turn.next.values[1::2]
     sums = turn.sums[0]

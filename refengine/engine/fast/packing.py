@@ -1,8 +1,8 @@
 """What the fast plan's kernels read beside codes: weights in panels, and the tables of the two rescales.
 
 A panel holds the weights of some neighbouring output channels: for every 4 consecutive bytes of a window's place, the 4
-weights of each channel.  The tables hold, for each channel, what ``kernels/fast/epilogue.py`` or the exact epilogue of
-``kernels/fast/plan.py`` needs.
+weights of each channel, or, as words, the first two of each channel and then the other two.  The tables hold, for each
+channel, what ``kernels/fast/epilogue.py`` or the exact epilogue of ``kernels/fast/plan.py`` needs.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,10 @@ _LOW_HALF = 1 << (LIMB_BITS - 1)
 
 @dataclass(frozen=True, eq=False)
 class Panels:
-    """Panels of one width and one number of limbs, side by side: int8 (count, limbs, bytes / 4, width, 4)."""
+    """Panels of one width and one number of limbs, side by side: int8 (count, limbs, bytes / 4, width, 4).
+
+    As words: int16 (count, 1, bytes / 4, 2, width, 2).
+    """
 
     first: int
     width: int
@@ -58,13 +61,18 @@ def widths(channels: int, available: tuple[int, ...]) -> Iterator[tuple[int, int
             first += count * width
 
 
-def panels(rows: np.ndarray, first: int, width: int) -> Iterator[Panels]:
+def panels(rows: np.ndarray, first: int, width: int, words: bool = False) -> Iterator[Panels]:
     """Integer weights in panels, neighbours of as many limbs together.
 
     rows: int32 (channels, bytes), the weights of channels ``first`` and up in the order in which a window's bytes are
-    read; channels a multiple of ``width``, bytes of 4.  A weight beyond int8 is 128 * high + low with both in int8.
+    read; channels a multiple of ``width``, bytes of 4.  A weight beyond int8 is 128 * high + low with both in int8;
+    ``words`` hold every weight.
     """
     fours = rows.reshape(-1, width, rows.shape[1] // 4, 4).transpose(0, 2, 1, 3)
+    if words:
+        twos = fours.reshape(*fours.shape[:3], 2, 2).transpose(0, 1, 3, 2, 4)
+        yield Panels(first, width, np.ascontiguousarray(twos[:, None]).astype(np.int16))
+        return
     limbs = [1 if np.abs(panel).max(initial=0) <= INT8_WEIGHT.hi else 2 for panel in fours]
     place = 0
     for count, group in groupby(limbs):

@@ -30,6 +30,14 @@ from .steps import Compiler, Fields, steps_of
 _WORTH_A_THREAD = 2**27  # products that take as long as a few starts of a thread
 
 
+_BYTES_READ: dict[int, Callable[[np.ndarray], int]] = {  # for each sum
+    step.CONV: lambda row: row[step.TAPS] * row[step.LENGTH],
+    step.CLUSTERS: lambda row: 4 * row[step.CHAINS] * row[step.PLACES],
+    step.CROSSED: lambda row: 8 * row[step.CHAINS],
+    step.DEPTHWISE: lambda row: row[step.TAPS],
+}
+
+
 @dataclass(frozen=True, eq=False)
 class _Walk:
     """Steps that one call computes: int64 (S, FIELDS), and the layer of each step, by position.
@@ -96,6 +104,17 @@ class Plan:
         """Bytes of all codes between layers."""
         ends = [buffer.address + buffer.bytes.size for buffer in self._buffers.values()]
         return max(ends) - min(buffer.address for buffer in self._buffers.values())
+
+    @property
+    def products(self) -> dict[int, int]:
+        """Products of a whole batch by the kind of their step, those with weights that only fill up included."""
+        found: dict[int, int] = {}
+        for row in [row for part in self._parts if isinstance(part, _Walk) for row in part.steps]:
+            kind = int(row[step.KIND])
+            bytes_read = _BYTES_READ.get(kind, lambda row: 0)(row)
+            sums = row[step.PER_IMAGE] * self.images * row[step.PANEL_COUNT] * row[step.WIDTH]
+            found[kind] = found.get(kind, 0) + int(sums * bytes_read)
+        return {kind: count for kind, count in found.items() if count}
 
     def run(self, pixels: np.ndarray, first_image: int = 0, observe: Observer | None = None) -> np.ndarray:
         """uint8 (N, H, W, C), N at most the plan's images -> logits int32 (N, classes).

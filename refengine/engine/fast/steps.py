@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...kernels.fast import depthwise, step
 from ...kernels.fast import plan as kernel
-from ...kernels.fast import step
 from ...kernels.fast.epilogue import LIFT
 from ...network.int_network import IntLayer, IntNetwork
 from ...numbers import requantize
@@ -127,7 +127,7 @@ def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray
         for part in _parts(weight, group, first, width, count):
             places, length = _places(sums.source, part)
             rows = in_reading_order(part.by_place(), part.channels(sums.source), length)
-            for packed in panels(rows, part.first, width):
+            for packed in panels(rows, part.first, width, kernel.TARGET.pairs):
                 steps.append(
                     common
                     | _panelled(compiler, common, sums.bias - zeros, packed, packed.limbs)
@@ -222,7 +222,7 @@ def _panelled(compiler: Compiler, common: Fields, bias: np.ndarray, packed: Pane
     initial[-1, : len(bias)] = bias
     return {
         step.PANELS: compiler.address(packed.weights),
-        step.PANEL_BYTES: packed.weights[0].size,
+        step.PANEL_BYTES: packed.weights[0].nbytes,
         step.PANEL_COUNT: packed.count,
         step.LIMBS: limbs,
         step.WIDTH: packed.width,
@@ -252,16 +252,18 @@ def _channelwise(
         return None
     common = _common(compiler, layer, sums, step.DEPTHWISE)
     channels = common[step.CHANNELS]
-    rows = np.zeros((weight.shape[1], common[step.STORED]), np.int16)
-    rows[:, :channels] = weight.T
+    if taps.size % 2:  # taps come in pairs
+        weight, taps = np.pad(weight, ((0, 0), (0, 1))), np.append(taps, taps[-1])
+    rows = np.zeros((taps.size // 2, common[step.STORED], 2), np.int16)
+    rows[:, :channels] = weight.reshape(len(weight), -1, 2).transpose(1, 0, 2)
     initial = np.zeros(common[step.STORED], np.int64)
     initial[:channels] = sums.bias - _zeros_of(sums.source, weight)
     own = {
         step.TAPS: taps.size,
         step.OFFSETS: compiler.address(taps.astype(np.int32)),
         step.PANELS: compiler.address(rows),
-        step.PANEL_COUNT: common[step.STORED] // kernel.TARGET.lanes,
-        step.WIDTH: kernel.TARGET.lanes,
+        step.PANEL_COUNT: common[step.STORED] // depthwise.WIDTH,
+        step.WIDTH: depthwise.WIDTH,
         step.INITIAL: compiler.address(_wrapped(initial)),
     }
     return [common | own]

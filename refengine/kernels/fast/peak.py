@@ -1,13 +1,16 @@
-"""The peak of the dot-product instruction: as many products a second as the registers alone allow.
+"""The peak of each instruction sequence in use: as many products a second as the registers alone allow.
 
-A loop of independent sums, as many as there are registers to hide the instruction's latency, and no memory:
+A loop of independent sums, as many as there are registers to hide the instructions' latency, and no memory:
 
-    sum[i] = dot(sum[i], activations, sum[i + 1])             i = 0 .. SUMS-1, the last one's neighbour being sum[0]
+    sum[i] = add(sum[i], activations, sum[i + 1])             i = 0 .. SUMS-1, the last one's neighbour being sum[0]
+
+    DENSE     the dense tile: ``dot``, or ``word_pairs`` where words are multiplied
+    CLUSTERS  the inside of a long cluster: ``dot``, or ``byte_pairs`` and an addition of words
+    CROSSED   two clusters of 4: two ``byte_pairs``, an addition of words, and ``word_pairs`` for their scales
 
 Each sum takes its weights from its neighbour, so no two are alike and nothing stays the same from step to step: there
-is nothing that a compiler could compute once, share or leave out.  Sums wrap in 32 bits and mean nothing; they are
-stored in the end, and tests compare them.  Without an instruction for ``dot``, bytes are added in pairs and pairs of
-pairs, by two instructions and an addition; what avoids the second of them can be faster than this peak.
+is nothing that a compiler could compute once, share or leave out.  Sums wrap, pairs saturate, and mean nothing; they
+are stored in the end, and tests compare them.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from numba.extending import intrinsic
 
 from .. import jit
 from ..instruction_sets import Dot, Target, byte_pairs, chosen_target, word_pairs
-from ..lanes import I16, I32, Loop, load, number, repeated, store, vector
+from ..lanes import I16, I32, Loop, load, number, store, vector
 
 if TYPE_CHECKING:
     from .. import Array
@@ -33,22 +36,40 @@ UNROLL = 4
 TARGET = chosen_target()
 
 
-def pairs_of_pairs(
-    builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int
-) -> ir.Value:
-    """Four products added to each lane where no one instruction does that; saturates at 16 bits on the way."""
-    words = byte_pairs(builder, activations, weights, lanes)
-    return word_pairs(builder, sums, words, repeated(1, I16, 2 * lanes), lanes)
+def _words(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    return word_pairs(builder, sums, activations, weights, lanes)
 
 
-def make_peak(target: Target) -> Any:
-    """The loop for one instruction set.
+def _bytes(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    words = vector(I16, 2 * lanes)
+    added = builder.add(builder.bitcast(sums, words), byte_pairs(builder, activations, weights, lanes))
+    return builder.bitcast(added, vector(I32, lanes))
+
+
+def _crossed(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    first, second = (byte_pairs(builder, a, weights, lanes) for a in (activations, sums))
+    return word_pairs(builder, sums, builder.add(first, second), activations, lanes)
+
+
+FORMS = DENSE, CLUSTERS, CROSSED = range(3)
+
+
+def forms(target: Target) -> tuple[tuple[Dot, int], ...]:
+    """What adds to a sum in each form that an instruction set has, and how many products to each lane."""
+    dense = (_words, 2) if target.pairs else (target.dot, 4)
+    if not target.cluster_tiles:
+        return (dense,)
+    return dense, (_bytes, 4) if target.pairs else dense, (_crossed, 8)
+
+
+def make_peak(target: Target, form: int) -> Any:
+    """The loop for one form of an instruction set, DENSE where it has no other.
 
     peak(sums, activations, steps): addresses of int32 (SUMS, lanes), read and written, and of int32 (lanes,), and how
-    often to go round; each time is UNROLL dot products for each sum.
+    often to go round; each time adds UNROLL times to each sum.
     """
     lanes, count = target.lanes, SUMS[target.lanes]
-    dot = pairs_of_pairs if target.pairs else target.dot
+    dot, _ = _form(target, form)
 
     @intrinsic
     def peak(context: Any, sums: ir.Value, activations: ir.Value, steps: ir.Value) -> Any:
@@ -79,22 +100,32 @@ def _emit(
         store(builder, total, place, 4)
 
 
-_peak = make_peak(TARGET)
+def _form(target: Target, form: int) -> tuple[Dot, int]:
+    found = forms(target)
+    return found[form] if form < len(found) else found[DENSE]
+
+
+_peak_dense, _peak_clusters, _peak_crossed = (make_peak(TARGET, form) for form in FORMS)
 
 
 @jit
-def _spin(sums: int, activations: int, steps: int) -> None:
-    _peak(sums, activations, steps)
+def _spin(form: int, sums: int, activations: int, steps: int) -> None:
+    if form == DENSE:
+        _peak_dense(sums, activations, steps)
+    elif form == CLUSTERS:
+        _peak_clusters(sums, activations, steps)
+    else:
+        _peak_crossed(sums, activations, steps)
 
 
-def products(steps: int) -> int:
+def products(form: int, steps: int) -> int:
     """Multiply-accumulates of ``steps`` rounds of the loop."""
-    return steps * UNROLL * SUMS[TARGET.lanes] * TARGET.lanes * 4
+    return steps * UNROLL * SUMS[TARGET.lanes] * TARGET.lanes * _form(TARGET, form)[1]
 
 
-def spin(steps: int) -> Array:
+def spin(form: int, steps: int) -> Array:
     """Go round ``steps`` times in this thread; the time is the caller's.  Returns the sums, int32."""
     sums = np.arange(SUMS[TARGET.lanes] * TARGET.lanes, dtype=np.int32)
     activations = np.arange(TARGET.lanes, dtype=np.int32)
-    _spin(sums.ctypes.data, activations.ctypes.data, steps)
+    _spin(form, sums.ctypes.data, activations.ctypes.data, steps)
     return sums

@@ -17,11 +17,9 @@ from numba.extending import intrinsic
 
 from .. import jit
 from ..instruction_sets import chosen_target
-from . import turns
+from . import depthwise, turns
 from .block import make_block
 from .cluster_tile import ClusterTile, CrossedTile
-from .depthwise import PIXELS as PIXELS_OF_DEPTHWISE
-from .depthwise import Depthwise
 from .epilogue import make_epilogue
 from .move import copy, fill, make_largest
 from .step import (
@@ -69,6 +67,7 @@ from .step import (
     ZERO,
 )  # fmt: skip
 from .tile import Tile
+from .word_tile import WordTile
 
 if TYPE_CHECKING:
     from .. import Array
@@ -83,10 +82,10 @@ _LANES = TARGET.lanes
 BLOCK_PIXELS = 96
 _SCRATCH = BLOCK_PIXELS * max(TARGET.widths)
 
-_conv = make_block(TARGET, TARGET.tiles, Tile)
+_conv = make_block(TARGET, TARGET.tiles, WordTile if TARGET.pairs else Tile)
 _clusters = make_block(TARGET, TARGET.cluster_tiles, ClusterTile)
-_crossed = make_block(TARGET, TARGET.cluster_tiles, CrossedTile)
-_depthwise = make_block(TARGET, ((PIXELS_OF_DEPTHWISE, 1),), Depthwise, lifted=True)
+_crossed = make_block(TARGET, TARGET.crossed_tiles, CrossedTile)
+_depthwise = make_block(TARGET, depthwise.tiles(TARGET), depthwise.Depthwise, lifted=True)
 _epilogue = make_epilogue(TARGET)
 
 LARGEST_WIDTHS = (64, 16)

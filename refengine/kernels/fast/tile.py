@@ -39,6 +39,8 @@ class Tile:
     The step's LENGTH is a multiple of 4.
     """
 
+    WEIGHT_BYTES = 1  # of each weight in its panel, and of each activation that a round reads
+
     def __init__(
         self, builder: ir.IRBuilder, target: Target, vectors: int, row: ir.Value, first: ir.Value, panel: ir.Value
     ) -> None:
@@ -88,21 +90,25 @@ class Tile:
         over_places.leave_unless(builder.icmp_signed("<", place, self._count))
         offset = load(builder, builder.add(self._offsets, builder.mul(place, number(4))), I32, 4)
         rows = [builder.add(begin, builder.sext(offset, I64)) for begin in begins]
-        running = [number(0), weights, *totals]
-        for rounds in (UNROLL, 1):
-            running = self._turns(rounds, rows, running)
-        over_places.close([builder.add(place, number(1)), *running[1:]])
+        over_places.close([builder.add(place, number(1)), *self._place(rows, weights, totals)])
         return weights, totals
 
-    def _turns(self, rounds: int, rows: list[ir.Value], running: list[ir.Value]) -> list[ir.Value]:
+    def _place(self, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+        """One place: running values weights, totals."""
+        running = [number(0), weights, *totals]
+        for rounds in (UNROLL, 1):
+            running = self._turns(rounds, rows, running, self._length)
+        return running[1:]
+
+    def _turns(self, rounds: int, rows: list[ir.Value], running: list[ir.Value], length: ir.Value) -> list[ir.Value]:
         """Turns of some rounds, while there are as many bytes: running values k, weights, totals."""
         builder = self._builder
         loop = Loop(builder, running)
         k, weights, *totals = loop.values
         after = builder.add(k, number(4 * rounds))
-        loop.leave_unless(builder.icmp_signed("<=", after, self._length))
-        here = [builder.add(row, k) for row in rows]
-        size = 4 * self._target.lanes * self._vectors * rounds
+        loop.leave_unless(builder.icmp_signed("<=", after, length))
+        here = [builder.add(row, builder.mul(k, number(self.WEIGHT_BYTES))) for row in rows]
+        size = 4 * self._target.lanes * self._vectors * rounds * self.WEIGHT_BYTES
         self._ask_ahead(weights, size)
         for turn in range(rounds):
             totals = self._round(turn, here, weights, totals)
@@ -125,13 +131,16 @@ class Tile:
     def _round(self, turn: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
         """4 bytes of every pixel with 4 weights of every channel."""
         builder, lanes, vectors = self._builder, self._target.lanes, self._vectors
-        groups = [
-            load(builder, builder.add(weights, number(4 * lanes * (vectors * turn + v))), vector(I32, lanes), 4 * lanes)
-            for v in range(vectors)
-        ]
+        groups = self._groups(weights, turn)
         totals = list(totals)
         for i, row in enumerate(rows):
             spread = broadcast(builder, load(builder, builder.add(row, number(4 * turn)), I32), lanes)
             for v, group in enumerate(groups):
                 totals[i * vectors + v] = self._target.dot(builder, totals[i * vectors + v], spread, group, lanes)
         return totals
+
+    def _groups(self, weights: ir.Value, turn: int) -> list[ir.Value]:
+        """The weights of a turn, a vector for each of the panel's."""
+        lanes, vectors = self._target.lanes, self._vectors
+        places = [self._builder.add(weights, number(4 * lanes * (vectors * turn + v))) for v in range(vectors)]
+        return [load(self._builder, place, vector(I32, lanes), 4 * lanes) for place in places]

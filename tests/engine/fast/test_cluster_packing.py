@@ -95,7 +95,9 @@ def test_tiles_over_packed_clusters_are_a_convolution(geometry, target):
             step.INITIAL: np.zeros(count * width, np.int32),
         }
     )
-    call = compiled(target, target.cluster_tiles, CrossedTile if chains.crossed else ClusterTile)
+    call = compiled(
+        target, *(target.crossed_tiles, CrossedTile) if chains.crossed else (target.cluster_tiles, ClusterTile)
+    )
     found = np.concatenate([sums_of(call, row, 0, pixels, panel) for panel in range(count)], axis=1)
     wanted = reference(image[:, :, :across, :inputs], **layer.arguments)
     assert np.array_equal(found[:, :outputs], wanted[0, 0])
@@ -109,7 +111,7 @@ def test_panels_begin_where_they_are_asked_to():
     assert np.array_equal(packed_clusters(layer, chains, target, 16, 16, 2), whole[1:])
 
 
-@pytest.mark.parametrize("name", ["avx512vnni", "avxvnni", "avx2"])
+@pytest.mark.parametrize("name", ["avx512vnni", "avxvnni", "avx512", "avx2"])
 @pytest.mark.parametrize("code", [1, 7, -7])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_no_word_of_a_chain_leaves_its_bits(geometry, code, name):

@@ -57,6 +57,18 @@ def test_every_weight_stands_in_its_panel(count, fours, width, first, seed):
     assert all(one != other for one, other in pairwise(limbs_of))
 
 
+@given(st.integers(1, 5), st.integers(1, 4), st.sampled_from([16, 32]), st.integers(0, 64), st.integers(0, 99))
+def test_every_weight_stands_in_its_panel_of_words(count, fours, width, first, seed):
+    """Two neighbours of each channel, then the next two; all panels together, whatever their weights."""
+    rows = np.random.default_rng(seed).integers(-16129, 16130, (count * width, 4 * fours)).astype(np.int32)
+    (packed,) = panels(rows, first, width, words=True)
+    assert (packed.weights.dtype, packed.first, packed.width) == (np.int16, first, width)
+    assert packed.weights.shape == (count, 1, fours, 2, width, 2)
+    for channel, row in enumerate(rows):
+        panel, column = divmod(channel, width)
+        assert packed.weights[panel, 0, :, :, column].ravel().tolist() == row.tolist()
+
+
 @pytest.mark.parametrize("weight", [-128 * 127 - 64, -16129, -128, -64, 0, 63, 64, 127, 128, 16129, 128 * 127 + 63])
 def test_ends_of_two_limbs(weight):
     rows = np.full((16, 4), weight, np.int32)

@@ -136,8 +136,14 @@ def gathered(row, places, count):
 
 
 def dense(row, panel, channel, _):
-    weights = memory(row.panels + panel * row.panel_bytes, np.int8, row.limbs, row.taps * row.length // 4, row.width, 4)
-    assert weights.nbytes == row.panel_bytes
+    place, fours = row.panels + panel * row.panel_bytes, row.taps * row.length // 4
+    if kernel.TARGET.pairs:
+        words = memory(place, np.int16, 1, fours, 2, row.width, 2)
+        assert (words.nbytes, row.limbs) == (row.panel_bytes, 1)
+        weights = words.transpose(0, 1, 3, 2, 4).reshape(1, fours, row.width, 4)
+    else:
+        weights = memory(place, np.int8, row.limbs, fours, row.width, 4)
+        assert weights.nbytes == row.panel_bytes
     initial = memory(row.initial, np.int32, row.limbs, row.stored)[:, channel : channel + row.width].astype(np.int64)
     read = windows(row, row.length).reshape(row.pixels, -1, 4)
     sums = np.zeros((row.pixels, row.width), np.int64)
@@ -162,7 +168,8 @@ def clustered(row, panel, channel, kind):
 
 
 def channelwise(row, panel, channel, _):
-    weights = memory(row.panels, np.int16, row.taps, row.stored)[:, channel : channel + row.width].astype(np.int64)
+    pairs = memory(row.panels, np.int16, row.taps // 2, row.stored, 2).transpose(0, 2, 1).reshape(row.taps, row.stored)
+    weights = pairs[:, channel : channel + row.width].astype(np.int64)
     initial = memory(row.initial, np.int32, row.stored)[channel : channel + row.width]
     places = distances(row.offsets, row.taps) + channel
     return initial + np.einsum("ptw,tw->pw", gathered(row, places, row.width), weights)
@@ -312,7 +319,7 @@ def small_conv(**changed):
 
 def test_the_numbers_of_a_small_convolution(monkeypatch):
     """By the dense tile, also where the processor adds pairs and would keep clusters apart."""
-    monkeypatch.setattr(kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=()))
+    monkeypatch.setattr(kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=(), pairs=False))
     compiler = compiled(small_conv(), 2, counted=False)
     source, to = compiler.buffers["000_input"], compiler.buffers["001_conv"]
     (fields,) = steps_of(compiler, compiler.network.layers[1])
@@ -361,7 +368,7 @@ def test_the_last_layer_keeps_its_sums_and_makes_no_codes():
     row = Row(fields)
     assert row.sums == compiler.accumulators["002_gap"].ctypes.data
     assert not any((row.table, row.later_table, row.exact_table))
-    assert (row.taps, row.pixels, row.width, row.panel_count) == (9, 2, kernel.TARGET.lanes, 16 // kernel.TARGET.lanes)
+    assert (row.taps, row.pixels, row.width, row.panel_count) == (10, 2, 16, 1)
 
 
 @pytest.mark.parametrize("channels", [16, 37, 64, 130, 200])

@@ -59,7 +59,8 @@ class Layer:
         }
 
     def call(self):
-        return compiled(self.target, self.target.cluster_tiles, self.tile)
+        crossed = self.tile is CrossedTile
+        return compiled(self.target, self.target.crossed_tiles if crossed else self.target.cluster_tiles, self.tile)
 
     def wanted(self, first, end, panel):
         """The formula, in 64 bits: a chain's bytes belong to one scale or, half by half, to two."""
