@@ -1,10 +1,12 @@
 """Layers with the codes they read, for the tests of hypotheses and causes: any network's, and convolutions to order."""
 
 import numpy as np
+from mutation.faults import FAULTS
 from networks import random_images
 
 from refengine.engine.run import run
-from refengine.golden.diagnose.hypotheses import Case
+from refengine.golden.diagnose.hypotheses import Case, named
+from refengine.golden.diagnose.machine import machine_of, recompute
 from refengine.network.int_network import IntLayer, IntNetwork
 from refengine.numbers.formats import INT8, UINT8, WEIGHT_FORMATS
 from refengine.numbers.requantize import Requantize
@@ -116,3 +118,16 @@ def conv_case(
     x = rng.integers(source_format.lo, source_format.hi, (count, *size, inputs), source_format.dtype, endpoint=True)
     shape = (count, *network.shapes["003_conv"])
     return Case(network, layer, (x,), rng.integers(-128, 128, shape, np.int8) if residual else None)
+
+
+def assert_as_planted(case, fault, name):
+    """A hypothesis writes what a planted mistake does, which shares no line with it, and not what is right."""
+    planted = FAULTS[fault].stages(case)
+    machine = named(name)(machine_of(case))
+    assert planted is not None
+    assert machine is not None
+    found = recompute(machine, [*planted], None, [*planted])
+    for stage, values in planted.items():
+        np.testing.assert_array_equal(found[stage], values, f"{fault} {name} {stage}")
+    right = recompute(machine_of(case), [*planted])
+    assert any(not np.array_equal(right[stage], values) for stage, values in planted.items())

@@ -4,6 +4,7 @@
     weights=ternary,int8        every value is combined with every value of the other fields
     layers=none,first=int4+layer2.*=int8      each a list of overrides, joined by '+', or none
     reestimate=yes,no,auto      auto: if any layer is ternary, unless the method is calibrated
+    equalize=yes,no
 
 A field may be written with hyphens, as the options of ``quantize`` are: ``multiplier-bits``.  Combinations that cannot
 differ in any integer are one: no cluster is chosen where no weight has one.
@@ -23,7 +24,10 @@ MAX_SCHEMES = 10_000
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Scheme)}
 _ANY: Mapping[str, Any] = {**_DEFAULTS, "method": "paper"}  # one of those that differ in ternary codes alone
-_REESTIMATE = {"auto": None, "yes": True, "no": False}
+_WORDS: Mapping[str, Mapping[str, bool | None]] = {
+    "reestimate": {"auto": None, "yes": True, "no": False},
+    "equalize": {"yes": True, "no": False},
+}
 _WITHOUT_LAYERS = "none"
 _GAP = "..."
 
@@ -135,10 +139,10 @@ def _value(field: str, text: str) -> Any:
     """A value in the type of the scheme's field."""
     if field == "layers":
         return () if text == _WITHOUT_LAYERS else tuple(_overrides(text))
-    if field == "reestimate":
-        if text not in _REESTIMATE:
-            raise SchemeError(f"reestimate is {text!r}; available: {', '.join(_REESTIMATE)}")
-        return _REESTIMATE[text]
+    if field in _WORDS:
+        if text not in _WORDS[field]:
+            raise SchemeError(f"{field} is {text!r}; available: {', '.join(_WORDS[field])}")
+        return _WORDS[field][text]
     kind = type(_DEFAULTS[field])
     try:
         return kind(text)
@@ -161,8 +165,8 @@ def written(field: str, value: Any) -> str:
     """A field's value as a grid has it."""
     if field == "layers":
         return "+".join(f"{pattern}={fmt}" for pattern, fmt in value) or _WITHOUT_LAYERS
-    if field == "reestimate":
-        return next(word for word, meaning in _REESTIMATE.items() if meaning is value)
+    if field in _WORDS:
+        return next(word for word, meaning in _WORDS[field].items() if meaning is value)
     return str(value)
 
 

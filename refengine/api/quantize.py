@@ -38,6 +38,7 @@ def quantize(
     activations: str = "uint8",
     exponents: str = "mse",
     reestimate: bool | None = None,
+    equalize: bool = True,
     multiplier_bits: int | None = None,
     rounding: str | None = None,
     seed: int = 0,
@@ -61,8 +62,9 @@ def quantize(
     ``scale_exponent``: one a ``channel`` or one a ``layer``.  ``activations``: uint8 or int8, after a ReLU.
     ``exponents``: ``mse``, ``max`` or ``dynamic``.  ``accumulator_bits``: 16 to 32, with the ``accumulator_policy``
     ``error``, ``wrap`` or ``saturate`` for a sum that does not fit (contract A).  ``reestimate``: batch norm on the
-    images; None: if any layer is ternary, unless the method is ``calibrated``.  ``rounding`` and ``multiplier_bits``:
-    None for ``half_up`` and 8, or for those of the design that ``arith`` names.  ``seed``: of stochastic rounding.
+    images; None: if any layer is ternary, unless the method is ``calibrated``.  ``equalize``: bring channels to like
+    ranges first, by powers of two.  ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for those of
+    the design that ``arith`` names.  ``seed``: of stochastic rounding.
 
     ``threads``: None for one on each core; changes no number.  ``progress(done, total, layer)`` is called before each
     layer, ``warn(line)`` for images that show next to nothing (None: a UserWarning).  SchemeError for a choice that
@@ -86,6 +88,7 @@ def quantize(
         activations=activations,
         exponents=exponents,
         reestimate=reestimate,
+        equalize=equalize,
         multiplier_bits=multiplier_bits,
         rounding=rounding,
         seed=seed,

@@ -57,6 +57,12 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
     help="Re-estimate batch norm on the calibration images.  "
     "[default: if any layer is ternary, unless the method is calibrated, which moves biases instead]",
 )
+@click.option(
+    "--equalize/--no-equalize",
+    default=Scheme.equalize,
+    show_default=True,
+    help="Bring the channels of a tensor to like ranges first, by powers of two; the floats stay the same.",
+)
 @_scheme_option("--multiplier-bits", metavar="B", help="Width of the multipliers, 1 (pure shifts) to 15.")
 @_scheme_option("--rounding", ROUNDINGS, help="How every requantization rounds.")
 @_scheme_option("--seed", metavar="S", help="Key of stochastic rounding.")
@@ -113,6 +119,8 @@ def command(
             sizes = (f"{height}x{width}" for height, width, _ in (made.input_shape, float_network.input_shape))
             console.say("made for the calibration images' {}; the float network's own size is {}".format(*sizes))
         console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {images} calibration images")
+        if odd := made.made_with.get("not_normalising"):
+            console.say(f"{odd.count(',') + 1} batch norms do not normalise on these images and were treated as folded")
         console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
 
 

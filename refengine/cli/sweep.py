@@ -63,8 +63,8 @@ def command(
 ) -> None:
     """Quantize and evaluate a network with every combination of some options.
 
-    Fields of --grid are the options of 'refengine quantize', with three exceptions: --layer is 'layers', a list joined
-    by '+'; --reestimate is yes, no or auto; in place of --arith give its rounding and multiplier-bits.
+    Fields of --grid are the options of 'refengine quantize', with exceptions: --layer is 'layers', a list joined by
+    '+'; --reestimate is yes, no or auto, --equalize yes or no; --arith is its rounding and multiplier-bits.
     Combinations that cannot differ are one job.  A job that fails is a row with its error, and the exit code is then
     1.  A sweep that was stopped continues when it is called again: results in DIR of the same files and counts are
     kept.  DIR gets results.csv, results.h5 and, with matplotlib, report.html.

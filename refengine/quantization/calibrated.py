@@ -77,7 +77,7 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, sc
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
-        seen = windows(maps[..., g * inputs : (g + 1) * inputs], *window, chosen, 2.0**x.exponent)
+        seen = windows(maps[..., g * inputs : (g + 1) * inputs], *window, chosen, 2.0**x.exponent, walk.threads)
         parts.append(_solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)
 

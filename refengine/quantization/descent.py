@@ -4,8 +4,11 @@
 
 w float64 (O, n) are the weights wanted, n = inputs * KH * KW in this order, so a cluster is a run of ``step`` columns.
 codes float64 (O, n) are whole numbers -top..top, scales float64 (O, G) are not negative.  ``feed_back``, ``descend``
-and ``exchange`` change them in place; channels do not depend on each other, so threads that share them out change
-nothing.  The other functions see one channel.
+and ``exchange`` change them in place; channels do not depend on each other.
+
+``feed_back`` and ``descend`` take the columns in blocks.  What the columns before a block change in it is one product
+of matrices for all channels; inside the block the compiled functions go on, one channel and one column at a time, with
+a small square of H.  The order of decisions is that of columns taken one by one.
 
 Sources: error feedback in the manner of Hassibi and Stork 1993 and Frantar et al. 2022 (GPTQ); coordinate descent.
 """
@@ -18,6 +21,7 @@ from ..kernels import jit
 
 Array = np.ndarray[Any, Any]
 
+_BLOCK = 128
 _FOLLOWING = 3
 _LEAST_GAIN = 1e-9
 
@@ -62,25 +66,38 @@ def nearest(wanted: float, code: float, top: float) -> float:
     return code
 
 
-@jit
 def feed_back(problem: Problem, order: Array, codes: Array, scales: Array) -> None:
     """Codes of the nearest values, the error of each column spread over the columns that follow it in ``order``.
 
     The wanted weights have their columns in ``order``, and in place of the covariance H stands the upper Cholesky
     factor of its inverse in that order; codes are written in the natural order.
     """
+    root, errors = problem.covariance, np.zeros(problem.wanted.shape)
+    for start in range(0, len(root), _BLOCK):
+        block = slice(start, min(len(root), start + _BLOCK))
+        wanted = problem.wanted[:, block] - errors[:, :start] @ root[:start, block]
+        inside = Problem(wanted, np.ascontiguousarray(root[block, block]), problem.step, problem.top)
+        errors[:, block] = feed_back_block(inside, order[block], codes, scales)
+
+
+@jit
+def feed_back_block(problem: Problem, order: Array, codes: Array, scales: Array) -> Array:
+    """``feed_back`` inside a block of columns, its wanted weights being changed; the errors of its columns (O, b)."""
     outputs, n = problem.wanted.shape
     root = problem.covariance
+    errors = np.empty((outputs, n))
     for o in range(outputs):
-        w = problem.wanted[o].copy()
+        w = problem.wanted[o]
         for place in range(n):
             j = order[place]
             scale = scales[o, j // problem.step]
             code = nearest(w[place] / scale, 0.0, problem.top) if scale > 0 else 0.0
             codes[o, j] = code
             error = (w[place] - scale * code) / root[place, place]
+            errors[o, place] = error
             for k in range(place + 1, n):
                 w[k] -= error * root[place, k]
+    return errors
 
 
 @jit
@@ -162,21 +179,44 @@ def improve_cluster(channel: Channel, g: int, unit: float) -> bool:
     return moved
 
 
-@jit
 def descend(problem: Problem, codes: Array, scales: Array, units: Array, rounds: int) -> None:
     """Give every code and then its cluster's scale the best value, the others standing still; repeat.
 
-    units float64 (O): scales stay multiples of it, at most 127 times; 0 leaves them free.  Ends early where nothing
-    moves by more than a thousandth.
+    units float64 (O): scales stay multiples of it, at most 127 times; 0 leaves them free.  A channel ends early where
+    nothing moves by more than a thousandth.
     """
+    width = max(1, _BLOCK // problem.step)  # clusters in a block
+    moving = np.arange(len(codes))
+    for _ in range(rounds):
+        missing = problem.wanted[moving] - expanded(codes[moving], scales[moving], problem.step)
+        moved = np.zeros(len(moving), np.bool_)
+        for first in range(0, scales.shape[1], width):
+            clusters = slice(first, first + width)
+            block = slice(first * problem.step, min(codes.shape[1], (first + width) * problem.step))
+            inside = problem._replace(covariance=np.ascontiguousarray(problem.covariance[block, block]))
+            pulls = missing @ problem.covariance[:, block]
+            new_codes, new_scales = codes[moving, block], scales[moving, clusters]
+            descend_block(inside, pulls, new_codes, new_scales, units[moving], moved)
+            codes[moving, block], scales[moving, clusters] = new_codes, new_scales
+            missing[:, block] = problem.wanted[moving, block] - expanded(new_codes, new_scales, problem.step)
+        moving = moving[moved]
+        if not len(moving):
+            break
+
+
+@jit
+def descend_block(problem: Problem, pulls: Array, codes: Array, scales: Array, units: Array, moved: Array) -> None:
+    """One round of ``descend`` inside a block of columns, pulls (O, b); ``moved`` (O) becomes true where it helped."""
     for o in range(len(codes)):
-        channel = channel_of(problem, codes, scales, o)
-        for _ in range(rounds):
-            moved = False
-            for g in range(scales.shape[1]):
-                moved = improve_cluster(channel, g, units[o]) or moved
-            if not moved:
-                break
+        channel = Channel(pulls[o], problem.covariance, codes[o], scales[o], problem.step, problem.top)
+        for g in range(scales.shape[1]):
+            moved[o] = improve_cluster(channel, g, units[o]) or moved[o]
+
+
+def expanded(codes: Array, scales: Array, step: int) -> Array:
+    """scale * code where ``step`` columns share a scale: codes (O, n), scales (O, G) -> float64 (O, n)."""
+    product: Array = codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
+    return product
 
 
 @jit

@@ -123,6 +123,24 @@ def corrected(unit: Sequence[Fraction], measured: Moments, wanted: Moments) -> A
     return Affine(tuple(factors), tuple(offsets))
 
 
+def after_norm(inner: Affine, norm: Norm) -> Affine:
+    """The stored batch norm after z = factor * acc + offset."""
+    roots = [square_root(var + norm.epsilon) for var in norm.var]
+    slopes = [gamma / root if root else Fraction(0) for gamma, root in zip(norm.gamma, roots, strict=True)]
+    factors = (slope * f for slope, f in zip(slopes, inner.factor, strict=True))
+    offsets = (
+        beta + slope * (z - mean)
+        for beta, slope, z, mean in zip(norm.beta, slopes, inner.offset, norm.mean, strict=True)
+    )
+    return Affine(tuple(factors), tuple(offsets))
+
+
+def turned(moments: Moments, signs: np.ndarray) -> Moments:
+    """The moments of channels multiplied by ``signs``, +1 or -1."""
+    mean = (m * int(sign) for m, sign in zip(moments.mean, signs, strict=True))
+    return Moments(tuple(mean), moments.var)
+
+
 def units(exponents: Iterable[int]) -> list[Fraction]:
     """2**exponent for each channel."""
     return [power_of_two(int(exponent)) for exponent in exponents]

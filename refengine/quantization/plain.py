@@ -44,7 +44,7 @@ def batchnorm(walk: Walk, group: Group) -> None:
     unit = [power_of_two(x.exponent - CODE_SHIFT)] * channels
     sign = norm.signs.astype(np.int8)
     measured = None
-    if walk.reestimate:
+    if walk.reestimate and group.core.name not in walk.not_normalising:
         acc = OPS["batchnorm"].reference(x.codes, sign=sign, bias=np.zeros(channels, np.int32))
         measured = fold.accumulator_moments(acc)
     affine = fold.batchnorm(unit, [Fraction(0)] * channels, norm, measured)

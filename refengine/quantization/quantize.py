@@ -14,9 +14,11 @@ from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.int_network import IntNetwork
 from ..ops import OPS
 from . import plain
+from .equalize import equalized
 from .float_moments import float_moments
 from .float_side import FloatSide
 from .fuse import Group, fuse
+from .normalising import not_normalising
 from .scheme import CALIBRATED, ROLES, Scheme, matches
 from .walk import Walk
 from .weighted import weighted
@@ -47,13 +49,20 @@ def quantize(
         )
     if images.shape[1:3] != tuple(network.input_shape[:2]):
         network = with_input_shape(network, images.shape[1:3])
-    groups = fuse(network)
-    formats = _weight_formats(groups, scheme)
+    formats = _weight_formats(fuse(network), scheme)
     reestimate = _reestimate(scheme, formats)
-    folded = [group.core.name for group in groups[:-1] if group.weighted and group.batchnorm is None]
+    made_with = {"network": network.name, "source": network.source, "licence": network.licence, **scheme.described()}
+    if scheme.equalize:
+        scaled = equalized(network, images, reestimate)
+        network, made_with["equalized"] = scaled.network, scaled.described()
+    groups = fuse(network)
+    odd = not_normalising(network, images) if reestimate else ()
+    if odd:
+        made_with["not_normalising"] = ", ".join(odd)
+    folded = [group.core.name for group in groups[:-1] if group.weighted and _norm(group) in (None, *odd)]
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
     side = FloatSide(network, images)
-    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side)
+    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side, not_normalising=odd)
     for done, group in enumerate(groups):
         if progress is not None:
             progress(group.core.name, done, len(groups))
@@ -62,7 +71,6 @@ def quantize(
         except RefengineError as error:
             raise type(error)(f"layer {group.core.name!r} ({group.core.op}): {error}") from error
         _forget(walk, done)
-    made_with = {"network": network.name, "source": network.source, "licence": network.licence, **scheme.described()}
     made_with |= {"calibration_images": str(len(images)), "reestimated": "yes" if reestimate else "no"}
     return IntNetwork(
         network.name, network.input_shape, network.classes, network.channels, tuple(walk.layers), made_with
@@ -74,6 +82,10 @@ def _reestimate(scheme: Scheme, formats: dict[str, str]) -> bool:
     if scheme.reestimate is not None:
         return scheme.reestimate
     return "ternary" in formats.values() and scheme.method != CALIBRATED
+
+
+def _norm(group: Group) -> str | None:
+    return None if group.batchnorm is None else group.batchnorm.name
 
 
 def _weight_formats(groups: tuple[Group, ...], scheme: Scheme) -> dict[str, str]:

@@ -15,15 +15,22 @@ replaced by the result itself there, and the descent goes on; the error cannot r
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import clusters
+from .blocks import by_blocks
+from .triangular import inverse_of_lower, root_of_inverse
 from .windows import Windows
 
+if TYPE_CHECKING:
+    from .descent import Problem
+
 _RIDGE = 0.01
+_FEWEST_ROWS, _MOST_ROWS, _PARTS = 16, 64, 8
+_POSITIONS = 2**13
 _STARTS = 48
 _START_WORK = 2**31
 _FIRST_SCALES = (1.0, 1.1, 0.9)
@@ -49,6 +56,10 @@ class Target:
         """The targets of some of the output channels."""
         return Target(self.sums[:, rows], self.low[:, rows], self.high[:, rows])
 
+    def at(self, positions: slice) -> "Target":
+        """The targets at some of the positions."""
+        return Target(self.sums[positions], self.low[positions], self.high[positions])
+
     @property
     def cuts(self) -> bool:
         """Whether there is an activation."""
@@ -69,61 +80,119 @@ class Shape:
     scope: str
 
 
-def wanted_weights(weight: np.ndarray, covariance: np.ndarray, cross: np.ndarray, count: int) -> np.ndarray:
-    """Ridge regression towards ``weight``: (C + r W)(H + r)^-1; r rises with the unknowns to each of ``count`` windows.
+class Ridge:
+    """Ridge regression towards the float weights, factored once for any number of targets.
 
-    weight (O, n), H covariance (n, n), C cross (O, n), float64 -> float64 (O, n).
+    W = (C + r W0) (H + r)^-1    H: covariance (n, n); r rises with the unknowns to each of ``count`` windows
     """
-    unknowns = len(covariance)
-    ridge = _damping(covariance, _RIDGE + unknowns / count)
-    return np.linalg.solve(covariance + ridge * np.eye(unknowns), (cross + ridge * weight).T).T
+
+    def __init__(self, covariance: np.ndarray, count: int) -> None:
+        unknowns = len(covariance)
+        self._ridge = _damping(covariance, _RIDGE + unknowns / count)
+        self._root = inverse_of_lower(np.linalg.cholesky(covariance + self._ridge * np.eye(unknowns)))
+
+    def wanted(self, weight: np.ndarray, cross: np.ndarray) -> np.ndarray:
+        """W for the float weights W0 and the targets' covariance C with the windows: float64 (O, n), all three."""
+        return ((cross + self._ridge * weight) @ self._root.T) @ self._root
 
 
 def reconstruct_dense(seen: Windows, target: Target, weight: np.ndarray) -> np.ndarray:
     """Weights wanted, float64 (O, n), for formats fine enough to be rounded to."""
-    return wanted_weights(weight, seen.covariance, seen.covariance_with(target.sums), len(seen.columns))
+    return Ridge(seen.covariance, len(seen.columns)).wanted(weight, seen.covariance_with(target.sums))
 
 
 def reconstruct(
     seen: Windows, target: Target, weight: np.ndarray, first: np.ndarray, shape: Shape, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (O, n) and scales (O, G) for the weights (O, n) of one group of channels, from first scales (O, G)."""
-    covariance, sums = seen.covariance, target.sums
-    wanted = reconstruct_dense(seen, target, weight)
-    codes, scales = _search(wanted, covariance, first, shape, threads)
-    _improve(wanted, covariance, codes, scales, np.zeros(len(codes)), shape, _EXCHANGES, threads)
-    mean = sums.mean(axis=0)
+    from .descent import expanded  # here, because asking for help should not load the compiler
+
+    ridge, free = Ridge(seen.covariance, len(seen.columns)), np.zeros(len(weight))
+    wanted = ridge.wanted(weight, seen.covariance_with(target.sums))
+    codes, scales = np.zeros(weight.shape), first.copy()
+    state = State(wanted, seen.covariance, codes, scales, shape, threads)
+    _search(state, first)
+    _improve(state, free, _EXCHANGES)
+    mean = target.sums.mean(axis=0)
     for _ in range(_RELAXATIONS if target.cuts else 0):
-        sums = target.relaxed(seen.columns @ _expanded(codes, scales, shape.step).T.astype(np.float32) + mean)
+        sums = _relaxed(seen, target, expanded(codes, scales, shape.step).astype(np.float32), mean)
         mean = sums.mean(axis=0)
-        wanted = wanted_weights(weight, covariance, seen.covariance_with(sums), len(sums))
-        _descend(wanted, covariance, codes, scales, np.zeros(len(codes)), shape, _RELAXATION_ROUNDS, threads)
+        cross = seen.covariance_with(sums)
+
+        def again(rows: slice, cross: np.ndarray = cross) -> None:
+            wanted[rows] = ridge.wanted(weight[rows], cross[rows])
+            state.descend(rows, free, _RELAXATION_ROUNDS)
+
+        state.by_rows(again)
     exponents = clusters.channel_exponents(scales.max(axis=1), _ROOM, shape.scope)
     units = np.ldexp(1.0, exponents)
-    scales = clusters.scale_codes(scales, exponents) * units[:, None]
-    _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
-    _improve(wanted, covariance, codes, scales, units, shape, _LAST_EXCHANGES, threads)
+    scales[:] = clusters.scale_codes(scales, exponents) * units[:, None]
+    state.by_rows(lambda rows: state.descend(rows, units, _LAST_ROUNDS))
+    _improve(state, units, _LAST_EXCHANGES)
     return codes, scales
 
 
-def _search(
-    wanted: np.ndarray, covariance: np.ndarray, first: np.ndarray, shape: Shape, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class State:
+    """One group of channels: weights wanted, covariance, and codes and scales, which change in place."""
+
+    wanted: np.ndarray
+    covariance: np.ndarray
+    codes: np.ndarray
+    scales: np.ndarray
+    shape: Shape
+    threads: int
+
+    def by_rows(self, function: Callable[[slice], None]) -> None:
+        """Share out the output channels: blocks large enough for products of matrices, enough of them for threads."""
+        outputs = len(self.codes)
+        by_blocks(function, outputs, min(_MOST_ROWS, max(_FEWEST_ROWS, -(-outputs // _PARTS))), self.threads)
+
+    def problem(self, rows: slice) -> "Problem":
+        """What the descent takes for some of the output channels."""
+        from .descent import Problem
+
+        return Problem(self.wanted[rows], self.covariance, self.shape.step, float(self.shape.top))
+
+    def descend(self, rows: slice, units: np.ndarray, rounds: int) -> None:
+        """Descend over the codes and scales of some of the output channels."""
+        from .descent import descend
+
+        descend(self.problem(rows), self.codes[rows], self.scales[rows], units[rows], rounds)
+
+    def exchange(self, rows: slice) -> None:
+        """Exchange codes of some of the output channels."""
+        from .descent import exchange
+
+        exchange(self.problem(rows), self.codes[rows], self.scales[rows])
+
+
+def _search(state: State, first: np.ndarray) -> None:
     """Of several starts the codes and scales of least error, for each output channel by itself."""
-    inverse = np.linalg.inv(covariance + _damping(covariance, _RIDGE) * np.eye(len(covariance)))
-    best, codes, scales = np.full(len(wanted), np.inf), np.zeros(wanted.shape), first
-    for start in range(_starts(wanted.shape)):
-        found = scales.copy() if start >= len(_FIRST_SCALES) else first * _FIRST_SCALES[start]
-        tried = np.zeros(wanted.shape)
+    from .descent import feed_back
+
+    covariance, step = state.covariance, state.shape.step
+    root = root_of_inverse(covariance + _damping(covariance, _RIDGE) * np.eye(len(covariance)))
+    starts = _starts(state.wanted.shape)
+    inverse = root.T @ root if starts > len(_FIRST_SCALES) else root
+    best, free = np.full(len(state.codes), np.inf), np.zeros(len(state.codes))
+    for start in range(starts):
         order = _order(start, covariance)
-        _feed_back(wanted, inverse, order, tried, found, shape, threads)
-        _descend(wanted, covariance, tried, found, np.zeros(len(wanted)), shape, _SEARCH_ROUNDS, threads)
-        error = _error(wanted, covariance, tried, found, shape.step)
-        better = error < best
-        best = np.where(better, error, best)
-        codes = np.where(better[:, None], tried, codes)
-        scales = np.where(better[:, None], found, scales)
-    return codes, scales
+        if start >= len(_FIRST_SCALES):
+            root = np.ascontiguousarray(np.linalg.cholesky(inverse[np.ix_(order, order)]).T)
+        given = state.scales if start >= len(_FIRST_SCALES) else first * _FIRST_SCALES[start]
+        tried = replace(state, codes=np.zeros(state.codes.shape), scales=given.copy())
+
+        def attempt(rows: slice, root: np.ndarray = root, order: np.ndarray = order, tried: State = tried) -> None:
+            problem = tried.problem(rows)._replace(wanted=state.wanted[rows][:, order], covariance=root)
+            feed_back(problem, order, tried.codes[rows], tried.scales[rows])
+            tried.descend(rows, free, _SEARCH_ROUNDS)
+            error = _error(state.wanted[rows], covariance, tried.codes[rows], tried.scales[rows], step)
+            better = np.flatnonzero(error < best[rows]) + rows.start
+            best[better] = error[better - rows.start]
+            state.codes[better], state.scales[better] = tried.codes[better], tried.scales[better]
+
+        state.by_rows(attempt)
 
 
 def _starts(shape: tuple[int, ...]) -> int:
@@ -141,87 +210,34 @@ def _order(start: int, covariance: np.ndarray) -> np.ndarray:
     return np.argsort(np.arange(1, len(covariance) + 1) * (_WEYL * (2 * start + 1)) % 2**32, kind="stable")
 
 
-def _feed_back(
-    wanted: np.ndarray,
-    inverse: np.ndarray,
-    order: np.ndarray,
-    codes: np.ndarray,
-    scales: np.ndarray,
-    shape: Shape,
-    threads: int,
-) -> None:
-    from .descent import Problem, feed_back  # here, because asking for help should not load the compiler
-
-    root = np.ascontiguousarray(np.linalg.cholesky(inverse[np.ix_(order, order)]).T)
-    problem = Problem(np.ascontiguousarray(wanted[:, order]), root, shape.step, float(shape.top))
-    _by_rows(
-        lambda rows: feed_back(problem._replace(wanted=problem.wanted[rows]), order, codes[rows], scales[rows]),
-        len(codes),
-        threads,
-    )
-
-
-def _descend(
-    wanted: np.ndarray,
-    covariance: np.ndarray,
-    codes: np.ndarray,
-    scales: np.ndarray,
-    units: np.ndarray,
-    shape: Shape,
-    rounds: int,
-    threads: int,
-) -> None:
-    from .descent import Problem, descend
-
-    problem = Problem(np.ascontiguousarray(wanted), covariance, shape.step, float(shape.top))
-    _by_rows(
-        lambda rows: descend(
-            problem._replace(wanted=problem.wanted[rows]), codes[rows], scales[rows], units[rows], rounds
-        ),
-        len(codes),
-        threads,
-    )
-
-
-def _improve(
-    wanted: np.ndarray,
-    covariance: np.ndarray,
-    codes: np.ndarray,
-    scales: np.ndarray,
-    units: np.ndarray,
-    shape: Shape,
-    times: int,
-    threads: int,
-) -> None:
+def _improve(state: State, units: np.ndarray, times: int) -> None:
     """Exchange codes and descend again, as many ``times`` as a bounded amount of work allows."""
-    from .descent import Problem, exchange
+    outputs, columns = state.wanted.shape
 
-    problem = Problem(np.ascontiguousarray(wanted), covariance, shape.step, float(shape.top))
-    outputs, columns = wanted.shape
-    for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):
-        _by_rows(
-            lambda rows: exchange(problem._replace(wanted=problem.wanted[rows]), codes[rows], scales[rows]),
-            outputs,
-            threads,
-        )
-        _descend(wanted, covariance, codes, scales, units, shape, _LAST_ROUNDS, threads)
+    def improve(rows: slice) -> None:
+        for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):
+            state.exchange(rows)
+            state.descend(rows, units, _LAST_ROUNDS)
+
+    state.by_rows(improve)
 
 
-def _by_rows(function: Callable[[slice], None], count: int, threads: int) -> None:
-    """Share the output channels out among threads."""
-    ends = [part * count // threads for part in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda part: function(slice(ends[part], ends[part + 1])), range(threads)))
+def _relaxed(seen: Windows, target: Target, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The target, relaxed by what the weights float32 (O, n) give and ``mean`` (O)."""
+    sums = np.empty_like(target.sums)
 
+    def part(rows: slice) -> None:
+        sums[rows] = target.at(rows).relaxed(seen.columns[rows] @ weight.T + mean)
 
-def _expanded(codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
-    """code * scale, float64 (O, n)."""
-    return codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
+    by_blocks(part, len(sums), _POSITIONS, seen.threads)
+    return sums
 
 
 def _error(wanted: np.ndarray, covariance: np.ndarray, codes: np.ndarray, scales: np.ndarray, step: int) -> np.ndarray:
     """d^T H d for each output channel, float64 (O)."""
-    missing = wanted - _expanded(codes, scales, step)
+    from .descent import expanded
+
+    missing = wanted - expanded(codes, scales, step)
     return ((missing @ covariance) * missing).sum(axis=1)
 
 

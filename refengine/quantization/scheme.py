@@ -29,7 +29,7 @@ class Scheme:
     calibrated range), ``mse`` (the one that loses least) or ``dynamic`` (each image chooses, in the layers that can let
     it; ``max`` in the others).  reestimate: re-estimate batch norm on the calibration images, and correct mean and
     variance where it is folded already; None: if any layer is ternary, unless the method is calibrated, which moves
-    biases instead.
+    biases instead.  equalize: bring channels to like ranges first, by powers of two, which changes no float.
     """
 
     weights: str = "ternary"
@@ -42,6 +42,7 @@ class Scheme:
     activations: str = "uint8"
     exponents: str = "mse"
     reestimate: bool | None = None
+    equalize: bool = True
     multiplier_bits: int = 8
     rounding: str = "half_up"
     seed: int = 0
@@ -83,7 +84,7 @@ class Scheme:
         """Every field as text, for the model file and reports."""
         layers = ", ".join(f"{pattern}={fmt}" for pattern, fmt in self.layers)
         reestimate = {None: "if any layer is ternary, unless calibrated", True: "yes", False: "no"}[self.reestimate]
-        words = {"layers": layers or "none", "reestimate": reestimate}
+        words = {"layers": layers or "none", "reestimate": reestimate, "equalize": "yes" if self.equalize else "no"}
         return {key: words.get(key, str(value)) for key, value in asdict(self).items()}
 
 

@@ -27,7 +27,10 @@ class Tensor:
 
 @dataclass(eq=False)
 class Walk:
-    """Where the walk stands: what is decided, what was made, and the tensors that later layers still read."""
+    """Where the walk stands: what is decided, what was made, and the tensors that later layers still read.
+
+    moments: what the float layers with weights give, where they have no batch norm that normalises.
+    """
 
     network: FloatNetwork
     scheme: Scheme
@@ -38,6 +41,7 @@ class Walk:
     moments: dict[str, Moments]
     threads: int
     float_side: FloatSide
+    not_normalising: tuple[str, ...] = ()
     layers: list[IntLayer] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
 

@@ -80,8 +80,12 @@ def _fold(walk: Walk, group: Group, unit: Sequence[Fraction], operands: Operands
     measured = fold.accumulator_moments(acc)
     if walk.scheme.method == CALIBRATED:
         bias = fold.centred(unit, bias, measured, mean_wanted(walk, group, operands))
+    if norm is not None and group.core.name in walk.moments:
+        wanted = fold.turned(walk.moments[group.core.name], norm.signs)
+        return fold.after_norm(fold.corrected(unit, measured, wanted), norm)
     if norm is not None:
-        return fold.batchnorm(unit, bias, norm, measured if walk.reestimate else None)
+        kept = not walk.reestimate or any(name in walk.not_normalising for name in group.covers)
+        return fold.batchnorm(unit, bias, norm, None if kept else measured)
     if walk.reestimate and not walk.last(group):
         return fold.corrected(unit, measured, walk.moments[group.core.name])
     return fold.stored(unit, bias)

@@ -14,10 +14,13 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .blocks import by_blocks
+
 _MOST = 2**16
 _FEWEST = 2**12
 _FOR_EACH_TAP = 2**8
 _BYTES = 2**29
+_TILE = 1152  # columns that one product takes: blocks for threads, the same whatever their number
 _GATHERED = 2**12
 _WEYL = 0x9E3779B1
 
@@ -28,15 +31,33 @@ class Windows:
 
     columns: np.ndarray
     mean: np.ndarray
+    threads: int = 1
 
     @cached_property
     def covariance(self) -> np.ndarray:
         """H = columns^T columns / P, float64 (n, n)."""
-        return (self.columns.T @ self.columns).astype(np.float64) / len(self.columns)
+        n = self.columns.shape[1]
+        covariance = np.empty((n, n))
+        tiles = [slice(start, start + _TILE) for start in range(0, n, _TILE)]
+        pairs = [(tiles[i], tiles[j]) for i in range(len(tiles)) for j in range(i + 1)]
+
+        def part(numbers: slice) -> None:
+            for row, column in pairs[numbers]:
+                tile = (self.columns[:, row].T @ self.columns[:, column]).astype(np.float64) / len(self.columns)
+                covariance[row, column], covariance[column, row] = tile, tile.T
+
+        by_blocks(part, len(pairs), 1, self.threads)
+        return covariance
 
     def covariance_with(self, target: np.ndarray) -> np.ndarray:
         """target^T columns / P for a target (P, O), whatever its mean: float64 (O, n)."""
-        return (target.T @ self.columns).astype(np.float64) / len(self.columns)
+        cross = np.empty((target.shape[1], self.columns.shape[1]))
+
+        def part(tile: slice) -> None:
+            cross[:, tile] = (target.T @ self.columns[:, tile]).astype(np.float64) / len(self.columns)
+
+        by_blocks(part, cross.shape[1], _TILE // 2, self.threads)
+        return cross
 
 
 def positions(count: int, taps: int) -> np.ndarray:
@@ -54,7 +75,13 @@ def positions(count: int, taps: int) -> np.ndarray:
 
 
 def windows(
-    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], chosen: np.ndarray, unit: float
+    x: np.ndarray,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    chosen: np.ndarray,
+    unit: float,
+    threads: int = 1,
 ) -> Windows:
     """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, at output positions numbered over (N, OH, OW)."""
     top, left, bottom, right = pads
@@ -68,4 +95,4 @@ def windows(
     columns *= np.float32(unit)
     mean = columns.mean(axis=0, dtype=np.float64)
     columns -= mean.astype(np.float32)
-    return Windows(columns, mean)
+    return Windows(columns, mean, threads)

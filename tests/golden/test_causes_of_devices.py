@@ -119,3 +119,16 @@ def test_a_page_of_pictures(compared, tmp_path):
     assert "http" not in text.replace("http-equiv", "")
     assert "all products are accumulated twice" in text
     assert "channel 3: " in text
+
+
+def test_a_word_of_unknown_bits_does_not_hide_the_cause(compared, tmp_path):
+    """As RTL dumps its first word; the same dump without it names the same cause."""
+    outcome = compared("bias_missing")
+    values = np.load(tmp_path / "dut" / f"{LAYER}.code.npy").reshape(-1)
+    (tmp_path / "dut" / f"{LAYER}.code.npy").unlink()
+    words = "\n".join(["xx", *(f"{value:02x}" for value in values[1:])])
+    (tmp_path / "dut" / f"{LAYER}.code.memh").write_text(f"{words}\n")
+    with_x = outcome_of(*CALL)
+    causes = [next(line for line in one.out.splitlines() if line.startswith("cause: ")) for one in (outcome, with_x)]
+    assert all(f"cause: {LAYER}: the bias (of an input layer: the mean) is missing" in line for line in causes)
+    assert causes[1].endswith("; 1 value with unknown bits left out")

@@ -15,6 +15,7 @@ import numpy as np
 from mutation.datapath import Datapath, Stages, held, rounded
 from mutation.fault import Break, Fault
 from mutation.reported import REPORTED
+from mutation.trials import TRIALS
 from refengine.golden.diagnose.machine import Case
 from refengine.golden.dumps.difference import Array
 
@@ -548,7 +549,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
     ("bias_next", "the bias of the next channel", _wire("bias", lambda b: np.roll(b, -1)), ("bias_of_next_channel",)),
     ("bias_16", "16 bits of the bias", _wire("bias", lambda b: held(b, 16, False)), ("bias_wraps",)),
     ("bias_word", "one word of the biases is wrong", _biased_channel, ("channel_offsets",)),
-    ("bias_unscaled", "the bias is added behind the multiplier", _bias_unscaled, ()),
+    ("bias_unscaled", "the bias is added behind the multiplier", _bias_unscaled, ("bias_after_multiplier",)),
     ("acc_16_wrap", "an accumulator of 16 bits wraps", _narrow(16, False), ("accumulator_wraps",)),
     ("acc_16_saturate", "an accumulator of 16 bits saturates", _narrow(16, True), ("accumulator_saturates",)),
     ("acc_18_wrap", "an accumulator of 18 bits wraps", _narrow(18, False), ("accumulator_wraps",)),
@@ -733,7 +734,7 @@ _FAULTS: tuple[tuple[str, str, Break, tuple[str, ...]], ...] = (
     ("write_bit", "one bit of one value is wrong", _written(_one_bit), ()),
 )
 
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*(Fault(*row) for row in _FAULTS), *REPORTED)}
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*(Fault(*row) for row in _FAULTS), *REPORTED, *TRIALS)}
 
 
 def faulty(case: Case) -> Iterator[tuple[Fault, Stages]]:

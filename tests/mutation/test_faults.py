@@ -13,9 +13,11 @@ import mutation.datapath
 import mutation.fault
 import mutation.faults
 import mutation.reported
+import mutation.trials
 from mutation.fault_table import golden_run
-from mutation.faults import FAULTS
+from mutation.faults import _FAULTS, FAULTS
 from mutation.reported import REPORTED
+from mutation.trials import TRIALS
 from refengine.golden.diagnose.hypotheses import FAMILIES, HYPOTHESES
 from refengine.golden.diagnose.structure import STRUCTURES
 
@@ -53,6 +55,7 @@ def effects(runs, name):
 
 def test_there_are_at_least_150_kinds_and_50_of_them_are_public_reports():
     assert len(FAULTS) >= 150
+    assert len(FAULTS) == len(_FAULTS) + len(REPORTED) + len(TRIALS)
     assert len({*FAULTS}) == len({fault.sentence for fault in FAULTS.values()})
     assert len({fault.report for fault in REPORTED} - {""}) >= 50
     assert all(re.fullmatch(r"|[\w.-]+/[\w.-]+#[1-9]\d*", fault.report) for fault in REPORTED)
@@ -85,7 +88,7 @@ def test_faults_of_codes_leave_the_sums_alone(runs, name):
 
 def test_no_line_is_shared_with_what_diagnoses():
     """Datapath and faults import nothing that computes a layer or a hypothesis of one."""
-    for module in (mutation.datapath, mutation.fault, mutation.faults, mutation.reported):
+    for module in (mutation.datapath, mutation.fault, mutation.faults, mutation.reported, mutation.trials):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         imports = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         own = {name for name in imports if name.split(".")[0] in ("refengine", "mutation")}
@@ -94,6 +97,7 @@ def test_no_line_is_shared_with_what_diagnoses():
             "mutation.datapath",
             "mutation.fault",
             "mutation.reported",
+            "mutation.trials",
             *(f"refengine.{name}" for name in allowed),
         }
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refengine.quantization import reconstruct as module
-from refengine.quantization.reconstruct import Shape, Target, reconstruct, reconstruct_dense, wanted_weights
+from refengine.quantization.reconstruct import Ridge, Shape, State, Target, reconstruct, reconstruct_dense
 from refengine.quantization.windows import Windows
 
 
@@ -20,6 +20,10 @@ def free(sums):
     return Target(sums.astype(np.float32), np.full(sums.shape, -np.inf), np.full(sums.shape, np.inf))
 
 
+def state_of(wanted, windows, codes, scales):
+    return State(wanted, windows.covariance, codes, scales, Shape(4, 1, "channel"), 1)
+
+
 def ternary(seed=0, outputs=5, columns=12, step=4):
     rng = np.random.default_rng(seed)
     codes = rng.integers(-1, 2, (outputs, columns)).astype(float)
@@ -30,11 +34,11 @@ def ternary(seed=0, outputs=5, columns=12, step=4):
 def test_a_ridge_gives_least_squares_where_windows_say_enough_and_the_weights_where_they_say_nothing():
     windows, (_, _, weight) = seen(), ternary()
     sums = windows.columns @ weight.T
-    found = wanted_weights(weight + 1, windows.covariance, windows.covariance_with(sums), 10**9)
+    found = Ridge(windows.covariance, 10**9).wanted(weight + 1, windows.covariance_with(sums))
     missing = [((w - weight) @ windows.covariance * (w - weight)).sum() for w in (found, weight + 1)]
     assert missing[0] < 0.01 * missing[1]
     nothing = np.zeros((12, 12))
-    assert np.allclose(wanted_weights(weight, nothing, np.zeros((5, 12)), 100), weight)
+    assert np.allclose(Ridge(nothing, 100).wanted(weight, np.zeros((5, 12))), weight)
 
 
 def test_codes_and_scales_that_make_the_target_are_found():
@@ -105,9 +109,11 @@ def test_relaxed_targets_are_the_result_where_both_are_cut_off():
 
 
 def test_threads_change_nothing():
-    windows, weight = seen(2), np.random.default_rng(2).standard_normal((7, 12))
+    windows, weight = seen(2), np.random.default_rng(2).standard_normal((37, 12))
     made = [
-        reconstruct(windows, free(windows.columns @ weight.T), weight, np.ones((7, 3)), Shape(4, 1, "channel"), threads)
+        reconstruct(
+            windows, free(windows.columns @ weight.T), weight, np.ones((37, 3)), Shape(4, 1, "channel"), threads
+        )
         for threads in (1, 2, 5, 9)
     ]
     for codes, scales in made[1:]:
@@ -120,8 +126,9 @@ def test_more_starts_never_lose(monkeypatch):
     errors = []
     for starts in (3, 4, 12):
         monkeypatch.setattr(module, "_STARTS", starts)
-        codes, scales = module._search(weight, windows.covariance, np.ones((6, 3)), Shape(4, 1, "channel"), 1)
-        errors.append(module._error(weight, windows.covariance, codes, scales, 4))
+        state = state_of(weight, windows, np.zeros((6, 12)), np.ones((6, 3)))
+        module._search(state, np.ones((6, 3)))
+        errors.append(module._error(weight, windows.covariance, state.codes, state.scales, 4))
     assert np.all(errors[1] <= errors[0])
     assert np.all(errors[2] <= errors[1])
 
@@ -134,11 +141,12 @@ def test_the_number_of_starts_falls_with_the_work():
 @pytest.mark.parametrize("free", [True, False])
 def test_improving_never_loses_and_often_gains(free):
     windows, weight = seen(5), np.random.default_rng(5).standard_normal((6, 12))
-    shape, units = Shape(4, 1, "channel"), np.zeros(6) if free else np.full(6, 1 / 32)
+    units = np.zeros(6) if free else np.full(6, 1 / 32)
     codes, scales = np.zeros((6, 12)), np.full((6, 3), 0.75)
-    module._descend(weight, windows.covariance, codes, scales, units, shape, 50, 1)
+    state = state_of(weight, windows, codes, scales)
+    state.descend(slice(None), units, 50)
     before = module._error(weight, windows.covariance, codes, scales, 4)
-    module._improve(weight, windows.covariance, codes, scales, units, shape, 4, 1)
+    module._improve(state, units, 4)
     after = module._error(weight, windows.covariance, codes, scales, 4)
     assert np.all(after <= before + 1e-9)
     assert np.sum(after < 0.99 * before) >= 2
@@ -150,7 +158,7 @@ def test_improving_has_bounded_work(monkeypatch):
     """Where one time would be too much already, nothing is done."""
     monkeypatch.setattr(module, "_EXCHANGE_WORK", 6 * 12**2 - 1)
     windows, codes, scales = seen(5), np.ones((6, 12)), np.ones((6, 3))
-    module._improve(np.zeros((6, 12)), windows.covariance, codes, scales, np.zeros(6), Shape(4, 1, "channel"), 4, 1)
+    module._improve(state_of(np.zeros((6, 12)), windows, codes, scales), np.zeros(6), 4)
     assert np.all(codes == 1)
 
 
@@ -163,5 +171,7 @@ def test_every_order_is_a_permutation():
 def test_a_dense_target_is_the_ridge():
     windows, (_, _, weight) = seen(), ternary()
     sums = (windows.columns @ weight.T).astype(np.float32)
-    wanted = wanted_weights(weight, windows.covariance, windows.covariance_with(sums), len(sums))
-    assert np.array_equal(reconstruct_dense(windows, free(sums), weight), wanted)
+    covariance, cross = windows.covariance, windows.covariance_with(sums)
+    r = (0.01 + 12 / len(sums)) * np.diag(covariance).mean()
+    wanted = np.linalg.solve(covariance + r * np.eye(12), (cross + r * weight).T).T
+    assert np.allclose(reconstruct_dense(windows, free(sums), weight), wanted, rtol=1e-9, atol=1e-12)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import FileError, RangeError
 from ...network.int_network import IntNetwork
-from ..diagnose.machine import STAGES, Case
+from ..diagnose.machine import STAGES
 from ..diagnose.observe import Observation, observe
 from ..dumps.difference import Array, Difference, Tally
 from ..dumps.dump import Dump, Values, by_order, contradiction
@@ -39,7 +39,7 @@ EQUAL, DIFFERENT, FAULTY, PROPAGATED, CONTRADICTION = "equal", "different", "fau
 FAILING = (DIFFERENT, FAULTY, PROPAGATED, CONTRADICTION, MISSING, UNKNOWN, DAMAGED, BROKEN, CONTRADICTORY)
 
 Progress = Callable[[int, int, str], None]
-Diagnose = Callable[[Case, None, dict[str, Array]], Any]
+Diagnose = Callable[..., Any]  # (Case, None, {stage: integers}[, {stage: which of them have unknown bits}])
 
 
 @dataclass(frozen=True)
@@ -434,16 +434,21 @@ def _with_cause(report: LayerReport, plan: Plan, alone: Alone, diagnose: Diagnos
     if not known:
         return report
     images = _images_of_a_cause([*known.values()], stage.single.first.index[0])
-    if any(marks_in(values, images.start, images.stop) is not None for values in known.values()):
-        return report
+    unknown = {name: mask for name, values in known.items() if (mask := _left_out(values, images)) is not None}
     got = {name: values.read(images.start, images.stop) for name, values in known.items()}
-    case = alone.case(report.layer, images, got)
+    case = alone.case(report.layer, images)
     if case is None:
         return report
-    found = diagnose(case, None, got)
+    found = diagnose(case, None, got, unknown) if unknown else diagnose(case, None, got)
     names = tuple(match.name for match in found.ranked if match.exact) or ((found.cause,) if found.cause else ())
     cause = Cause(stage.stage, found.cause, found.certain, found.sentence, names)
-    return replace(report, cause=cause, where=getattr(found, "where", ()))
+    return replace(report, cause=cause, where=() if unknown else getattr(found, "where", ()))
+
+
+def _left_out(values: Values, images: range) -> Array | None:
+    """Values of some images of which no hypothesis is asked: those with unknown bits, and those that are missing."""
+    masks = [mask for mask in _marks(values, images.start, images.stop) if mask is not None]
+    return np.logical_or.reduce([mask != 0 for mask in masks]) if masks else None
 
 
 def _with_where(report: LayerReport, plan: Plan, pictures: bool) -> LayerReport:
@@ -459,9 +464,12 @@ def _with_where(report: LayerReport, plan: Plan, pictures: bool) -> LayerReport:
     if isinstance(read, Problem) or read[0].ndim not in (2, 4):
         return report
     should, found = (array.astype(np.int64) for array in read)
+    unknown, missing = _marks(dut, images.start, images.stop)
+    found = found if missing is None else np.where(missing, should, found)
     picture = Picture(stage.stage, first, should[first - images.start], found[first - images.start])
     ends = pair.ends[stage.stage][:2] if stage.stage == "code" else None
-    seen = report.where or observe(should, found, ends, images.start * should[0].size)
+    skipped = images.start * should[0].size
+    seen = report.where or observe(should, found, ends, skipped, None if unknown is None else unknown != 0)
     return replace(report, where=seen, picture=picture if pictures else None)
 
 

@@ -18,13 +18,12 @@ from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.requantize import total
 from ...ops.requantize import Draws
 from ...runs.trace import partial_sums
-from ..diagnose.machine import Case, machine_of, recompute
+from ..diagnose.machine import Case
 from ..dumps.difference import Array
 from ..dumps.dump import Values
 from .pairs import marks_in, result_stage
 
 _OTHERS = 8
-_PLACES = 512
 
 
 class Alone:
@@ -118,11 +117,8 @@ class Alone:
         found = seen - {name, *through}
         return tuple(sorted(found, key=self._positions.__getitem__))
 
-    def case(self, name: str, images: range, got: Mapping[str, Array] | None = None) -> Case | None:
-        """A layer with the codes it read, for a diagnosis; None where these are not known.
-
-        ``got``: what the DUT made of them; the layers whose codes it may have taken for the residual are sorted by it.
-        """
+    def case(self, name: str, images: range) -> Case | None:
+        """A layer with the codes it read, for a diagnosis; None where these are not known."""
         layer = self.network.layer(name)
         inputs = self.inputs(layer, images.start, images.stop)
         if inputs is None:
@@ -130,13 +126,15 @@ class Alone:
         case = Case(self.network, layer, *inputs, self.first_image + images.start, skipped=images.start)
         if layer.residual is None:
             return case
-        return replace(case, others=likeliest_first(case, self._like(layer.residual, images), got or {}))
+        return replace(case, others=self._before(layer, images))
 
-    def _like(self, name: str, images: range) -> dict[str, Array]:
-        """Codes of some layers of one shape, as the DUT dumped them or else the golden, the nearest ones."""
-        shape = self.network.shapes[name]
-        alike = [other for other in self._dut if other != name and self.network.shapes[other] == shape]
-        alike.sort(key=lambda other: abs(self._positions[other] - self._positions[name]))
+    def _before(self, layer: IntLayer, images: range) -> dict[str, Array]:
+        """Codes of some layers before, of the residual's shape, as the DUT dumped them or else the golden: the last."""
+        name, shapes, last = layer.residual or "", self.network.shapes, self._positions[layer.name]
+        alike = [
+            one for one in self._dut if one != name and shapes[one] == shapes[name] and self._positions[one] < last
+        ]
+        alike.sort(key=lambda other: -self._positions[other])
         found = {}
         for other in alike[:_OTHERS]:
             codes = self._dumped(other, images.start, images.stop)
@@ -202,21 +200,6 @@ class Alone:
                 held[layer.name] = self._run(layer, present, residual, start).result
             through.add(layer.name)
         return held[name]
-
-
-def likeliest_first(case: Case, others: Mapping[str, Array], got: Mapping[str, Array]) -> dict[str, Array]:
-    """Codes of other layers, sorted by how many of some values a layer would write as ``got`` with them as residual."""
-    stage = next((stage for stage in ("code", "total") if stage in got), None)
-    if stage is None:
-        return dict(others)
-    machine, values = machine_of(case), got[stage].reshape(-1)
-    where = np.unique(np.arange(_PLACES) * len(values) // _PLACES)
-
-    def equal(name: str) -> int:
-        written = recompute(replace(machine, residual=others[name]), (stage,), where)[stage]
-        return int(np.count_nonzero(written == values[where]))
-
-    return {name: others[name] for name in sorted(others, key=equal, reverse=True)}
 
 
 def _read(values: Values | None, start: int, stop: int) -> Array | None:

@@ -17,7 +17,7 @@ from ...errors import FileError
 from ..dumps.axes import ORDERS, in_words, orders_between, written_as
 from ..dumps.difference import Array
 from ..dumps.dump import Damaged, Values
-from .pairs import Plan, bytes_of
+from .pairs import Plan, bytes_of, marks_in
 
 IMAGES = 2
 _MOST_BYTES = 1 << 26  # of one stage's sample; larger stages are not looked at
@@ -85,13 +85,14 @@ def _layers(plan: Plan) -> Iterator[list[tuple[Values, Values]]]:
 
 
 def _samples(stages: Sequence[tuple[Values, Values]]) -> Iterator[tuple[Array, Array]]:
-    """The first images of golden and DUT, where these are of one size."""
+    """The first images of golden and DUT, where these are of one size and the DUT's have no unknown bits."""
     for golden, dut in stages:
         count = min(IMAGES, golden.shape[0], dut.shape[0])
         if any(isinstance(one, Damaged) or _large(one, count) for one in (golden, dut)):
             continue
         try:
-            yield golden.read(0, count), dut.read(0, count)
+            if marks_in(dut, 0, count) is None:
+                yield golden.read(0, count), dut.read(0, count)
         except FileError:
             continue
 
@@ -184,12 +185,20 @@ def _image_order(plan: Plan) -> Explanation | None:
         if order is None:
             return None
         equal = sum(all(_equal_in_order(golden, dut, order) for golden, dut in stages) for stages in layers)
+        as_dumped = {n: n for n in order}
+        spoils = any(
+            all(_equal_in_order(golden, dut, as_dumped, order) for golden, dut in stages)
+            and not all(_equal_in_order(golden, dut, order) for golden, dut in stages)
+            for stages in layers
+        )
     except FileError:
         return None
-    if equal < 2 or 2 * equal < len(layers):
+    if equal < 2 or 2 * equal < len(layers) or spoils:
         return None
     first = next(n for n, there in order.items() if n != there)
     sentence = f"the images are in another order: image {first} of the DUT is image {order[first]} of the golden"
+    if len(order) == 2:
+        sentence = "the two images are exchanged, or each holds the one before, which of two are the same"
     return Explanation(sentence, equal, len(layers))
 
 
@@ -211,9 +220,11 @@ def _bytes_of_image(values: Values, n: int) -> bytes:
     return values.read(n, n + 1).astype(np.int64).tobytes()
 
 
-def _equal_in_order(golden: Values, dut: Values, order: Mapping[int, int]) -> bool:
-    """Whether the first images that changed their places agree."""
+def _equal_in_order(
+    golden: Values, dut: Values, order: Mapping[int, int], other: Mapping[int, int] | None = None
+) -> bool:
+    """Whether the first images that changed their places, in ``other`` or in ``order`` itself, agree."""
     if golden.shape != dut.shape:
         return False
-    moved = [n for n, there in order.items() if n != there][:IMAGES]
+    moved = [n for n, there in (other or order).items() if n != there][:IMAGES]
     return all(_bytes_of_image(dut, n) == _bytes_of_image(golden, order[n]) for n in moved)

@@ -7,6 +7,7 @@ all are named, and what would tell them apart.  Otherwise the best explanation i
 values: agreement where the dump is right anyway counts for nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -58,17 +59,26 @@ class Diagnosis:
     where: tuple[Observation, ...] = ()
 
 
-def diagnose(case: Case, stage: str | None, got: np.ndarray | Mapping[str, np.ndarray]) -> Diagnosis:
+def diagnose(
+    case: Case,
+    stage: str | None,
+    got: np.ndarray | Mapping[str, np.ndarray],
+    unknown: Mapping[str, np.ndarray] | None = None,
+) -> Diagnosis:
     """Why a dump of a layer differs from the contract.
 
     ``got``: integers (N, ...) of ``stage``, or {stage: integers}; stages are accumulator, total and code, and logits
-    for the result of the last layer.  RangeError for a stage that the layer has not, another shape or other numbers.
+    for the result of the last layer.  ``unknown``: {stage: bool (N, ...)}, values with bits that are neither 0 nor 1,
+    which are left out.  RangeError for a stage that the layer has not, another shape or other numbers.
     """
-    evidence = Evidence(case, got if isinstance(got, Mapping) else {stage or "": got})
+    evidence = Evidence(case, got if isinstance(got, Mapping) else {stage or "": got}, unknown)
+    count = evidence.left_out
+    out = f"; {count} value{'s' if count > 1 else ''} with unknown bits left out" if count else ""
     if not evidence.differing:
-        return Diagnosis(None, False, f"all {evidence.size} values agree")
+        return Diagnosis(None, False, f"all {evidence.size} {'known ' if out else ''}values agree{out}")
     seen = where(evidence)
     judged = _judged(evidence, _explained(evidence), seen)
+    judged = replace(judged, sentence=judged.sentence + out)
     return replace(judged, remarks=(*_remarks(evidence), *(one.sentence for one in seen)), where=seen)
 
 
@@ -127,7 +137,8 @@ def _structural(evidence: Evidence) -> list[Match]:
 
 def _found(evidence: Evidence, stage: str, channels: np.ndarray) -> tuple[Finding, ...]:
     skipped = evidence.case.skipped * int(np.prod(evidence.case.shape))
-    return findings(evidence.golden[stage][..., channels], evidence.got[stage][..., channels], skipped)
+    golden, got, known = evidence.golden[stage], evidence.got[stage], evidence.known
+    return findings(golden[..., channels], got[..., channels], skipped, known[..., channels])
 
 
 def _whole(evidence: Evidence, scores: Sequence[Score], places: bool = False) -> list[Match]:
@@ -249,6 +260,10 @@ def _doubt(evidence: Evidence, cause: Match) -> str | None:
         return f", tried at {cause.sampled} of {evidence.anywhere.size} places only"
     if cause.name in _DESCRIPTIONS:
         return ", but it says what, not why"
+    if cause.name == "images_rotated" and evidence.case.count == 2:
+        return "; with two images an exchange and a rotation are the same"
+    if kind(cause.name) == "bias_missing_in" and "accumulator" not in evidence.stages:
+        return ", but from codes alone another number for the bias may do so too"
     if evidence.total < ENOUGH:
         return ", too few to be certain"
     if evidence.observations < _VARIED:
@@ -313,7 +328,7 @@ def _partial(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Obser
 def _same(evidence: Evidence, name: str) -> dict[str, np.ndarray]:
     """Where a hypothesis writes what is there, all stages, everywhere."""
     values = everything(evidence.case, name.split(" + "), evidence.stages, evidence.differing)
-    return {stage: values[stage] == evidence.got[stage] for stage in evidence.stages}
+    return {stage: evidence.same(stage, values[stage]) for stage in evidence.stages}
 
 
 def _unexplained(evidence: Evidence, ranked: tuple[Match, ...], seen: Sequence[Observation]) -> Diagnosis:
@@ -353,6 +368,8 @@ def _words(evidence: Evidence, match: Match) -> str:
     """What a match says, and where."""
     if is_hypothesis(match.name.split(" + ")[0]):
         sentence = ", and ".join(named(name).sentence for name in match.name.split(" + "))
+        layers = evidence.case.network.layers
+        sentence = re.sub(r"layer number (\d+)", lambda found: f"layer {layers[int(found[1])].name}", sentence)
     else:
         channels = np.arange(evidence.anywhere.shape[-1])
         if match.place is not None:
@@ -412,7 +429,7 @@ def _remarks(evidence: Evidence) -> Iterator[str]:
         yield "the accumulators agree: the fault lies between accumulator and code"
     if {"accumulator", "code"} <= {*differing}:
         values = requantized(evidence.machine, evidence.got["accumulator"])
-        right = np.array_equal(values, evidence.got["code"])
+        right = evidence.same("code", values).all()
         yield f"the codes are {'right' if right else 'wrong'} for the accumulators of the dump"
 
 
@@ -421,4 +438,4 @@ def where(evidence: Evidence) -> tuple[Observation, ...]:
     stage, step = evidence.differing[0], evidence.case.layer.requantize
     ends = (step.lo, step.hi) if stage == "code" and step is not None else None
     skipped = evidence.case.skipped * int(np.prod(evidence.case.shape))
-    return observe(evidence.golden[stage], evidence.got[stage], ends, skipped)
+    return observe(evidence.golden[stage], evidence.got[stage], ends, skipped, ~evidence.known)

@@ -43,19 +43,33 @@ class Match:
 
 
 class Evidence:
-    """A dump beside what the layer should have written."""
+    """A dump beside what the layer should have written.
 
-    def __init__(self, case: Case, dumped: Mapping[str, np.ndarray]) -> None:
+    ``known``: the places (N, ...) at which no stage has unknown bits; nothing is asked of a hypothesis at the others.
+    A stage without a known value is left out whole.  ``left_out``: how many values have unknown bits.
+    """
+
+    def __init__(
+        self, case: Case, dumped: Mapping[str, np.ndarray], unknown: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         self.case = case
         self.got = dict(_checked(case, *item) for item in dumped.items())
+        masks = dict(_checked(case, stage, mask.astype(np.uint8)) for stage, mask in (unknown or {}).items())
+        self.left_out = sum(int(np.count_nonzero(mask)) for mask in masks.values())
+        whole = {stage for stage, mask in masks.items() if mask.all()}
+        if len(whole) < len(self.got):
+            self.got = {stage: values for stage, values in self.got.items() if stage not in whole}
+        self.known = np.ones((case.count, *case.shape), bool)
+        for stage in masks.keys() & self.got.keys():
+            self.known &= masks[stage] == 0
         self.stages = tuple(stage for stage in STAGES if stage in self.got)
         self.machine = machine_of(case)
         self.golden = everything(case, (), self.stages, ())
-        self.wrong = {stage: self.got[stage] != self.golden[stage] for stage in self.stages}
+        self.wrong = {stage: (self.got[stage] != self.golden[stage]) & self.known for stage in self.stages}
         self.differing = tuple(stage for stage in self.stages if self.wrong[stage].any())
         self.anywhere = np.logical_or.reduce([*self.wrong.values()])
         self.total = sum(int(np.count_nonzero(wrong)) for wrong in self.wrong.values())
-        self.size = sum(values.size for values in self.got.values())
+        self.size = len(self.got) * int(np.count_nonzero(self.known))
 
     @cached_property
     def follows(self) -> bool:
@@ -63,7 +77,11 @@ class Evidence:
         if "accumulator" not in self.differing:
             return False
         found = stages_at(self.machine, self.got["accumulator"], None)
-        return all(np.array_equal(found[stage], self.got[stage]) for stage in self.stages)
+        return all(self.same(stage, found[stage]).all() for stage in self.stages)
+
+    def same(self, stage: str, values: np.ndarray) -> np.ndarray:
+        """Where values are the dump's, or the dump does not know better: bool (N, ...)."""
+        return (values == self.got[stage]) | ~self.known
 
     @cached_property
     def observations(self) -> int:
@@ -199,7 +217,7 @@ def sample_of(evidence: Evidence, most: int) -> Sample:
     chosen = np.random.default_rng(0)
     where = np.concatenate([
         places if len(places) <= most else chosen.choice(places, most, replace=False)
-        for places in (np.flatnonzero(anywhere), np.flatnonzero(~anywhere))
+        for places in (np.flatnonzero(anywhere), np.flatnonzero(~anywhere & evidence.known[first:stop].reshape(-1)))
     ])  # fmt: skip
     chosen.shuffle(where)
     return Sample(

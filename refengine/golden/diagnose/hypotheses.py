@@ -12,6 +12,7 @@ or a member by its name.  They are in
 
     hypotheses_widths    widths, which are solved for: accumulator, partial sums, total, bias
     hypotheses_orders    orders of constants and channels, tiles, blocked layouts
+    hypotheses_residual  other codes for the residual, other places at which it is added
     hypotheses_numbers   a padding, a tap, a row
 
 Faults that need no recomputation, of memories and bits, are in ``golden/diagnose/structure.py``.
@@ -26,7 +27,7 @@ from ...errors import RefengineError
 from ...numbers.rounding import DOUBLE_ROUND, MODES
 from . import hypotheses_codes as codes
 from . import hypotheses_layout as layout
-from . import hypotheses_numbers, hypotheses_orders, hypotheses_widths
+from . import hypotheses_numbers, hypotheses_orders, hypotheses_residual, hypotheses_widths
 from . import hypotheses_sums as sums
 from .clues import Clues, Family, Fault
 from .machine import Case, Machine, machine_of
@@ -173,7 +174,6 @@ def _residual() -> Iterator[tuple[str, str, Fault]]:
     yield "residual_before_scale", "the residual is added before the multiplier", codes.summed(codes.before_scale)
     yield "residual_other_sign", "residual bytes extended with the wrong sign", codes.sign_of_residual
     yield "residual_is_input", "the layer's own input is added for the residual", codes.residual_is_operand
-    yield "residual_of_other_layer", "codes of another layer are added for the residual", codes.residual_is_other
 
 
 def _bias() -> Iterator[tuple[str, str, Fault]]:
@@ -201,12 +201,18 @@ def _accumulator() -> Iterator[tuple[str, str, Fault]]:
     for upper, which in ((1, "second"), (0, "first")):
         yield f"packed_carry_{which}", sentence.format(which), sums.packed_carry(upper)
     yield "products_twice", "all products are accumulated twice", sums.doubled(False)
-    for axis, what in (
+    for over, what in (
         ("channel", "from channel to channel of a pixel"),
         ("pixel", "from pixel to pixel of a channel"),
+        ("row", "from pixel to pixel of a row"),
+        ("result", "from result to result of an image"),
         ("image", "from image to image"),
     ):
-        yield f"accumulator_kept_{axis}s", f"the accumulator is not cleared {what}", sums.not_cleared(axis)
+        yield f"accumulator_kept_{over}s", f"the accumulator is not cleared {what}", sums.not_cleared("all", over)
+        sentence = f"the accumulator keeps the last sum {what}"
+        yield f"accumulator_keeps_last_{over}", sentence, sums.not_cleared("last", over)
+        sentence = f"the accumulator is not cleared {what}, and its bias comes once"
+        yield f"accumulator_kept_{over}s_bias_once", sentence, sums.not_cleared("products", over)
 
 
 def _input() -> Iterator[tuple[str, str, Fault]]:
@@ -284,6 +290,12 @@ def _weights() -> Iterator[tuple[str, str, Fault]]:
         ("ternary_low_bit_only", "ternary code 11 (-1) read as -2", ((-1, -2),)),
     ):
         yield name, sentence, sums.weight(sums.mapped(*pairs))
+    yield (
+        "weights_stored_i_o",
+        "weights stored by input channel, read by output channel",
+        sums.weight(sums.stored_by_input),
+    )
+    yield "weights_read_i_o", "weights stored by output channel, read by input channel", sums.weight(sums.read_by_input)
     yield "weights_halved", "weight codes are shifted right by one bit", sums.weight(sums.halved)
     yield "weights_read_by_channel", "weights stored tap by tap, read channel by channel", sums.weight(sums.by_channel)
     yield "weights_read_by_tap", "weights stored channel by channel, read tap by tap", sums.weight(sums.by_tap)
@@ -332,6 +344,10 @@ def _pools() -> Iterator[tuple[str, str, Fault]]:
         sums.pooling("maxpool", sums.first_of_window),
     )
     yield "average_of_full_window", "the average is divided by the full window at the border", sums.by_full_window
+    yield "maximum_for_average", "the maximum for the average", sums.pooling("avgpool", sums.largest)
+    for name, index in (("last", -1), ("first", 0)):
+        sentence = f"the {name} pixel of each window is left out of the average"
+        yield f"average_without_{name}", sentence, sums.pooling("avgpool", sums.without_pixel(index))
     sentence = "the average is cut to an integer before it is requantized"
     yield "average_cut", sentence, sums.pooling("avgpool", sums.cut_average)
     yield "add_shifts_exchanged", "the two alignments of an addition exchanged", sums.exchanged_shifts
@@ -385,7 +401,7 @@ HYPOTHESES = {
 
 FAMILIES = {
     family.name: family
-    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_orders)
+    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_residual, hypotheses_orders)
     for family in module.families()
 }
 

@@ -317,13 +317,3 @@ def residual_is_operand(machine: Machine) -> Machine | None:
         if codes.shape == machine.residual.shape and not np.array_equal(codes, machine.residual):
             return replace(machine, residual=codes)
     return None
-
-
-def residual_is_other(machine: Machine) -> Machine | None:
-    """Codes of another layer of the same shape are added; the first of those that the case knows."""
-    if machine.residual is None:
-        return None
-    for name, codes in machine.case.others.items():
-        if name != machine.case.layer.residual and codes.shape == machine.residual.shape:
-            return replace(machine, residual=codes)
-    return None

@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from .clues import Clues, Family, Fault, Numbers
-from .hypotheses_sums import filled, weight
+from .hypotheses_orders import gives, trying
+from .hypotheses_residual import stuck
+from .hypotheses_sums import filled, operand, weight
 from .machine import STAGES, Machine, accumulators, kernel, stages_at
 
 _BYTES = (-128, 255)  # all that a byte can be, signed or not
@@ -40,6 +42,32 @@ def families() -> Iterator[Family]:
     yield Family(
         "padding_constant", "pads with another constant, which is solved for", "window", padding_constants,
         "pads with {} instead of 0", filled,
+    )  # fmt: skip
+    yield Family(
+        "padding_reads", "padding on some sides, which are found, reads pixels of the image", "window",
+        trying(padding_reads, _sides, "window"), _sides_words, padding_reads,
+    )  # fmt: skip
+    yield Family(
+        "input_bits", "a bit of the input is always 0 or always 1, which is found", "input",
+        trying(input_bit, _all_bits, "input"), "bit {} of the input is always {}", input_bit,
+    )  # fmt: skip
+    yield Family(
+        "input_bits_lost", "the input loses its low bits, so many as are found", "input",
+        trying(input_cut, lambda machine: iter([(bits,) for bits in range(2, 8)]), "input"),
+        "the lowest {} bits of the input are always 0", input_cut,
+    )  # fmt: skip
+    yield Family(
+        "input_narrow", "the input keeps its low bits, so many as are found", "input",
+        trying(input_narrow, lambda machine: iter([(bits,) for bits in range(1, 7)]), "input"),
+        "only the lowest {} bits of the input are there", input_narrow,
+    )  # fmt: skip
+    yield Family(
+        "input_pitch", "rows of the input are read a wrong number of pixels apart, which is found", "input",
+        trying(input_pitch, pitches, "input"), "rows of the input are read {} pixels apart", input_pitch,
+    )  # fmt: skip
+    yield Family(
+        "average_divisor", "the average is divided by another number, which is found", "pools",
+        _divisors, _divisor_words, average_divisor,
     )  # fmt: skip
     yield Family(
         "tap_dropped", "one tap of the kernel, which is found, is left out", "weights", kernel_taps,
@@ -141,12 +169,156 @@ def stale_row(source: Callable[[np.ndarray, int], np.ndarray], remembers: bool) 
     return member
 
 
+def input_bit(bit: int, value: int) -> Fault:
+    """One bit of every code that comes in is stuck."""
+    return operand(lambda codes, _: stuck(codes, bit, value) if codes.itemsize == 1 else None)
+
+
+def _all_bits(machine: Machine) -> Iterator[Numbers]:
+    yield from ((bit, value) for bit in range(8) for value in (0, 1))
+
+
+def input_cut(bits: int) -> Fault:
+    """The low bits of every code that comes in are 0."""
+    return operand(lambda codes, _: codes >> bits << bits)
+
+
+def input_narrow(bits: int) -> Fault:
+    """The high bits of every code that comes in are 0."""
+    return operand(lambda codes, _: codes & codes.dtype.type((1 << bits) - 1))
+
+
+def input_pitch(pitch: int) -> Fault:
+    """Pixel (y, x) of the input is read from place y * pitch + x; behind the last image there are zeros."""
+
+    def change(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+        if codes.ndim != 4 or pitch == codes.shape[2]:
+            return None
+        images, height, width, channels = codes.shape
+        pixels = np.concatenate([codes.reshape(-1, channels), np.zeros((height * pitch, channels), codes.dtype)])
+        places = np.arange(height)[:, None] * pitch + np.arange(width)
+        return pixels[np.arange(images)[:, None, None] * (height * width) + places]
+
+    def fault(machine: Machine) -> Machine | None:
+        made = operand(change)(machine)
+        return None if made is None else replace(made, remembers=True)
+
+    return fault
+
+
+def pitches(machine: Machine) -> Iterator[Numbers]:
+    """Wrong numbers of pixels from row to row: other widths that a design has, and small mistakes."""
+    x = machine.operands[0]
+    if x.ndim == 4 and x.shape[1] > 1 and len(machine.case.shape) == 3:
+        width = x.shape[2]
+        near = {width + by for by in range(-4, 5)} | {2 * width, width // 2, -(-width // 2), -(-width // 8) * 8}
+        tried = {*near, machine.case.shape[1], x.shape[1], 1 << (width - 1).bit_length(), 1 << width.bit_length() - 1}
+        yield from ((pitch,) for pitch in sorted(tried) if pitch > 0 and pitch != width)
+
+
 def _before(images: int) -> np.ndarray:
     """The number of the image before each; the first has none and keeps its own."""
     return np.maximum(np.arange(images) - 1, 0)
 
 
 # -------------------------------------------------------------------------------------------------------------- padding
+
+
+_READS = (
+    "repeats the pixels at the edge",
+    "mirrors the image",
+    "reads the other side of the image",
+    "runs on into the neighbouring row",
+    "runs on into the neighbouring row, beside the padding above and below too",
+)
+_WHERE = ("at the top", "at the left", "at the bottom", "at the right", "at the left and right", "on all sides")
+_WHICH = ((0,), (1,), (2,), (3,), (1, 3), (0, 1, 2, 3))
+
+
+def padding_reads(sides: int, how: int) -> Fault:
+    """Pixels of the image stand where the padding of some sides should be."""
+
+    def fault(machine: Machine) -> Machine | None:
+        x, pads = machine.operands[0], machine.attributes.get("pads", ())
+        if machine.op != "conv" or machine.case.layer.op == "fc" or not any(pads[side] for side in _WHICH[sides]):
+            return None
+        if max(pads) >= min(x.shape[1:3]):
+            return None
+        height, width = x.shape[1:3]
+        rows, columns = np.arange(-pads[0], height + pads[2])[:, None], np.arange(-pads[1], width + pads[3])[None]
+        outside = (rows < 0, columns < 0, rows >= height, columns >= width)
+        gone = np.zeros((rows.size, columns.size), bool)
+        for side in {*((1, 3) if how == 4 else range(4))} - {*_WHICH[sides]}:
+            gone |= outside[side]
+        if how > 2:
+            places = rows * width + columns
+            gone |= (places < 0) | (places >= height * width)
+        else:
+            places = _inside(rows, height, how) * width + _inside(columns, width, how)
+        pixels = x.reshape(len(x), height * width, -1)[:, places.clip(0, height * width - 1)]
+        padded = np.where(gone[None, :, :, None], 0, pixels).astype(x.dtype)
+        return replace(machine, operands=(padded, *machine.operands[1:])).attribute(pads=(0, 0, 0, 0))
+
+    return fault
+
+
+def _inside(places: np.ndarray, count: int, how: int) -> np.ndarray:
+    """Where places outside are read from."""
+    if how == 1:
+        return np.where(places < 0, -places, np.where(places >= count, 2 * count - 2 - places, places))
+    return places % count if how == 2 else places.clip(0, count - 1)
+
+
+def _sides(machine: Machine) -> Iterator[Numbers]:
+    """All sides and one alone; the next row is beside a row, not above it."""
+    every = ((sides, how) for how in range(len(_READS)) for sides in range(len(_WHICH)))
+    yield from (one for one in every if one != (5, 0) and (one[1] < 3 or one[0] in (1, 3, 4)))
+
+
+def _sides_words(sides: int, how: int) -> str:
+    return f"the padding {_WHERE[sides]} {_READS[how]}"
+
+
+# ---------------------------------------------------------------------------------------------------------------- pools
+
+
+def average_divisor(divisor: int, bits: int) -> Fault:
+    """An average divided by another number: its multiplier made for it, or for a power of two a multiplier 2**bits."""
+
+    def fault(machine: Machine) -> Machine | None:
+        if machine.step is None or machine.case.layer.op != "global_avgpool":
+            return None
+        count = int(np.prod(machine.case.operands[0].shape[1:3]))
+        multiplier, shift = machine.step.multiplier.astype(np.int64), machine.step.shift
+        if not bits:
+            return machine.stepping(multiplier=(2 * multiplier * count + divisor) // (2 * divisor))
+        nearest = [(int(factor) ** 2).bit_length() // 2 for factor in multiplier * count]  # powers of two
+        unit = np.array(nearest) - shift  # of a mean of 1, in codes
+        right = bits + divisor.bit_length() - 1 - unit
+        return machine.stepping(multiplier=np.full_like(multiplier, 1 << bits), shift=right)
+
+    return fault
+
+
+def _divisors(clues: Clues) -> Iterator[Numbers]:
+    """Numbers of pixels that a pool may be taken to have; of powers of two as a shift too."""
+    if clues.machine.op != "global_avgpool" or clues.machine.step is None:
+        return
+    count = int(np.prod(clues.machine.case.operands[0].shape[1:3]))
+    for divisor in range(1, 4 * count + 1):
+        for bits in (0, *(range(1, 16) if divisor & (divisor - 1) == 0 and divisor > 1 else ())):
+            machine = average_divisor(divisor, bits)(clues.machine) if divisor != count else None
+            if (
+                machine is not None
+                and (machine.step is None or machine.step.shift.min() >= 0)
+                and gives(clues, machine)
+            ):
+                yield divisor, bits
+                break
+
+
+def _divisor_words(divisor: int, bits: int) -> str:
+    return f"the average is divided by {divisor}"
 
 
 def padding_constants(clues: Clues) -> Iterator[Numbers]:

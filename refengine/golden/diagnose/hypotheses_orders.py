@@ -317,6 +317,45 @@ def tile_without_halo(axis: int, size: int, side: int) -> Fault:
     return fault
 
 
+def tiles_without_halo(rows: int, columns: int, side: int) -> Fault:
+    """Tiles of ``rows`` by ``columns`` pixels of the result, in both directions."""
+
+    def fault(machine: Machine) -> Machine | None:
+        made = tile_without_halo(0, rows, side)(machine)
+        return None if made is None else tile_without_halo(1, columns, side)(made)
+
+    return fault
+
+
+def _tiles_of_both(clues: Clues) -> Iterator[Numbers]:
+    """Sizes of tiles at whose borders all wrong values lie."""
+    machine = clues.machine
+    if machine.op != "conv" or len(machine.case.shape) != 3 or not possible(clues, "window"):
+        return
+    height, width, channels = machine.case.shape
+    pixels = np.unique(clues.where[clues.wrong] // channels % (height * width))
+    rows, columns = pixels // width, pixels % width
+    for side in (2, 0, 1):
+        beside = [(size, _sees_less(machine, 1, size, side, columns)) for size in range(2, min(width, 2 * _MOST))]
+        for high in range(2, min(height, 2 * _MOST)):
+            above = _sees_less(machine, 0, high, side, rows)
+            for wide, less in beside:
+                made = tiles_without_halo(high, wide, side)(machine) if (above | less).all() else None
+                if made is not None and gives(clues, made):
+                    yield high, wide, side
+
+
+def _sees_less(machine: Machine, axis: int, size: int, side: int, places: np.ndarray) -> np.ndarray:
+    """Whether a tile's border lies in the windows at some rows or columns of the result: bool (S,)."""
+    faulty = tile_without_halo(axis, size, side)(machine)
+    if faulty is None:
+        return np.zeros(len(places), bool)
+    lines = places[:, None] * machine.attributes["strides"][axis] - machine.attributes["pads"][axis]
+    lines = lines + np.arange(kernel(machine)[axis])
+    read = faulty.lines[axis]
+    return np.asarray(read is not None and (read(places[:, None], lines) != lines).any(axis=1))
+
+
 def with_lines(machine: Machine, axis: int, read: Lines) -> Machine:
     """A machine whose windows read other rows (axis 0) or columns (axis 1) of the input."""
     return replace(machine, lines=(read, machine.lines[1]) if axis == 0 else (machine.lines[0], read))
@@ -476,6 +515,8 @@ def families() -> Iterator[Family]:
         ("written_blocked", "a blocked layout of channels, whose size is found", "layout",
          _blocked_words, written_blocked, _block_sizes),
     )  # fmt: skip
+    yield Family("tiles_without_halo", "tiles of both axes, of sizes that are found, do not see the pixels around them",
+                 "window", _tiles_of_both, _both_words, tiles_without_halo)  # fmt: skip
     for name, sentence, group, words, member, tried in rows:
         yield Family(name, sentence, group, trying(member, tried, group), words, member)
 
@@ -493,6 +534,10 @@ def _order_words(what: str) -> Callable[..., str]:
 
 def _halo_words(axis: int, size: int, side: int) -> str:
     return f"tiles of {size} {_AXES[axis]}s do not see the {_AXES[axis]}s {_SIDES[side]} them"
+
+
+def _both_words(rows: int, columns: int, side: int) -> str:
+    return f"tiles of {rows} x {columns} pixels do not see the pixels {_SIDES[side]} them"
 
 
 def _tile_tap_words(axis: int, size: int, tap: int) -> str:

@@ -15,7 +15,7 @@ from ...numbers.accumulator import confine
 from ...numbers.formats import INT8, WEIGHT_FORMATS
 from ...ops.requantize import Draws
 from .clues import Fault
-from .machine import EDGE, POOLS, Machine, common_count
+from .machine import EDGE, POOLS, RUNS, Machine, common_count, plain_pool
 
 Arrays = Callable[[np.ndarray], np.ndarray]
 
@@ -285,6 +285,19 @@ def borrowed(lanes: int) -> Callable[[np.ndarray, Machine], np.ndarray]:
     return change
 
 
+def stored_by_input(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+    """Codes stored with the output channels inside the input channels, read the other way round."""
+    return None if 1 in codes.shape[:2] else codes.swapaxes(0, 1).reshape(codes.shape)
+
+
+def read_by_input(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
+    """Codes stored with the input channels inside the output channels, read the other way round."""
+    outputs, inputs, *taps = codes.shape
+    if outputs == inputs or 1 in (outputs, inputs):
+        return None
+    return codes.reshape(inputs, outputs, *taps).swapaxes(0, 1)
+
+
 def transposed(codes: np.ndarray, machine: Machine) -> np.ndarray | None:
     """Rows and columns of each kernel exchanged."""
     return codes.swapaxes(2, 3) if codes.shape[2] == codes.shape[3] else None
@@ -393,7 +406,7 @@ def pooling(op: str, pool: Callable[[np.ndarray, np.ndarray, Machine], np.ndarra
     """Another arithmetic in each window of a pool."""
 
     def fault(machine: Machine) -> Machine | None:
-        return replace(machine, pool=pool) if machine.op == op else None
+        return replace(machine, pool=pool) if machine.op in (op, f"global_{op}") else None
 
     return fault
 
@@ -432,6 +445,22 @@ def by_full_window(machine: Machine) -> Machine | None:
     )
 
 
+def largest(values: np.ndarray, valid: np.ndarray, machine: Machine) -> np.ndarray:
+    """The maximum for the average, as if every code were it."""
+    return np.where(valid, values, np.iinfo(np.int64).min).max(axis=1) * common_count(machine)
+
+
+def without_pixel(index: int) -> Callable[[np.ndarray, np.ndarray, Machine], np.ndarray]:
+    """One pixel of each window is left out of the sum, whose divisor stays."""
+
+    def pool(values: np.ndarray, valid: np.ndarray, machine: Machine) -> np.ndarray:
+        left = values.copy()
+        left[:, index] = 0
+        return plain_pool(left, valid, machine)
+
+    return pool
+
+
 def cut_average(values: np.ndarray, valid: np.ndarray, machine: Machine) -> np.ndarray:
     """An average cut to an integer before it is requantized."""
     count = np.maximum(np.count_nonzero(valid, axis=1), 1)
@@ -454,15 +483,17 @@ def full_width(machine: Machine) -> Machine | None:
     return None if machine.narrow is None else replace(machine, narrow=None)
 
 
-def not_cleared(axis: str) -> Fault:
-    """Each sum contains those before it, over channels, pixels or images."""
+def not_cleared(what: str, over: str) -> Fault:
+    """Each sum contains those before it, or what ``KEPT`` has of them, over the runs of ``RUNS``."""
 
     def fault(machine: Machine) -> Machine | None:
-        shape = (machine.case.count, *machine.case.shape)
-        runs = {"image": shape[0], "pixel": int(np.prod(shape[1:-1])), "channel": shape[-1]}
-        if machine.op != "conv" or runs[axis] == 1:
+        height, width = (1, 1, *machine.case.shape)[-3:-1]
+        shape, axis = RUNS[over](machine.case.count, height, width, machine.case.shape[-1])
+        if machine.op != "conv" or shape[axis] == 1 or height * width * (over == "row") == width:
             return None
-        return replace(machine, kept=axis, remembers=axis == "image")
+        if over == "result" and height * width == 1:
+            return None
+        return replace(machine, kept=(what, over), remembers=over == "image")
 
     return fault
 

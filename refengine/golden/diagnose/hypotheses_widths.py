@@ -5,7 +5,7 @@ give all of them become members of a ``Family``, which must then reproduce every
 which hardware adds up the products of a convolution: one by one, in pairs, tap by tap, cluster by cluster.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from .machine import Machine, Parts, accumulators, plain_codes, plain_total, rec
 _WIDTHS = range(3, 32)
 _TOTAL_WIDTHS = range(8, 63)
 _SHIFTS = range(1, 40)
+_CHANNELS = 32
+_BIAS_SHIFTS = 32
 _PASSING = ("maxpool", "concat", "pad_channels", "flatten")
 
 
@@ -246,7 +248,7 @@ def stepwise_widths(clues: Clues) -> Iterator[Numbers]:
 
 
 def fitting(
-    member: Callable[..., Fault], tried: Callable[[Clues], Sequence[Numbers]], stage: str
+    member: Callable[..., Fault], tried: Callable[[Clues], Iterable[Numbers]], stage: str
 ) -> Callable[[Clues], Iterator[Numbers]]:
     """Numbers out of ``tried`` that give the few wrong values, of faults that leave what is before ``stage``."""
 
@@ -338,6 +340,22 @@ def _codes_of(change: Callable[[Parts, np.ndarray, int], np.ndarray]) -> Callabl
             if machine.step is None:
                 return None
             return replace(machine, codes=lambda parts, total: change(parts, total, number))
+
+        return fault
+
+    return member
+
+
+def few_bits(name: str) -> Callable[[int], Fault]:
+    """Multipliers or shifts in a field that is too narrow."""
+
+    def member(bits: int) -> Fault:
+        def fault(machine: Machine) -> Machine | None:
+            if machine.step is None or not (getattr(machine.step, name) >> bits).any():
+                return None
+            if (name, bits) == ("multiplier", 7):  # named by itself
+                return None
+            return machine.stepping(**{name: getattr(machine.step, name) & ((1 << bits) - 1)})
 
         return fault
 
@@ -467,6 +485,75 @@ def other_bias(member: Callable[[int], Fault], tried: Sequence[int]) -> Callable
     return numbers
 
 
+def without_bias(*channels: int) -> Fault:
+    """Some channels begin with 0."""
+    places = np.array(channels)
+
+    def fault(machine: Machine) -> Machine | None:
+        bias = machine.constants.get("bias")
+        if bias is None or places.max() >= len(bias):
+            return None
+        changed = bias.copy()
+        changed[places] = 0
+        return machine.constant(bias=changed)
+
+    return fault
+
+
+def _channels_without_bias(clues: Clues) -> Iterator[Numbers]:
+    """The channels that are wrong, where these are few and others have a bias too."""
+    bias = clues.machine.constants.get("bias")
+    if bias is None or len(bias) < 2 or not _sums_wrong(clues):
+        return
+    wrong = np.unique(clues.where[clues.wrong] % clues.machine.case.shape[-1])
+    machine = without_bias(*wrong)(clues.machine)
+    if machine is None or len(wrong) > _CHANNELS or not machine.constants["bias"].any():
+        return
+    found = recompute(machine, [*clues.got_tried], clues.tried)
+    if all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items()):
+        yield tuple(int(channel) for channel in wrong)
+
+
+def _channels_words(*channels: int) -> str:
+    plural = "s" if len(channels) > 1 else ""
+    return f"the bias of channel{plural} {', '.join(map(str, channels))} is missing"
+
+
+def bias_behind(by: int, in_sums: int) -> Fault:
+    """The bias, ``by`` bits to the left, is added to the product; ``in_sums``: the dumped sums have it all the same."""
+
+    def fault(machine: Machine) -> Machine | None:
+        bias = machine.constants.get("bias")
+        if machine.step is None or bias is None:
+            return None
+        if not in_sums:
+            late = machine.constant(bias=np.zeros_like(bias))
+            return replace(late, total=lambda parts: plain_total(parts) + (parts.bias << by))
+        return replace(
+            machine,
+            total=lambda parts: plain_total(replace(parts, acc=parts.acc - parts.bias)) + (parts.bias << by),
+        )
+
+    return fault
+
+
+def _behind(clues: Clues) -> Iterator[Numbers]:
+    """Shifts with which a late bias gives the few wrong values."""
+    if clues.machine.step is None or "bias" not in clues.machine.constants or not len(clues.tried):
+        return
+    in_sums = int("accumulator" not in clues.differing)
+    for by in range(_BIAS_SHIFTS):
+        machine = bias_behind(by, in_sums)(clues.machine)
+        if machine is not None:
+            found = recompute(machine, [*clues.got_tried], clues.tried)
+            if all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items()):
+                yield by, in_sums
+
+
+def _behind_words(by: int, in_sums: int) -> str:
+    return f"the bias is added behind the multiplier{f', {by} bits to the left' if by else ''}"
+
+
 BIAS_CHANGES: tuple[tuple[str, str, str, Callable[[np.ndarray, int], np.ndarray], range], ...] = (
     ("bias_wraps", "the bias wraps, in a width that is found", "the bias is cut to its lowest {} bits",
      lambda bias, bits: held(bias, bits, "wrap"), range(2, 32)),
@@ -560,6 +647,15 @@ def families() -> Iterator[Family]:
     ):
         member = _codes_of(change)
         yield Family(name, sentence, "clip", fitting(member, _ends, "code"), words, member)
+    yield Family("bias_missing_in", "the bias of some channels, which are found, is missing", "bias",
+                 _channels_without_bias, _channels_words, without_bias)  # fmt: skip
+    yield Family("bias_after_multiplier", "the bias is added behind the multiplier, by a shift that is found", "bias",
+                 _behind, _behind_words, bias_behind)  # fmt: skip
+    for name, what, stage in (("shift", "shifts", "code"), ("multiplier", "multipliers", "total")):
+        member = few_bits(name)
+        yield Family(f"{name}_bits_lost", f"{what} keep their low bits, so many as are found", "scale",
+                     fitting(member, _each(range(1, 31)), stage),
+                     f"only the lowest {{}} bits of the {what} are there", member)  # fmt: skip
     for name, sentence, words, change_of_bias, numbers in BIAS_CHANGES:
         member = _bias_of(change_of_bias)
         yield Family(name, sentence, "bias", other_bias(member, numbers), words, member)

@@ -82,12 +82,16 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a requantization starts from: int64 accumulators and residual (..., C), its constants, its random bits."""
+    """What a requantization starts from: int64 accumulators and residual (..., C), its constants, its random bits.
+
+    ``bias``: what the contract's accumulator begins with, whatever this one did.
+    """
 
     acc: np.ndarray
     step: Requantize
     residual: np.ndarray | None
     bits: np.ndarray | None
+    bias: np.ndarray | int = 0
 
     @property
     def product(self) -> np.ndarray:
@@ -145,9 +149,9 @@ class Machine:
     bias)`` adds the single products (S, KH, KW, I) with the scales of their channels (S, I), where their grouping
     matters. ``lines``: for rows and for columns, what a window at some positions (S, 1) reads for the lines (S, K).
     ``packed``: of two neighbouring channels the one, 0 or 1, that is one less where the other's products are negative.
-    ``narrow``: width and policy of the accumulator.  ``kept``: ``channel``, ``pixel`` or ``image``, over which it goes
-    on adding without being cleared. ``remembers``: something of one image comes into the next.  ``order`` permutes a
-    result (N, ...), image by image; ``shown`` changes its written values.
+    ``narrow``: width and policy of the accumulator.  ``kept``: what it is not cleared of, a key of ``KEPT``, and the
+    runs over which it goes on, a key of ``RUNS``.  ``remembers``: something of one image comes into the next.
+    ``order`` permutes a result (N, ...), image by image; ``shown`` changes its written values.
     """
 
     case: Case
@@ -166,7 +170,7 @@ class Machine:
     products: Products | None = None
     lines: tuple[Lines | None, Lines | None] = (None, None)
     packed: int | None = None
-    kept: str | None = None
+    kept: tuple[str, str] | None = None
     remembers: bool = False
     pool: Pool = plain_pool
     total: Callable[[Parts], np.ndarray] = plain_total
@@ -297,11 +301,39 @@ def accumulators(machine: Machine, where: np.ndarray | None) -> np.ndarray:
     return acc.astype(np.int64)
 
 
+def _and_the_last(sums: np.ndarray, bias: np.ndarray, axis: int) -> np.ndarray:
+    """Each sum with the one before it."""
+    before = np.roll(sums, 1, axis)
+    before[(slice(None),) * axis + (0,)] = 0
+    return sums + before
+
+
+def _bias_once(sums: np.ndarray, bias: np.ndarray, axis: int) -> np.ndarray:
+    """Each sum of products with all those before it, and the first one's bias."""
+    return np.cumsum(sums - bias, axis) + bias.take([0], axis)
+
+
+KEPT: Mapping[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "all": lambda sums, bias, axis: np.cumsum(sums, axis),
+    "last": _and_the_last,
+    "products": _bias_once,
+}
+RUNS: Mapping[str, Callable[[int, int, int, int], tuple[tuple[int, ...], int]]] = {  # (N, H, W, C) -> shape and axis
+    "channel": lambda n, h, w, c: ((n, h * w, c), 2),
+    "pixel": lambda n, h, w, c: ((n, h * w, c), 1),
+    "row": lambda n, h, w, c: ((n * h, w, c), 1),
+    "result": lambda n, h, w, c: ((n, h * w * c), 1),
+    "image": lambda n, h, w, c: ((n, h * w, c), 0),
+}
+
+
 def _kept(machine: Machine, where: np.ndarray | None) -> np.ndarray:
-    """Sums of an accumulator that is not cleared: each contains those before it."""
+    """Sums of an accumulator that is not cleared: each contains those before it, or the last one."""
+    what, over = machine.kept or ("", "")
     sums = accumulators(replace(machine, kept=None), None)
-    runs = sums.reshape(len(sums), -1, sums.shape[-1])
-    runs = np.cumsum(runs, axis={"image": 0, "pixel": 1, "channel": 2}[str(machine.kept)])
+    shape, axis = RUNS[over](*_hwc(machine))
+    bias = np.broadcast_to(machine.constants["bias"].astype(np.int64), sums.shape).reshape(shape)
+    runs = KEPT[what](sums.reshape(shape), bias, axis)
     bits, policy = machine.narrow or (32, "wrap")
     held, _ = confine(runs.reshape(sums.shape), bits, "wrap" if policy == "error" else policy)
     return (held if where is None else held.reshape(-1)[where]).astype(np.int64)
@@ -345,10 +377,12 @@ def _everywhere(machine: Machine) -> np.ndarray:
 def _parts(machine: Machine, step: Requantize, acc: np.ndarray, where: np.ndarray | None) -> Parts:
     """What the requantization starts from; at single elements the constants are picked, one for each."""
     residual, bits = machine.residual, None
+    bias = machine.case.layer.constants.get("bias", np.zeros(1)).astype(np.int64)
     if step.rounding == STOCHASTIC:
         bits = random_bits(step.seed, machine.position, machine.first_image, (machine.case.count, *machine.case.shape))
     if where is not None:
         channel = where % machine.case.shape[-1]
+        bias = bias[channel] if len(bias) > 1 else bias
         step = replace(step, **{
             name: values[channel]
             for name in ("multiplier", "shift", "residual_shift")
@@ -356,7 +390,7 @@ def _parts(machine: Machine, step: Requantize, acc: np.ndarray, where: np.ndarra
         })  # fmt: skip
         residual = None if residual is None else residual.reshape(-1)[where]
         bits = None if bits is None else bits.reshape(-1)[where]
-    return Parts(acc, step, None if residual is None else residual.astype(np.int64), bits)
+    return Parts(acc, step, None if residual is None else residual.astype(np.int64), bits, bias)
 
 
 # ------------------------------------------------------------------------------------------------------------- windows
@@ -481,7 +515,9 @@ def _padded(machine: Machine) -> np.ndarray:
 
 
 def common_count(machine: Machine) -> int:
-    """L of an average (contract Avgpool1)."""
+    """L of an average (contract Avgpool1); of a global one its number of pixels."""
+    if machine.op == "global_avgpool":
+        return int(np.prod(kernel(machine)))
     return avgpool.common_count(machine.case.operands[0].shape[1:], **machine.case.layer.attributes)
 
 

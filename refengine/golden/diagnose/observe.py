@@ -31,16 +31,32 @@ class Observation:
 
 
 def observe(
-    golden: np.ndarray, got: np.ndarray, ends: tuple[int, int] | None = None, skipped: int = 0
+    golden: np.ndarray,
+    got: np.ndarray,
+    ends: tuple[int, int] | None = None,
+    skipped: int = 0,
+    unknown: np.ndarray | None = None,
 ) -> tuple[Observation, ...]:
     """Everything that can be said of the differences; nothing where there are none.
 
     ``ends``: the ends of the clip, where the values are codes.  ``skipped``: words of the dump before the first one.
+    ``unknown``: values with bits that are neither 0 nor 1: they are wrong, and nothing is said of what they are.
     """
-    wrong = got != golden
+    vague = np.zeros(got.shape, bool) if unknown is None else unknown
+    wrong = (got != golden) | vague
     if not wrong.any():
         return ()
-    found = [*_places(wrong), *_border(wrong), *_words(wrong, skipped), *_sizes(golden, got, wrong)]
+    found = [*_places(wrong), *_border(wrong), *_words(wrong, skipped)]
+    count, size, hidden = int(np.count_nonzero(wrong)), wrong.size, int(np.count_nonzero(vague))
+    found.append(Observation("share", f"{count} of {size} values differ ({100 * count / size:.3g} %)",
+                             {"wrong": count, "of": size}))  # fmt: skip
+    if hidden:
+        found.append(Observation("unknown", f"{hidden} wrong value{'s have' if hidden > 1 else ' has'} unknown bits",
+                                 {"count": hidden}))  # fmt: skip
+    got, wrong = np.where(vague, golden, got), wrong & ~vague
+    if not wrong.any():
+        return tuple(found)
+    found += _constants(golden, got) if not hidden else ()
     return (*found, *_units(golden, got, wrong, ends), *_clip_ends(golden, got, wrong, ends))
 
 
@@ -110,10 +126,7 @@ def _words(wrong: np.ndarray, skipped: int) -> Iterator[Observation]:
 # ---------------------------------------------------------------------------------------------------------------- what
 
 
-def _sizes(golden: np.ndarray, got: np.ndarray, wrong: np.ndarray) -> Iterator[Observation]:
-    count, size = int(np.count_nonzero(wrong)), wrong.size
-    yield Observation("share", f"{count} of {size} values differ ({100 * count / size:.3g} %)",
-                      {"wrong": count, "of": size})  # fmt: skip
+def _constants(golden: np.ndarray, got: np.ndarray) -> Iterator[Observation]:
     by = (got - golden).reshape(-1, got.shape[-1])
     constant = (by == by[0]).all()
     if constant and len(by) > 1 and not (by == by[0, 0]).all():

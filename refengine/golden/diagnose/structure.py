@@ -25,6 +25,7 @@ STRUCTURES = {
     "stale_image": "what differs is what the image before had in the same place",
     "stale_tile": "what differs is a block that repeats another one of the same image",
     "words_late": "from one word on, each holds the one before it, as after a stall",
+    "row_pitch": "rows of the result lie a wrong number of pixels apart",
     "words_early": "from one word on, each holds the one after it: a word is lost",
     "word_repeated": "what differs is the word before it, read once more",
     "stuck_bits": "some bits are always 0 or always 1",
@@ -42,17 +43,30 @@ class Finding:
     sentence: str
 
 
-def findings(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> tuple[Finding, ...]:
+def findings(
+    golden: np.ndarray, got: np.ndarray, skipped: int = 0, known: np.ndarray | None = None
+) -> tuple[Finding, ...]:
     """Every structural fault that turns ``golden`` into ``got``, the simplest first; none where they are equal.
 
-    ``skipped``: words of the dump before the first one, which a word's number counts.
+    ``skipped``: words of the dump before the first one, which a word's number counts.  ``known``: the values of ``got``
+    that have no unknown bits; the others may be anything.
     """
-    if np.array_equal(golden, got):
+    known = np.ones(got.shape, bool) if known is None else known
+    if _equal(golden, got, known):
         return ()
-    looks = (look(golden, got, skipped) if look in _COUNTING else look(golden, got) for look in _LOOKS)
-    found = tuple(finding for finding in looks if finding is not None)
-    late = any(finding.name == "words_late" for finding in found)
-    return tuple(finding for finding in found if not (late and finding.name == "word_repeated"))
+    values = (golden, got) if known.all() else (golden[known], got[known])
+    places = [look(golden, got, known, skipped) for look in _OF_PLACES]
+    looks = [*(look(*values) for look in _OF_VALUES), _channel_offsets(golden, got, known)]
+    found = tuple(finding for finding in (*looks[:1], *places[:1], looks[1], *places[1:], *looks[2:]) if finding)
+    each = {finding.name: finding for finding in reversed(found)}
+    late = "words_late" in each
+    return tuple(
+        finding for finding in found if finding is each[finding.name] and not (late and finding.name == "word_repeated")
+    )
+
+
+def _equal(found: np.ndarray, should: np.ndarray, known: np.ndarray) -> bool:
+    return bool(((found == should) | ~known).all())
 
 
 def _constant(golden: np.ndarray, got: np.ndarray) -> Finding | None:
@@ -72,21 +86,22 @@ def _not_written(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     return Finding("not_written", f"what differs is always {int(values[0])}, as in memory that was not written")
 
 
-def _image_order(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+def _image_order(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
     if len(golden) < 2:
         return None
-    if np.array_equal(got, golden[::-1]) and len(golden) > 2:
+    if _equal(got, golden[::-1], known) and len(golden) > 2:
         return Finding("images_reversed", STRUCTURES["images_reversed"])
-    sources = [by for by in range(1, len(golden)) if np.array_equal(got[0], golden[-by])]
-    for by in sources:
-        if np.array_equal(got, np.roll(golden, by, axis=0)):
+    for by in range(1, len(golden)):
+        if _equal(got[0], golden[-by], known[0]) and _equal(got, np.roll(golden, by, axis=0), known):
+            if len(golden) == 2:
+                return Finding("images_rotated", "the two images are exchanged, or each holds the one before")
             where = f"{by} before" if by <= len(golden) // 2 else f"{len(golden) - by} after"
             return Finding("images_rotated", f"each image holds the result of the one {where}, counted in a circle")
     return None
 
 
-def _stale_image(golden: np.ndarray, got: np.ndarray) -> Finding | None:
-    wrong = got != golden
+def _stale_image(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
+    wrong = (got != golden) & known
     if len(golden) < 2 or wrong[0].any() or len(np.unique(got[wrong])) < _VARIED:
         return None
     for before, which in ((golden[:-1], ""), (got[:-1], ", itself wrong")):
@@ -95,9 +110,9 @@ def _stale_image(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     return None
 
 
-def _stale_tile(golden: np.ndarray, got: np.ndarray) -> Finding | None:
+def _stale_tile(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
     """A box of differences that repeats the box before it, along rows, columns or channels."""
-    box = bounding_box(got != golden)
+    box = bounding_box((got != golden) & known)
     here = got[box]
     if len(np.unique(here)) < _VARIED:
         return None
@@ -107,25 +122,88 @@ def _stale_tile(golden: np.ndarray, got: np.ndarray) -> Finding | None:
             if start < 0 or start + length > got.shape[axis]:
                 continue
             source = (*box[:axis], slice(start, start + length), *box[axis + 1 :])
-            if np.array_equal(here, golden[source]):
+            if _equal(here, golden[source], known[box]):
                 return Finding("stale_tile", f"{described(box)} repeats {described(source)}")
     return None
 
 
-def _from_a_word_on(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> Finding | None:
+def _from_a_word_on(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
     """Words that are late or early from one on to the end, counted through the dump or through each image."""
     images = len(golden)
     for rows, of, before in ((1, "", skipped), (images, " of each image", 0)):
-        should, found = golden.reshape(rows, -1), got.reshape(rows, -1)
-        wrong = (should != found).any(axis=0)
+        should, found, sure = (values.reshape(rows, -1) for values in (golden, got, known))
+        wrong = ((should != found) & sure).any(axis=0)
         first, count = int(wrong.argmax()), should.shape[1]
         if first == 0 or len(np.unique(found[:, first:])) < _VARIED:
             continue
         for lag in _LAGS:
-            if first >= lag and np.array_equal(found[:, first:], should[:, first - lag : count - lag]):
+            if first >= lag and _equal(found[:, first:], should[:, first - lag : count - lag], sure[:, first:]):
                 return Finding("words_late", f"from word {first + before}{of} on each holds {_neighbour(lag)} before")
-            if first + lag < count and np.array_equal(found[:, first : count - lag], should[:, first + lag :]):
+            early = slice(first, count - lag)
+            if first + lag < count and _equal(found[:, early], should[:, first + lag :], sure[:, early]):
                 return Finding("words_early", f"from word {first + before}{of} on each holds {_neighbour(lag)} after")
+    return None
+
+
+def _delayed(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
+    """Everything comes some words late, behind words that are all alike, in the dump or in each image."""
+    images = len(golden)
+    for rows, of in ((1, ""), (images, " in each image")):
+        should, found, sure = (values.reshape(rows, -1) for values in (golden, got, known))
+        anchor = _varied(should[0])
+        if anchor is None:
+            return None
+        part = should[0, anchor : anchor + _WORD]
+        windows = np.lib.stride_tricks.sliding_window_view(found[0, anchor:], _WORD)
+        there = np.lib.stride_tricks.sliding_window_view(sure[0, anchor:], _WORD)
+        alike = ((windows == part) | ~there).all(axis=1) & (2 * np.count_nonzero(there, axis=1) >= _WORD)
+        for lag in np.flatnonzero(alike)[: _LAGS[-1]]:
+            first = found[:, :lag][sure[:, :lag]]
+            if (
+                lag
+                and (not len(first) or (first == first[0]).all())
+                and _equal(found[:, lag:], should[:, : should.shape[1] - lag], sure[:, lag:])
+            ):
+                behind = f"behind {int(first[0])}" if len(first) else "behind unknown ones"
+                return Finding("words_late", f"everything comes {_count(int(lag))} late{of}, {behind}")
+    return None
+
+
+def _varied(values: np.ndarray) -> int | None:
+    """The first place from which on ``_WORD`` values differ enough to know them again."""
+    for place in range(0, len(values) // 2 - _WORD, _WORD):
+        if len(np.unique(values[place : place + _WORD])) >= 2 * _VARIED:
+            return place
+    return None
+
+
+def _count(words: int) -> str:
+    return "1 word" if words == 1 else f"{words} words"
+
+
+def _pitched(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
+    """Rows written a wrong number of pixels apart; where no row comes, all is alike."""
+    if golden.ndim != 4 or golden.shape[1] < 2:
+        return None
+    images, height, width, channels = golden.shape
+    size, row = height * width * channels, width * channels
+    found, sure = got.reshape(images, size), known.reshape(images, size)
+    for pitch in (*range(1, width), *range(width + 1, min(4, height) * width)):
+        second = slice(pitch * channels, (pitch + min(pitch, width)) * channels)  # where row 1 begins, in image 0
+        start = golden[0, 1].reshape(-1)[: second.stop - second.start][: size - second.start]
+        if not _equal(found[0, second], start, sure[0, second]):
+            continue
+        source = np.full(size, -1)
+        for y in range(height):
+            place = y * pitch * channels
+            part = source[place : place + row]
+            part[:] = np.arange(y * row, y * row + len(part))
+        rest = found[:, source < 0][sure[:, source < 0]]
+        if len(rest) and not (rest == rest[0]).all():
+            continue
+        should = golden.reshape(images, size)[:, source]
+        if _equal(found[:, source >= 0], should[:, source >= 0], sure[:, source >= 0]):
+            return Finding("row_pitch", f"rows of the result are written {pitch} pixels apart, not {width}")
     return None
 
 
@@ -133,9 +211,9 @@ def _neighbour(lag: int) -> str:
     return "the one" if lag == 1 else f"the word {lag} places"
 
 
-def _repeated(golden: np.ndarray, got: np.ndarray, skipped: int = 0) -> Finding | None:
+def _repeated(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: int) -> Finding | None:
     should, found = golden.reshape(-1), got.reshape(-1)
-    wrong = np.flatnonzero(should != found)
+    wrong = np.flatnonzero((should != found) & known.reshape(-1))
     if wrong[0] == 0 or len(np.unique(found[wrong])) < _VARIED or 2 * len(wrong) > len(found):
         return None
     if not np.array_equal(found[wrong], should[wrong - 1]):
@@ -206,11 +284,12 @@ def _offset(golden: np.ndarray, got: np.ndarray) -> Finding | None:
     return Finding("constant_offset", f"everything is off by {by:+d}")
 
 
-def _channel_offsets(golden: np.ndarray, got: np.ndarray) -> Finding | None:
-    by = (got - golden).reshape(-1, got.shape[-1])
-    if len(by) < 2 or not (by == by[0]).all() or (by == by[0, 0]).all():
+def _channel_offsets(golden: np.ndarray, got: np.ndarray, known: np.ndarray) -> Finding | None:
+    by, sure = (got - golden).reshape(-1, got.shape[-1]), known.reshape(-1, got.shape[-1])
+    one = np.where(sure.any(axis=0), by[sure.argmax(axis=0), np.arange(got.shape[-1])], 0)
+    if len(by) < 2 or not _equal(by, one, sure) or (one == one[0]).all():
         return None
-    return Finding("channel_offsets", f"constant per channel: the bias, if these are sums: {_offsets(by[0])}")
+    return Finding("channel_offsets", f"constant per channel: the bias, if these are sums: {_offsets(one)}")
 
 
 def _offsets(by: np.ndarray) -> str:
@@ -224,10 +303,11 @@ def _offsets(by: np.ndarray) -> str:
     return f"channel {said}" + (f" and {len(channels) - _LISTED} more" if len(channels) > _LISTED else "")
 
 
-_COUNTING = (_from_a_word_on, _repeated)
-_LOOKS: tuple[Callable[..., Finding | None], ...] = (
-    _constant, _image_order, _not_written, _from_a_word_on, _stale_image, _stale_tile, _repeated, _stuck, _inverted,
-    _offset, _channel_offsets,
+_OF_VALUES: tuple[Callable[[np.ndarray, np.ndarray], Finding | None], ...] = (
+    _constant, _not_written, _stuck, _inverted, _offset,
+)  # fmt: skip
+_OF_PLACES: tuple[Callable[[np.ndarray, np.ndarray, np.ndarray, int], Finding | None], ...] = (
+    _image_order, _from_a_word_on, _delayed, _pitched, _stale_image, _stale_tile, _repeated,
 )  # fmt: skip
 
 

@@ -136,8 +136,8 @@ def bit_lengths(values: Array) -> Array:
 
 
 def _element(index: tuple[int, ...], wanted: int, got: int, bits: int, unknown: int = 0) -> Element:
-    """Widened to the next usual width where a value does not fit, as one that was never wrapped does not."""
-    while not all(-(2 ** (bits - 1)) <= value < 2**bits for value in (wanted, got)):
+    """Widened to the next usual width where a value does not fit, or a bit above it is unknown."""
+    while not all(-(2 ** (bits - 1)) <= value < 2**bits for value in (wanted, got)) or unknown >= 2**bits:
         bits = max(2 * bits, 8)
     return Element(index, wanted, got, bits, unknown & (2**bits - 1))
 

@@ -235,11 +235,12 @@ def _refuse_beyond(words: HeldWords, width: int, depth: int) -> None:
     """FileError where a memory file holds more than its own head says, which a tool would cut."""
     if words.count > depth:
         raise FileError(f"{words.place}: has a word at address {words.count - 1}, its DEPTH is {depth}")
-    top = (1 << 8 * words.size) - (1 << width >> 1)  # the sign bit of a word and all above it
-    octets = np.frombuffer((top % (1 << 8 * words.size)).to_bytes(words.size, "little"), np.uint8)
+    half, all_bits = 2**width // 2, 2 ** (8 * words.size)
+    top = (all_bits - half) % all_bits  # the sign bit of a word and all above it
+    octets = np.frombuffer(top.to_bytes(words.size, "little"), np.uint8)
     for word in np.flatnonzero((words.words & octets).any(axis=1)):
         value = int.from_bytes(words.words[word].tobytes(), "little", signed=words.signed)
-        if not -(1 << width >> 1) <= value < 1 << width:
+        if not -half <= value < 2**width:
             raise FileError(f"{words.place}: {words.where(int(word))} holds {value}, its WIDTH is {width} bits")
 
 

@@ -55,7 +55,7 @@ class Tuning(IntForward):
     ) -> None:
         _check_scheme(scheme)
         torch = pytorch()
-        self.start, self.images, self.scheme = network, images, replace(scheme, reestimate=True)
+        self.start, self.images, self.scheme = network, images, replace(scheme, reestimate=True, equalize=False)
         self.gradients, self.training = gradients, True
         self.parameters: dict[tuple[str, str], Any] = {
             (layer.name, name): torch.tensor(layer.constants[name], device=device, requires_grad=True)

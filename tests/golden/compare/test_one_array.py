@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from refengine.golden.compare.one_array import lies, slip
 from refengine.golden.dumps.axes import usual_orders
-from refengine.golden.dumps.dump import Damaged, Held
+from refengine.golden.dumps.dump import Damaged, Held, in_memory
+from refengine.golden.dumps.dut import open_dut
 
 VALUES = np.random.default_rng(4).integers(0, 256, (2, 3, 5, 12)).astype(np.uint8)
 
@@ -74,3 +75,21 @@ def test_a_slip_by_its_word():
     assert slip(row, np.array([5, 1, 2, 8, 3, 7])) == "word 2 is lost, and every later word comes one early"
     assert slip(row, row) is None
     assert slip(row, row[::-1]) is None
+
+
+def test_the_order_in_use_is_never_proposed(tmp_path):
+    """An unknown word where the golden is 0, and a type that is not the golden's: the values are right as they lie."""
+    golden = VALUES.copy()
+    golden[0, 1, 2, 3] = 0
+    assert lies(Held(golden), Held(golden.astype(np.int64))) is None
+    for order in (golden, golden.transpose(0, 3, 1, 2)):
+        words = [f"{value:02x}" for value in order.reshape(-1)]
+        words[int(np.flatnonzero(order.reshape(-1) == 0)[0])] = "xx"
+        (tmp_path / "a.code.memh").write_text("\n".join(words) + "\n")
+        with open_dut(tmp_path, in_memory({"a": {"code": golden}})) as dut:
+            assert lies(Held(golden), dut.arrays["a"]["code"]) is None
+
+
+def test_an_order_that_reads_the_same_is_no_explanation():
+    flat = VALUES.reshape(2, 1, 15, 12)
+    assert lies(Held(flat), Held(flat.astype(np.int32))) is None

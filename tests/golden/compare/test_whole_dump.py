@@ -115,3 +115,14 @@ def test_every_layout_undoes_something():
     block = np.arange(2 * 6 * 4 * 8, dtype=np.int32).reshape(2, 6, 4, 8)
     for layout in LAYOUTS:
         assert not np.array_equal(layout.change(block, block.shape[1:]), block), layout.sentence
+
+
+def test_images_exchanged_from_one_layer_on_are_that_layers_mistake():
+    """As many layers are equal as dumped: what explains the others would spoil these."""
+    golden = {name: {"code": RNG.integers(0, 256, (2, 4, 4, 4)).astype(np.uint8)} for name in "abcdef"}
+    swapped = everywhere(lambda array: array[::-1], golden)
+    for equal in range(1, 6):
+        assert found({**swapped, **{name: golden[name] for name in "abcdef"[:equal]}}, golden) is None
+    assert "exchanged, or each holds the one before" in found(swapped, golden).sentence
+    same = {**golden, "f": {"code": np.repeat(golden["f"]["code"][:1], 2, axis=0)}}
+    assert found({**swapped, "f": same["f"]}, same).equal == 6

@@ -354,3 +354,46 @@ def test_twins_that_no_random_case_can_have(monkeypatch):
     found = diagnose(LARGE, "code", planted(LARGE, name)["code"])
     assert exact(found) == exact(before)
     assert "Nothing here does" in found.sentence
+
+
+def test_values_with_unknown_bits_are_left_out():
+    """Whatever stands in their place: neither counted as explained nor in the way, and said."""
+    for fill in (0, 255):
+        dump = planted(LARGE, "bias_missing", stages=STAGES)
+        unknown = {stage: np.zeros(dump[stage].shape, bool) for stage in STAGES}
+        for stage in STAGES[1:]:
+            unknown[stage].reshape(-1)[[0, 77]] = True
+            dump[stage].reshape(-1)[[0, 77]] = fill
+        found = diagnose(LARGE, None, dump, unknown)
+        assert (found.cause, found.certain) == ("bias_missing", True)
+        assert found.sentence.endswith("; 4 values with unknown bits left out")
+        match = found.ranked[0]
+        right = planted(LARGE, "bias_missing", stages=STAGES)
+        wrong = sum(int(np.count_nonzero((right[stage] != GOLDEN[stage]).reshape(-1)[1:])) for stage in STAGES)
+        assert match.total == wrong - sum(
+            right[stage].reshape(-1)[77] != GOLDEN[stage].reshape(-1)[77] for stage in STAGES
+        )
+
+
+def test_a_memory_whose_words_are_all_unknown_has_no_cause_but_is_said():
+    half = {stage: np.zeros(values.shape, bool) for stage, values in GOLDEN.items()}
+    for mask in half.values():
+        mask[..., 4:] = True
+    found = diagnose(LARGE, None, {stage: np.where(half[stage], 0, GOLDEN[stage]) for stage in STAGES}, half)
+    assert (found.cause, found.certain) == (None, False)
+    size = 3 * half["code"].sum()
+    assert found.sentence == f"all {size} known values agree; {size} values with unknown bits left out"
+
+
+def test_a_stage_that_is_unknown_throughout_leaves_the_others():
+    dump = planted(LARGE, "bias_missing", stages=STAGES)
+    unknown = {"code": np.ones(dump["code"].shape, bool)}
+    found = diagnose(LARGE, None, {**dump, "code": 0 * dump["code"]}, unknown)
+    assert (found.cause, found.certain) == ("bias_missing", True)
+
+
+def test_of_two_images_an_exchange_and_a_rotation_are_the_same():
+    two = conv_case(3, count=2, size=(8, 8), inputs=6, outputs=8)
+    found = diagnose(two, "code", recompute(machine_of(two), STAGES)["code"][::-1])
+    assert (found.cause, found.certain) == ("images_rotated", False)
+    assert "with two images an exchange and a rotation are the same" in found.sentence

@@ -4,9 +4,10 @@ from inspect import signature
 
 import numpy as np
 import pytest
-from golden_cases import cases_of, conv_case
+from golden_cases import assert_as_planted, cases_of, conv_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutation.faults import FAULTS
 from networks import every_op
 
 from refengine.golden.diagnose.cause import diagnose
@@ -152,7 +153,7 @@ def test_nothing_is_tried_without_reason():
 def test_members_have_names_and_words():
     for family in FAMILIES.values():
         words = family.words
-        numbers = [1, 4, 1, 1][: len(signature(words).parameters) if callable(words) else words.count("{}")]
+        numbers = [1, 4, 1, 1][: len(signature(words).parameters) if callable(words) else max(1, words.count("{}"))]
         member = named(f"{family.name}={','.join(map(str, numbers))}")
         said = words(*numbers) if callable(words) else words.format(*numbers)
         assert (member.group, member.sentence) == (family.group, said)
@@ -165,3 +166,60 @@ def test_bisection_is_a_search(rows):
     edge = np.array([edge for _, _, edge in rows])
     wanted = [next((n for n in range(a, b + 1) if n >= e), b + 1) for a, b, e in zip(low, high, edge, strict=True)]
     assert _first_where(lambda steps: steps >= edge, low, high).tolist() == wanted
+
+
+WIDE = conv_case(11, count=2, size=(10, 9), inputs=8, outputs=8, cluster=4, shift=14)
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("pad_mirror", "padding_reads=5,1"),
+        ("pad_left_edge", "padding_reads=1,0"),
+        ("pad_next_row", "padding_reads=4,3"),
+        ("input_bit_low", "input_bits=2,0"),
+        ("input_bit_high", "input_bits=0,1"),
+        ("input_5_bits", "input_narrow=5"),
+        ("input_3_cut", "input_bits_lost=3"),
+        ("input_pitch", "input_pitch=8"),
+    ],
+)
+def test_what_comes_in_and_what_lies_around_it(fault, name):
+    assert_as_planted(WIDE, fault, name)
+    found = diagnose(WIDE, None, FAULTS[fault].stages(WIDE))
+    assert (found.cause, found.certain) == (name, True), found.sentence
+
+
+def test_padding_of_every_side_is_what_numpy_pads():
+    x = WIDE.operands[0]
+    for how, mode in enumerate(("edge", "reflect", "wrap")):
+        for sides, which in enumerate(((0,), (1,), (2,), (3,), (1, 3), (0, 1, 2, 3))):
+            machine = named(f"padding_reads={sides},{how}")(machine_of(WIDE))
+            whole = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
+            for side in {0, 1, 2, 3} - {*which}:
+                place = {0: np.s_[:, 0], 1: np.s_[:, :, 0], 2: np.s_[:, -1], 3: np.s_[:, :, -1]}[side]
+                whole[place] = 0
+            np.testing.assert_array_equal(machine.operands[0], whole)
+
+
+def test_signed_codes_keep_their_type_with_a_bit_stuck():
+    machine = named("input_bits=7,0")(machine_of(SIGNED))
+    np.testing.assert_array_equal(machine.operands[0], SIGNED.operands[0] & 127)
+    machine = named("input_bits=7,1")(machine_of(SIGNED))
+    assert machine.operands[0].dtype == np.int8
+    np.testing.assert_array_equal(machine.operands[0].view(np.uint8), SIGNED.operands[0].view(np.uint8) | 128)
+
+
+@pytest.mark.parametrize("divisor", [37, 50, 64])
+def test_an_average_of_another_number_of_pixels(divisor):
+    """Of 8 x 6 pixels, divided by another number: by a multiplier made for it, or by a shift."""
+    network = conv_case(3, size=(8, 6), outputs=12).network
+    case = next(case for case, _ in cases_of(network, 8) if case.layer.op == "global_avgpool")
+    step, acc = case.layer.requantize, case.operands[0].astype(np.int64).sum(axis=(1, 2))
+    acc = acc.reshape(len(acc), *case.shape)
+    multiplier = [(2 * int(value) * 48 + divisor) // (2 * divisor) for value in step.multiplier]
+    total = acc * np.array(multiplier)
+    codes = ((total + (1 << step.shift >> 1)) >> step.shift).clip(step.lo, step.hi)
+    dump = {"accumulator": acc, "total": total, "code": codes}
+    found = diagnose(case, None, dump)
+    assert f"average_divisor={divisor},0" in {match.name for match in found.ranked if match.exact}, found.sentence

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from golden_cases import conv_case
+from golden_cases import assert_as_planted, conv_case
 from mutation.datapath import Datapath
 
 from refengine.golden.diagnose.cause import diagnose
@@ -73,3 +73,13 @@ def test_blocked_layouts_are_told_apart():
     for size in (2, 4):
         dump = {"code": GOLDEN["code"].reshape(2, 9, 8, 8 // size, size).transpose(0, 3, 1, 2, 4).reshape(2, 9, 8, 8)}
         assert diagnose(CASE, None, dump).cause == f"written_blocked={size},0"
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+def test_tiles_of_both_axes_are_found(strides):
+    case = conv_case(6, count=2, size=(19, 18), inputs=4, outputs=4, cluster=2, strides=strides, shift=14)
+    assert_as_planted(case, "tiles_4_by_3", "tiles_without_halo=4,3,2")
+    square = named("tiles_without_halo=5,5,0")(machine_of(case))
+    found = diagnose(case, None, recompute(square, STAGES))
+    assert (found.cause, found.certain) == ("tiles_without_halo=5,5,0", True)
+    assert found.sentence.startswith("tiles of 5 x 5 pixels do not see the pixels before them: ")

@@ -3,7 +3,7 @@
 import numpy as np
 import oracle
 import pytest
-from golden_cases import cases_of, conv_case
+from golden_cases import assert_as_planted, cases_of, conv_case
 from networks import every_op, seeded
 
 from refengine.golden.diagnose.hypotheses import HYPOTHESES, named
@@ -470,3 +470,57 @@ def test_a_maximum_of_bytes_of_the_other_sign_stays_a_byte():
         recompute(HYPOTHESES["maximum_other_sign"](machine_of(case)), ["code"])["code"],
     )
     assert values(case, "first_input_other_sign", "code").min() >= (-128 if signed else 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("acc_row", "accumulator_kept_rows"),
+        ("acc_last", "accumulator_keeps_last_row"),
+        ("acc_loaded_once", "accumulator_kept_channels_bias_once"),
+        ("weights_by_input", "weights_stored_i_o"),
+    ],
+)
+def test_sums_and_weights_as_they_were_planted(fault, name):
+    assert_as_planted(conv_case(5, inputs=6, outputs=4, cluster=2), fault, name)
+
+
+@pytest.mark.parametrize(("fault", "name"), [("pool_maximum", "maximum_for_average"),
+                                             ("pool_short", "average_without_last")])  # fmt: skip
+def test_averages_as_they_were_planted(fault, name):
+    network = conv_case(3, size=(6, 5), outputs=8).network
+    case = next(case for case, _ in cases_of(network, 2) if case.layer.op == "global_avgpool")
+    assert_as_planted(case, fault, name)
+
+
+def test_weights_read_by_input_are_those_stored_by_output():
+    case = conv_case(5, inputs=6, outputs=4, cluster=2)
+    back = named("weights_stored_i_o")(named("weights_read_i_o")(machine_of(case)))
+    np.testing.assert_array_equal(back.constants["weight"], machine_of(case).constants["weight"])
+
+
+@pytest.mark.parametrize("over", ["channel", "pixel", "row", "result", "image"])
+def test_what_an_accumulator_keeps(over):
+    """Sums in plain integers, one after the other in the order of its runs."""
+    case = conv_case(2, count=3, size=(4, 3), outputs=4)
+    sums = recompute(machine_of(case), ["accumulator"])["accumulator"]
+    bias = case.layer.constants["bias"].tolist()
+    order = {"channel": (0, 1, 2, 3), "pixel": (0, 3, 1, 2), "row": (0, 3, 1, 2), "result": (0, 1, 2, 3),
+             "image": (3, 1, 2, 0)}[over]  # fmt: skip
+    length = {"channel": 4, "pixel": 12, "row": 3, "result": 48, "image": 3}[over]
+    turned = np.transpose(sums, order)
+    channel = np.transpose(np.broadcast_to(np.arange(4), sums.shape), order).reshape(-1, length).tolist()
+    for name, kept in (
+        (f"accumulator_kept_{over}s", lambda run, c, i: sum(run[: i + 1])),
+        (f"accumulator_keeps_last_{over}", lambda run, c, i: run[i] + (run[i - 1] if i else 0)),
+        (
+            f"accumulator_kept_{over}s_bias_once",
+            lambda run, c, i: sum(v - bias[k] for v, k in zip(run[: i + 1], c, strict=False)) + bias[c[0]],
+        ),
+    ):
+        wanted = [
+            [kept(run, c, i) for i in range(length)]
+            for run, c in zip(turned.reshape(-1, length).tolist(), channel, strict=True)
+        ]
+        found = recompute(named(name)(machine_of(case)), ["accumulator"])["accumulator"]
+        np.testing.assert_array_equal(np.transpose(found, order).reshape(-1, length), wanted, name)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from golden_cases import conv_case
+from golden_cases import assert_as_planted, conv_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutation.datapath import Datapath, held
+from mutation.faults import FAULTS
 
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import FAMILIES, named
@@ -120,3 +121,34 @@ def test_members_that_change_nothing_are_no_members():
     assert named("total_wraps=40").sentence == "the sum before rounding wraps in 40 bits"
     assert named("partial_sums_wrap=3,0,9").sentence.endswith("wraps in 9 bits, before its scale")
     assert all(family.group for family in FAMILIES.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("bias_unscaled", "bias_after_multiplier=0,1"),
+        ("bias_behind_7", "bias_after_multiplier=7,1"),
+        ("bias_behind", "bias_after_multiplier=0,0"),
+        ("bias_two", "bias_missing_in=1,4"),
+        ("multiplier_field", "multiplier_bits_lost=6"),
+        ("shift_field", "shift_bits_lost=3"),
+    ],
+)
+def test_biases_and_fields_that_are_found(fault, name):
+    assert_as_planted(LARGE, fault, name)
+    found = diagnose(LARGE, None, FAULTS[fault].stages(LARGE))
+    assert name in {match.name for match in found.ranked if match.exact}
+    assert found.certain or fault == "shift_field"
+
+
+def test_a_missing_bias_is_named_from_sums_alone_and_not_certain_from_codes_alone():
+    dump = FAULTS["bias_two"].stages(LARGE)
+    found = diagnose(LARGE, "accumulator", dump["accumulator"])
+    assert (found.cause, found.certain) == ("bias_missing_in=1,4", True)
+    assert found.sentence.startswith("the bias of channels 1, 4 is missing: ")
+    found = diagnose(LARGE, "code", dump["code"])
+    assert "bias_missing_in=1,4" in {match.name for match in found.ranked if match.exact}
+    assert not found.certain
+    other = recompute(machine_of(LARGE), STAGES)["accumulator"]
+    other[..., 2] += 1
+    assert diagnose(LARGE, "accumulator", other).cause == "channel_offsets"

@@ -90,3 +90,18 @@ def test_places_hold_all_differences(seed, count):
         if "period" in figures.get(name, {}):
             period = figures[name]["period"]
             assert {place % period for place in places} == {figures[name]["phase"]}
+
+
+def test_unknown_bits_are_wrong_and_say_nothing_of_what_they_are():
+    unknown = np.zeros(GOLDEN.shape, bool)
+    unknown[2, 3, 4, 5] = True
+    found = observe(GOLDEN, np.where(unknown, 0, GOLDEN), (0, 255), 0, unknown)
+    assert [one.kind for one in found] == ["places", "share", "unknown"]
+    assert "image 2, row 3, column 4, channel 5" in found[0].sentence
+    assert found[2].sentence == "1 wrong value has unknown bits"
+    got = GOLDEN.copy()
+    got[:, :2] += 5
+    unknown[:, 1] = True
+    said = " | ".join(one.sentence for one in observe(GOLDEN, np.where(unknown, 0, got), None, 0, unknown))
+    assert "every difference is +5" in said
+    assert "361 wrong values have unknown bits" in said

@@ -41,6 +41,13 @@ def moved(source):
     return GOLDEN.reshape(-1)[source].reshape(GOLDEN.shape)
 
 
+def pitched(pitch):
+    memory = np.zeros((5, 6 * max(pitch, 6), 8), int)
+    for y in range(6):
+        memory[:, y * pitch : y * pitch + 6] = GOLDEN[:, y]
+    return memory[:, :36].reshape(GOLDEN.shape)
+
+
 PLANTED = {
     "all_zero": (0 * GOLDEN, "0"),
     "constant": (0 * GOLDEN + 7, "7"),
@@ -54,6 +61,7 @@ PLANTED = {
     "constant_offset": (GOLDEN - 3, "-3"),
     "channel_offsets": (GOLDEN + np.arange(8), "constant per channel: the bias, if these are sums: channel 1 by +1, 2"),
     "words_late": (moved(np.r_[:100, 99 : GOLDEN.size - 1]), "from word 100 on each holds the one before"),
+    "row_pitch": (pitched(8), "rows of the result are written 8 pixels apart, not 6"),
     "words_early": (
         moved(np.r_[:100, 101 : GOLDEN.size, GOLDEN.size - 1]),
         "from word 100 on each holds the one after",
@@ -142,3 +150,43 @@ def test_words_that_are_repeated_now_and_then():
     assert (found[0].name, found[0].sentence) == (
         "word_repeated", "what differs is the word before it, read once more: words 5, 21, ..., every 16",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [stale_tile, stale_image, lambda: GOLDEN | 4, lambda: GOLDEN ^ 3, lambda: GOLDEN + 9,
+                                  lambda: GOLDEN[::-1], lambda: GOLDEN + np.arange(8)])  # fmt: skip
+def test_unknown_values_may_be_anything(make):
+    """What is found without them is found with them, and they alone are no finding."""
+    got, known = make(), np.ones(GOLDEN.shape, bool)
+    right = findings(GOLDEN, got)
+    assert right
+    known.reshape(-1)[[0, 700, 999]] = False
+    for fill in (0, 255):
+        assert findings(GOLDEN, np.where(known, got, fill), 0, known) == right
+        assert findings(GOLDEN, np.where(known, GOLDEN, fill), 0, known) == ()
+
+
+@pytest.mark.parametrize("pitch", [1, 4, 5, 7, 16])
+def test_rows_that_lie_a_wrong_number_of_pixels_apart(pitch):
+    assert [one.name for one in findings(GOLDEN, pitched(pitch))] == ["row_pitch"]
+    wrong = pitched(pitch)
+    wrong[3, 5, 5, 7] += 1
+    assert findings(GOLDEN, wrong) == ()
+
+
+@pytest.mark.parametrize("late", [1, 5, 8, 100, 200])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_words_that_come_late_from_the_first_one_on(late, rows):
+    runs = GOLDEN.reshape(rows, -1)
+    for fill in (0, 171):
+        got = np.concatenate([np.full((rows, late), fill), runs[:, :-late]], axis=1).reshape(GOLDEN.shape)
+        found = findings(GOLDEN, got)
+        where = "" if rows == 1 else " in each image"
+        assert [one.sentence for one in found if one.name == "words_late"] == [
+            f"everything comes {late} word{'' if late == 1 else 's'} late{where}, behind {fill}"
+        ]
+        known = np.ones((rows, GOLDEN.size // rows), bool)
+        known[:, :late] = False
+        found = findings(GOLDEN, got, 0, known.reshape(GOLDEN.shape))
+        assert "words_late" in {one.name for one in found}
+        got.reshape(-1)[-1] += 1
+        assert not [one for one in findings(GOLDEN, got) if one.name == "words_late"]

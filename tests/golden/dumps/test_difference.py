@@ -81,6 +81,14 @@ def test_a_value_beyond_the_width_is_shown_wider():
     assert found.first.bits == 36
 
 
+def test_unknown_bits_above_the_width_are_shown():
+    seen = Tally(0, 255, 8)
+    seen.add(0, np.array([[6]]), np.array([[6]]), np.array([[0xFF00]], np.uint64))
+    first = seen.end().first
+    assert (first.bits, first.unknown) == (16, 0xFF00)
+    assert as_hex(first.got, first.bits, first.unknown) == "0xxx06"
+
+
 @pytest.mark.parametrize(("smallest", "name"), [(1, "+1"), (-2, "-3..-2"), (64, "+64..+127")])
 def test_class_names(smallest, name):
     assert class_name(smallest) == name
