@@ -40,8 +40,8 @@ def families() -> Iterator[Family]:
         )  # fmt: skip
     for name, sentence, base in OUTSIDE:
         member = outside(base)
-        yield Family(f"{name}_outside_total", f"{sentence}; the sum before rounding is the product alone", "residual",
-                     _where_totals_differ(member), f"{sentence}; the sum before rounding is the product alone",
+        yield Family(f"{name}_outside_total", f"{sentence}, and the sum before rounding is the product alone", "residual",
+                     _where_totals_differ(member), f"{sentence}, and the sum before rounding is the product alone",
                      member)  # fmt: skip
 
 

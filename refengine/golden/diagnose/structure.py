@@ -12,6 +12,7 @@ import numpy as np
 
 _WORD = 64
 _LAGS = (1, 2, 3, 4, 8, 16, 32)
+_MOST_LATE = 1 << 16
 _LISTED = 16
 _STUCK = 8  # more bits than these say no more than that all values are alike
 _VARIED = 4  # different values that a block must hold before its repetition means anything
@@ -154,8 +155,9 @@ def _delayed(golden: np.ndarray, got: np.ndarray, known: np.ndarray, skipped: in
         if anchor is None:
             return None
         part = should[0, anchor : anchor + _WORD]
-        windows = np.lib.stride_tricks.sliding_window_view(found[0, anchor:], _WORD)
-        there = np.lib.stride_tricks.sliding_window_view(sure[0, anchor:], _WORD)
+        near = slice(anchor, anchor + _MOST_LATE)
+        windows = np.lib.stride_tricks.sliding_window_view(found[0, near], _WORD)
+        there = np.lib.stride_tricks.sliding_window_view(sure[0, near], _WORD)
         alike = ((windows == part) | ~there).all(axis=1) & (2 * np.count_nonzero(there, axis=1) >= _WORD)
         for lag in np.flatnonzero(alike)[: _LAGS[-1]]:
             first = found[:, :lag][sure[:, :lag]]
