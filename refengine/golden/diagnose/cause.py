@@ -284,7 +284,7 @@ def _each_addition(evidence: Evidence, name: str) -> str | None:
         return None
     large, bits = sample_of(evidence, _LARGE_SAMPLE), name.split("=")[1]
     for grouping in range(len(GROUPINGS)):
-        for bias_last in (0, 1):
+        for bias_last in (0, 1, 2):
             each = f"accumulator_saturates_stepwise={grouping},{bias_last},{bits}"
             machine = with_faults(large.machine, [each])
             match = None if machine is None else large.score(each, machine).match

@@ -38,11 +38,11 @@ def families() -> Iterator[Family]:
             fitting(product_held(policy), lambda clues: [(bits,) for bits in _WIDTHS], "total"),
             f"the product {verb} in {{}} bits before the residual is added", product_held(policy),
         )  # fmt: skip
-    for name, sentence, base in OUTSIDE:
-        member = outside(base)
-        yield Family(f"{name}_outside_total", f"{sentence}, and the sum before rounding is the product alone", "residual",
-                     _where_totals_differ(member), f"{sentence}, and the sum before rounding is the product alone",
-                     member)  # fmt: skip
+    for name, how, base in OUTSIDE:
+        sentence, member = f"{how}, and the sum before rounding is the product alone", outside(base)
+        yield Family(
+            f"{name}_outside_total", sentence, "residual", _where_totals_differ(member), sentence, member
+        )  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------------- other codes

@@ -105,7 +105,10 @@ def held_partial_sums(policy: str) -> Callable[[int, int, int], Fault]:
 
 
 def saturated_each_time(grouping: int, bias_last: int, bits: int) -> Fault:
-    """An accumulator that saturates at each addition of a grouping's sums."""
+    """An accumulator that saturates at each addition of a grouping's sums.
+
+    ``bias_last``: 0 for a bias that comes first, 1 last, 2 first and with all its bits, as if it were loaded.
+    """
 
     def fault(machine: Machine) -> Machine | None:
         if machine.op != "conv":
@@ -113,18 +116,18 @@ def saturated_each_time(grouping: int, bias_last: int, bits: int) -> Fault:
 
         def products(values: np.ndarray, scales: np.ndarray, bias: np.ndarray) -> np.ndarray:
             sums, _ = _sums_of(grouping, values, scales, True, machine.clusters)
-            return _stepwise(sums, bias, bool(bias_last), np.array([bits]))[0]
+            return _stepwise(sums, bias, bias_last, np.array([bits]))[0]
 
         return replace(machine, products=products, narrow=None)
 
     return fault
 
 
-def _stepwise(sums: np.ndarray, bias: np.ndarray, bias_last: bool, widths: np.ndarray) -> np.ndarray:
+def _stepwise(sums: np.ndarray, bias: np.ndarray, bias_last: int, widths: np.ndarray) -> np.ndarray:
     """Accumulators (W, S) of all widths, clipped after each addition."""
     high = (np.int64(1) << (widths.astype(np.int64) - 1))[:, None]
-    steps = [*sums.T, bias] if bias_last else [bias, *sums.T]
-    acc = np.zeros((len(widths), len(bias)), np.int64)
+    steps = {0: [bias, *sums.T], 1: [*sums.T, bias], 2: [*sums.T]}[bias_last]
+    acc = np.zeros((len(widths), len(bias)), np.int64) + (bias if bias_last == 2 else 0)
     for step in steps:
         acc = np.clip(acc + step, -high, high - 1)
     return acc
@@ -236,10 +239,14 @@ def stepwise_widths(clues: Clues) -> Iterator[Numbers]:
         return
     products, scales, bias = _products(clues)
     widths = np.array(_WIDTHS)
+    every = clues.machine.constants["bias"]
+    least, most = int(every.min()), int(every.max())
     for number in range(len(GROUPINGS)):
         sums, _ = _sums_of(number, products, scales, True, clues.machine.clusters)
-        for bias_last in (0, 1):
-            for bits, acc in zip(widths, _stepwise(sums, bias, bool(bias_last), widths), strict=True):
+        for bias_last in (0, 1, 2):
+            for bits, acc in zip(widths, _stepwise(sums, bias, bias_last, widths), strict=True):
+                if bias_last == 2 and -(1 << bits - 1) <= least and most < 1 << bits - 1:
+                    continue  # it fits, and is no other case than 0
                 if _gives(clues, acc):
                     yield number, bias_last, int(bits)
 
@@ -670,5 +677,5 @@ def _partial_words(policy: str) -> Callable[..., str]:
 
 
 def _stepwise_words(grouping: int, bias_last: int, bits: int) -> str:
-    order = ", the bias last" if bias_last else ""
+    order = ("", ", the bias last", ", the bias loaded with all its bits")[bias_last]
     return f"an accumulator of {bits} bits saturates at each addition: of {GROUPINGS[grouping].words}{order}"

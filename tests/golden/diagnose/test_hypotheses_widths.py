@@ -1,5 +1,7 @@
 """Widths: each fault is what it says in plain integers, and its width is found from the dump."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from golden_cases import assert_as_planted, conv_case
@@ -9,7 +11,7 @@ from mutation.datapath import Datapath, held
 from mutation.faults import FAULTS
 
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.diagnose.hypotheses import FAMILIES, named
+from refengine.golden.diagnose.hypotheses import FAMILIES, kind, named
 from refengine.golden.diagnose.hypotheses_widths import GROUPINGS
 from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
 
@@ -152,3 +154,14 @@ def test_a_missing_bias_is_named_from_sums_alone_and_not_certain_from_codes_alon
     other = recompute(machine_of(LARGE), STAGES)["accumulator"]
     other[..., 2] += 1
     assert diagnose(LARGE, "accumulator", other).cause == "channel_offsets"
+
+
+def test_a_bias_that_is_loaded_with_all_its_bits():
+    """Clipped after each cluster, in plain integers; the bias is wider than the accumulator."""
+    constants = {**LARGE.layer.constants, "bias": np.array([70000, -70000, 9, -5, 33000, 100], np.int32)}
+    case = replace(LARGE, layer=replace(LARGE.layer, constants=constants))
+    datapath = Datapath(case)
+    datapath.add_cluster = lambda acc, sums, by: held(acc + sums * by, 17, True)
+    found = diagnose(case, None, datapath.stages())
+    assert "accumulator_saturates_stepwise=8,2,17" in {match.name for match in found.ranked if match.exact}
+    assert kind(found.cause) == "accumulator_saturates_stepwise"
