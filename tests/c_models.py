@@ -290,7 +290,10 @@ def checked(cases, folder, compiler="gcc", options=(), emulator=(), weights="pac
     return differences(cases, seen_by_taps(folder, [*emulator, *program]), backend)
 
 
-_MIDDLE = ("conv", "conv", "conv", "add", "maxpool", "concat", "avgpool", "requantize", "pad_channels", "batchnorm")
+_MIDDLE = (
+    "conv", "conv", "conv", "add", "maxpool", "concat", "avgpool", "requantize", "pad_channels", "batchnorm", "lookup",
+    "gather_channels", "mul",
+)  # fmt: skip
 
 
 def random_cases(count, first=0, images=2):

@@ -159,6 +159,9 @@ def _bound(case):
         reach = [sorted((int(sign) * codes[0][0] * 256, int(sign) * codes[0][1] * 256)) for sign in signs]
         biases = arrays["bias"].tolist()
         ends = [(lo + min(b, 0), hi + max(b, 0)) for (lo, hi), b in zip(reach, biases, strict=True)]
+    elif op == "mul":
+        products = [a * b for a in codes[0] for b in codes[1]]
+        ends = [(min(0, *products), max(0, *products))]
     else:
         shifts = words["attributes"].get("shifts", [0])
         times = {"avgpool": 4, "global_avgpool": words["shape"][0] * words["shape"][1]}.get(op, 1)

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from refengine.network.activations import ACTIVATIONS
 from refengine.network.float_network import FloatLayer, FloatNetwork, output_shape
 
 
@@ -53,6 +54,28 @@ def every_op(seed=0):
     )
 
 
+def gated(seed=0):
+    """A network of 4x5 RGB images: a conv, activations one after the other, a gate, some channels, and an fc."""
+    rng, channels, last = np.random.default_rng(seed), 6, 1
+    before = f"{last:03d}_conv"
+    window = {"strides": (1, 1), "pads": (1, 1, 1, 1), "group": 1}
+    ops = [("sigmoid", {}), ("hard_sigmoid", {"alpha": 0.25, "beta": 0.5}), ("tanh", {}), ("elu", {"alpha": 0.75})]
+    ops += [("hard_swish", {}), ("silu", {}), ("gelu", {"tanh": False}), ("clip", {"low": -0.5, "high": 0.75})]
+    weight = {"weight": floats(rng, channels, 3, 3, 3) / 4}
+    layers = [layer(0, "input"), layer(1, "conv", ["000_input"], weight, **window)]
+    for number, (op, attributes) in enumerate(ops, start=last + 1):
+        layers.append(layer(number, op, [layers[-1].name], **attributes))
+    number = last + len(ops) + 1
+    slope = {"slope": floats(rng, channels)}
+    layers.append(layer(number, "prelu", [before], slope))
+    layers.append(layer(number + 1, "mul", [layers[-1].name, layers[-2].name]))
+    order = rng.integers(0, channels, 9).astype(np.float32)
+    layers.append(layer(number + 2, "gather_channels", [layers[-1].name], {"order": order}))
+    layers.append(layer(number + 3, "global_avgpool", [layers[-1].name]))
+    layers.append(layer(number + 4, "fc", [layers[-1].name], {"weight": floats(rng, 5, 9), "bias": floats(rng, 5)}))
+    return FloatNetwork("gated", (4, 5, 3), 5, (128.0,) * 3, (64.0,) * 3, "RGB", tuple(layers))
+
+
 @st.composite
 def networks(draw, steps=5):
     """Networks of up to ``steps`` random layers and a last fc, on images of a few pixels; constants by a drawn seed."""
@@ -78,12 +101,23 @@ def _next_layer(draw, rng, number, known):
     """A random layer that fits behind the last one."""
     last = list(known)[-1]
     shape = known[last]
-    everywhere = ["batchnorm", "relu", "add", "concat", "flatten"]
+    everywhere = ["batchnorm", "relu", "add", "concat", "flatten", "mul", "gather_channels", *ACTIVATIONS]
     op = draw(st.sampled_from([*everywhere, *_MAPS] if len(shape) == 3 else everywhere))
     if op == "batchnorm":
         return layer(number, op, [last], norms(rng, shape[-1]), epsilon=draw(st.sampled_from([1e-5, 0.5])))
     if op == "relu":
         return layer(number, op, [last], **draw(st.sampled_from([{}, {"max": 6.0}, {"max": 0.5}])))
+    if op in ACTIVATIONS:
+        constants, attributes = _activation(draw, rng, op, shape[-1])
+        return layer(number, op, [last], *constants, **attributes)
+    if op == "gather_channels":
+        order = rng.integers(0, shape[-1], draw(st.integers(1, 5))).astype(np.float32)
+        return layer(number, op, [last], {"order": order})
+    if op == "mul":
+        fitting = [n for n in known if known[n] in (shape, (1, 1, shape[-1])) and len(known[n]) == len(shape)]
+        if last.endswith("sigmoid"):  # times its own input it would be another layer's op
+            fitting = [last]
+        return layer(number, op, [last, draw(st.sampled_from(fitting))])
     if op == "add":
         return layer(number, op, [last, draw(st.sampled_from([n for n in known if known[n] == shape]))])
     if op == "concat":
@@ -92,14 +126,29 @@ def _next_layer(draw, rng, number, known):
     return _MAPS[op](draw, rng, number, last, shape) if op in _MAPS else layer(number, op, [last])
 
 
+def _activation(draw, rng, op, channels):
+    """Constants and attributes of an activation."""
+    attributes = {
+        "clip": {"low": 0.125, "high": draw(st.sampled_from([0.25, 6.0]))},
+        "elu": {"alpha": draw(st.sampled_from([1.0, 0.5]))},
+        "hard_sigmoid": {"alpha": draw(st.sampled_from([0.25, 0.125])), "beta": 0.5},
+        "gelu": {"tanh": draw(st.booleans())},
+    }
+    return [{"slope": floats(rng, channels)}] if op == "prelu" else [], attributes.get(op, {})
+
+
 def _conv(draw, rng, number, last, shape):
     group = draw(st.sampled_from([g for g in range(1, shape[2] + 1) if shape[2] % g == 0]))
     outputs = group * draw(st.integers(1, 3))
     kernel, strides, pads = _window(draw, shape)
+    apart = tuple(
+        draw(st.integers(1, (side - 1) // (k - 1) if k > 1 else 2)) for k, side in zip(kernel, shape[:2], strict=True)
+    )
+    dilations = {"dilations": apart} if apart != (1, 1) else {}
     constants = {"weight": floats(rng, outputs, shape[2] // group, *kernel)}
     if draw(st.booleans()):
         constants["bias"] = floats(rng, outputs)
-    return layer(number, "conv", [last], constants, strides=strides, pads=pads, group=group)
+    return layer(number, "conv", [last], constants, strides=strides, pads=pads, group=group, **dilations)
 
 
 def _pool(op):

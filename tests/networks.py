@@ -20,7 +20,7 @@ from refengine.ops import OPS
 from refengine.ops.requantize import rescale_reference
 
 ACCUMULATORS = ((32, "error"), (0, "error"), (16, "wrap"), (18, "wrap"), (16, "saturate"), (20, "saturate"))
-PASSING = ("maxpool", "concat", "pad_channels", "flatten")
+PASSING = ("maxpool", "concat", "pad_channels", "flatten", "gather_channels")
 WEIGHTED = ("conv", "fc", "batchnorm")
 
 
@@ -50,9 +50,11 @@ class Growing:
     def name(self, op):
         return f"{len(self.layers):03d}_{op}"
 
-    def passing(self, op, inputs, **attributes):
+    def passing(self, op, inputs, constants=None, **attributes):
         """Append a layer that leaves codes as they are."""
-        made = IntLayer(self.name(op), op, tuple(inputs), self.known[inputs[0]].exponent, attributes=attributes)
+        exponent = self.known[inputs[0]].exponent
+        made = IntLayer(self.name(op), op, tuple(inputs), exponent, constants or {}, attributes)
+        attributes = {**(constants or {}), **attributes}
         sources = [self.known[name] for name in inputs]
         shape = tuple(OPS[op].output_shape(*(source.shape for source in sources), **attributes))
         lo, hi = min(s.lo for s in sources), max(s.hi for s in sources)
@@ -99,6 +101,10 @@ class Growing:
 
     def requantized(self, layer, shape, acc):
         """The layer with a requantization that brings sums like ``acc`` to some hundred codes, and maybe a residual."""
+        if layer.op == "lookup":
+            fmt, one = (INT8 if layer.constants["table"].min() < 0 else UINT8), np.ones(1, np.int64)
+            step = Requantize(one, one - 1, None, self.pick(self.roundings), fmt, "none", fmt.lo, fmt.hi)
+            return IntLayer(**{**vars(layer), "requantize": step})
         pick, rng, channels = self.pick, self.rng, shape[-1]
         residual = pick([None, *(name for name in self.known if self.known[name].shape == shape)])
         bits = pick([8, 1, 30] if residual is None else [8, 1])
@@ -224,7 +230,32 @@ def _global_avgpool(growing):
         growing.accumulating("global_avgpool", [growing.last])
 
 
+def _lookup(growing):
+    fmt, known = growing.pick([UINT8, INT8]), growing.known[growing.last]
+    count = growing.pick([1, known.shape[-1]])
+    table = growing.rng.integers(fmt.lo, fmt.hi, (count, 256), np.int16, endpoint=True)
+    growing.accumulating("lookup", [growing.last], {"table": table})
+
+
+def _gather_channels(growing):
+    channels = growing.known[growing.last].shape[-1]
+    order = growing.rng.permutation(channels).astype(np.int32)
+    if growing.pick([False, True]):
+        order = growing.rng.integers(0, channels, growing.pick([1, 5]), np.int32)
+    growing.passing("gather_channels", [growing.last], {"order": order})
+
+
+def _mul(growing):
+    known, last = growing.known, growing.last
+    shape = known[last].shape
+    fitting = (shape, (1, 1, shape[-1])) if len(shape) == 3 else (shape,)
+    growing.accumulating("mul", [last, growing.pick([name for name in known if known[name].shape in fitting])])
+
+
 STEPS = {
+    "lookup": _lookup,
+    "gather_channels": _gather_channels,
+    "mul": _mul,
     "conv": _conv,
     "fc": _fc,
     "batchnorm": _batchnorm,
@@ -237,7 +268,8 @@ STEPS = {
     "global_avgpool": _global_avgpool,
     "requantize": lambda growing: growing.accumulating("requantize", [growing.last]),
 }
-_COMMON = ("conv", "conv", "add", "maxpool", "concat", "avgpool", "requantize", "pad_channels", "batchnorm")
+_NEW = ("mul", "lookup", "gather_channels")
+_COMMON = (*_NEW, "conv", "conv", "add", "maxpool", "concat", "avgpool", "requantize", "pad_channels", "batchnorm")
 
 
 @st.composite
@@ -288,8 +320,8 @@ def seeded(seed, ops, roundings=ROUNDINGS):
 
 def every_op(rounding="half_up", seed=340):
     """A network in which every operator occurs, all of one rounding."""
-    ops = ["conv", "conv", "add", "concat", "maxpool", "pad_channels", "avgpool", "batchnorm", "conv", "requantize"]
-    return seeded(seed, [*ops, "global_avgpool", "flatten", "fc"], (rounding,))
+    ops = ["conv", "conv", "add", "concat", "maxpool", "pad_channels", "avgpool", *_NEW, "batchnorm", "conv"]
+    return seeded(seed, [*ops, "requantize", "global_avgpool", "flatten", "fc"], (rounding,))
 
 
 def random_images(network, count, seed=0):

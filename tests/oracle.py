@@ -297,6 +297,26 @@ def pad_channels(x, *, before, after):
     }
 
 
+def gather_channels(x, *, order):
+    """Channel c is channel order[c] (Gather_channels)."""
+    *places, _ = x.shape
+    return {(*place, c): int(x[(*place, int(source))]) for place in _indices(places) for c, source in enumerate(order)}
+
+
+def lookup(x, *, table):
+    """The entry at the address that a code's 8 bits are (Lookup)."""
+    rows = table.tolist()
+    return {place: rows[place[-1] % len(rows)][int(x[place]) % 256] for place in _indices(x.shape)}
+
+
+def mul(a, b):
+    """Each code times the one at its place, or times that of the only pixel (Mul)."""
+    return {
+        place: int(a[place]) * int(b[place if a.shape == b.shape else (place[0], 0, 0, place[3])])
+        for place in _indices(a.shape)
+    }
+
+
 def flatten(x):
     """Channel by channel, row by row (Flatten)."""
     images, height, width, channels = x.shape

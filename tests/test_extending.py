@@ -26,6 +26,7 @@ from refengine.interop.torch import export_float as torch_float
 from refengine.interop.torch import export_int as torch
 from refengine.interop.tosa import export_layer as tosa
 from refengine.network import float_network, forward
+from refengine.network.activations import ACTIVATIONS
 from refengine.ops import OPS
 from refengine.quantization.quantize import STEPS
 
@@ -178,5 +179,6 @@ def test_every_table_of_float_layers_covers_every_float_operator(table):
 
 
 def test_float_operators_are_those_of_the_integers_and_relu():
-    """A requantize layer is what a relu by itself becomes."""
-    assert {*float_network.LAYER_OPS} - {"relu"} == {*OPS} - {"requantize"}
+    """A requantize layer is what a relu by itself becomes, a lookup what any other activation does."""
+    assert {*float_network.LAYER_OPS} - {"relu", *ACTIVATIONS} == {*OPS} - {"requantize", "lookup"}
+    assert {*ACTIVATIONS} <= {*float_network.LAYER_OPS}

@@ -347,6 +347,7 @@ NAMED_FOR_ROUNDING = {
     "golden/diagnose/machine.py": {"plain_rounding": "calls round_shift"},
     "golden/dumps/layer_names.py": {"nearest": "names that look alike"},
     "kernels/fast/tile.py": {"_round": "a turn of a loop"},
+    "kernels/fast/word_tile.py": {"_round": "a turn of a loop"},
     "network/int_network.py": {"nearest_first": "names that look alike"},
     "quantization/descent.py": {"nearest": "floats of the quantizer: the nearest code"},
 }

@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 
+from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatNetwork, shapes
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.formats import INT8_WEIGHT, TERNARY
@@ -170,7 +171,7 @@ def _of_group(
     factors = 0 if raw or passes else channels or 1
     return Workload(
         group.core.name,
-        "requantize" if op == "relu" else op,
+        {"relu": "requantize", **dict.fromkeys(ACTIVATIONS, "lookup")}.get(op, op),
         reads=sum(prod(found[name]) for name in operands) if operands else prod(network.input_shape),
         writes=prod(shape),
         filters=filters,

@@ -80,7 +80,10 @@ def _nearest(mode: str) -> bool:
 
 @dataclass(frozen=True)
 class Term:
-    """One input code and its weight: ``product = code * weight``; padding has the code 0."""
+    """One input code and its weight: ``product = code * weight``; padding has the code 0.
+
+    Of a lookup ``product`` is the table's entry, of a mul ``weight`` is the other operand's code.
+    """
 
     source: str
     place: Place
@@ -405,7 +408,10 @@ def _element(shape: Sequence[int], place: Place) -> int:
 def _term(layer: IntLayer, tap: Tap, operands: Sequence[np.ndarray]) -> Term:
     source = layer.inputs[tap.operand] if layer.inputs else IMAGE
     code = 0 if tap.padding else int(operands[tap.operand][(0, *tap.place)])
-    return Term(source, tap.place, code, tap.weight, code * tap.weight, tap.padding)
+    if tap.by is not None:
+        operand, place = tap.by
+        tap = replace(tap, weight=int(operands[operand][(0, *place)]))
+    return Term(source, tap.place, code, tap.weight, tap.times(code), tap.padding)
 
 
 def _accumulated(layer: IntLayer, whole: Terms, operands: Sequence[np.ndarray]) -> Accumulation:

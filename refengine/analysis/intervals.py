@@ -17,7 +17,7 @@ from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.accumulator import confine
 from ..numbers.requantize import Requantize
 from ..numbers.rounding import STOCHASTIC, round_shift
-from ..ops import OPS, avgpool
+from ..ops import OPS, avgpool, lookup
 from ..ops.batchnorm import CODE_SHIFT
 from ..ops.conv import integer_weights
 from ..ops.input import PIXEL_SHIFT
@@ -155,6 +155,21 @@ def _add(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
     return Interval((inputs[0].lo << a) + (inputs[1].lo << b), (inputs[0].hi << a) + (inputs[1].hi << b))
 
 
+def _lookup(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
+    table, (x,) = layer.constants["table"].astype(np.int64), inputs
+    seen = [
+        table[c % len(table), np.arange(lo, hi + 1) & (lookup.ENTRIES - 1)]
+        for c, (lo, hi) in enumerate(zip(x.lo.tolist(), x.hi.tolist(), strict=True))
+    ]
+    return Interval(np.array([entries.min() for entries in seen]), np.array([entries.max() for entries in seen]))
+
+
+def _mul(layer: IntLayer, inputs: list[Interval], shapes: Shapes) -> Interval:
+    a, b = inputs
+    products = [one * other for one in (a.lo, a.hi) for other in (b.lo, b.hi)]
+    return Interval(np.minimum.reduce(products), np.maximum.reduce(products))
+
+
 def _times(factor: int, x: Interval) -> Interval:
     return Interval(x.lo * factor, x.hi * factor)
 
@@ -177,6 +192,8 @@ SUMS: dict[str, Callable[[IntLayer, list[Interval], Shapes], Interval]] = {
     "avgpool": lambda layer, inputs, shapes: _times(avgpool.common_count(shapes[0], **layer.attributes), inputs[0]),
     "global_avgpool": lambda layer, inputs, shapes: _times(shapes[0][0] * shapes[0][1], inputs[0]),
     "requantize": lambda layer, inputs, shapes: inputs[0],
+    "lookup": _lookup,
+    "mul": _mul,
 }
 
 

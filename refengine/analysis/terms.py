@@ -5,9 +5,9 @@ Whatever accumulates is a sum of one form,
     acc = bias + sum over parts of factor * (sum over taps of weight * code)
 
 A part is a cluster of a conv or fc, and the factor its scale; an operand of an add, and the factor its left shift; the
-one window of a pool; or the one code that input, batchnorm and requantize read.  Whatever passes codes through has one
-part, whose taps are the codes that the result may come from; where codes are only moved, the definition itself says
-which one that is (``ops.interface.sources``).  Plain Python integers throughout.
+one window of a pool; or the one code that input, batchnorm, requantize, lookup and mul read.  Whatever passes codes
+through has one part, whose taps are the codes that the result may come from; where codes are only moved, the definition
+itself says which one that is (``ops.interface.sources``).  Plain Python integers throughout.
 """
 
 from __future__ import annotations
@@ -35,13 +35,20 @@ Exponents = tuple[int, ...]
 class Tap:
     """One input code of the sum: the operand's number, the place in it (without the image), and the weight's code.
 
-    A tap of padding lies outside the operand, and its code is 0.
+    A tap of padding lies outside the operand, and its code is 0.  ``table``: what stands for each code in place of a
+    product; ``by``: the operand and place of the code that stands for the weight.
     """
 
     operand: int
     place: Place
     weight: int
     padding: bool = False
+    table: tuple[int, ...] | None = None
+    by: tuple[int, Place] | None = None
+
+    def times(self, code: int) -> int:
+        """What a code adds: its product with the weight, or the table's entry."""
+        return code * self.weight if self.table is None else self.table[code & (len(self.table) - 1)]
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,18 @@ def _requantize(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Pl
     return Terms(0, (_one(place, 1, 1),), exponents[0])
 
 
+def _lookup(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
+    table = layer.constants["table"]
+    tap = Tap(0, place, 1, table=tuple(table[place[-1] % len(table)].tolist()))
+    return Terms(0, (Part(place[-1], place[-1], (1, 1), 1, (tap,)),), layer.exponent)
+
+
+def _mul(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
+    other = place if shapes[0] == shapes[1] else (0, 0, place[-1])
+    tap = Tap(0, place, 1, by=(1, other))
+    return Terms(0, (Part(place[-1], place[-1], (1, 1), 1, (tap,)),), sum(exponents))
+
+
 def _maxpool(layer: IntLayer, shapes: Shapes, exponents: Exponents, place: Place) -> Terms:
     return Terms(0, (_pooled(layer, shapes, place, 1),), exponents[0])
 
@@ -238,6 +257,8 @@ TERMS: dict[str, Callable[[IntLayer, Shapes, Exponents, Place], Terms]] = {
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
     "requantize": _requantize,
+    "lookup": _lookup,
+    "mul": _mul,
 }
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..network.int_network import IntLayer, IntNetwork
 from ..ops.conv import integer_weights
 from ..ops.requantize import Draws
 from .explain import held
-from .terms import Place, Terms, accumulates, operand_ranges, operand_shapes, terms
+from .terms import Place, Tap, Terms, accumulates, operand_ranges, operand_shapes, terms
 
 LOW, HIGH = "low", "high"
 ENDS = (LOW, HIGH)
@@ -68,7 +69,9 @@ def stimulus(network: IntNetwork, layer: IntLayer, end: str) -> Stimulus:
     products = []
     for part in parts.parts:
         for tap in part.taps:
-            if not tap.padding:
+            if tap.table is not None or tap.by is not None:
+                products.append(_curved(tap, operands, ranges, end))
+            elif not tap.padding:
                 weight = part.factor * tap.weight
                 code = _wanted(weight, ranges[tap.operand], end)
                 operands[tap.operand][(0, *tap.place)] = code
@@ -86,6 +89,21 @@ def stimulus(network: IntNetwork, layer: IntLayer, end: str) -> Stimulus:
         parts.bias + sum(products),
         padded,
     )
+
+
+def _curved(tap: Tap, operands: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], end: str) -> int:
+    """What a table, or a product of two codes, comes to at its ``end``; its codes are put into the operands."""
+    own = range(ranges[tap.operand][0], ranges[tap.operand][1] + 1)
+    extreme = min if end == LOW else max
+    if tap.by is None:
+        code = extreme(own, key=tap.times)
+        operands[tap.operand][(0, *tap.place)] = code
+        return tap.times(code)
+    other, place = tap.by
+    pairs = [(one, factor) for one in (own[0], own[-1]) for factor in ranges[other]]
+    code, factor = extreme(pairs, key=prod)
+    operands[tap.operand][(0, *tap.place)], operands[other][(0, *place)] = code, factor
+    return code * factor
 
 
 def proven(layer: IntLayer, found: Stimulus, position: int = 0) -> Result:
@@ -180,8 +198,10 @@ def _inside(position: int, size: int, kernel: int, stride: int, before: int) -> 
 def whole_sum(parts: Terms, codes: Sequence[np.ndarray]) -> int:
     """The finished sum of one output for operands (1, ...): what a search for a worse case compares."""
     return parts.bias + sum(
-        part.factor * tap.weight * int(codes[tap.operand][(0, *tap.place)])
-        for part in parts.parts
-        for tap in part.taps
-        if not tap.padding
+        part.factor * _product(tap, codes) for part in parts.parts for tap in part.taps if not tap.padding
     )
+
+
+def _product(tap: Tap, codes: Sequence[np.ndarray]) -> int:
+    code = int(codes[tap.operand][(0, *tap.place)])
+    return tap.times(code) if tap.by is None else code * int(codes[tap.by[0]][(0, *tap.by[1])])

@@ -227,7 +227,7 @@ def compare(
 
 def _schemes(weights: Sequence[str], clusters: Sequence[int], calibrated: bool) -> dict[str, Scheme]:
     """What refengine's engines are called, and how they are quantized; weights of 8 bits have no clusters."""
-    how = {} if calibrated else {"method": "optimal", "exponents": "max", "reestimate": False}
+    how = {} if calibrated else {"method": "optimal", "exponents": "max", "reestimate": False, "equalize": False}
     schemes = {}
     for name in weights:
         sizes = clusters[:1] if name == "int8" else clusters

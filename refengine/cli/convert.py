@@ -3,12 +3,17 @@
 The name decides: ``.onnx`` is a network, everything else is images.  Each kind has options of its own.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import RefengineError
 from . import console, options
+
+if TYPE_CHECKING:
+    from ..network.float_network import FloatNetwork
 
 MAX_SIDE = 1 << 13
 NETWORK_OPTIONS = ("mean", "std", "channels", "input_shape", "name", "check")
@@ -93,7 +98,7 @@ class Numbers(click.ParamType):
 def command(given: str, output: str, json_path: str | None, **chosen: Any) -> None:
     """Convert an ONNX network, or a set of images, to an HDF5 file of refengine.
 
-    GIVEN is a network, MODEL.onnx of opset 9 to 28, or images.  A node that integers cannot express is refused by its
+    GIVEN is a network, MODEL.onnx of opset 7 to 28, or images.  A node that integers cannot express is refused by its
     name; docs/interop.md lists the operators.
     """
     console.check_outputs([given], json_path, output)
@@ -124,6 +129,8 @@ def _convert_network(given: str, output: str, json_path: str | None, chosen: dic
     checked = agreement(given, converted) if chosen["check"] else None
     _hint_at_units(chosen["mean"] or (0.0,), chosen["std"] or (1.0,))
     network = converted.network
+    if chosen["mean"] is None and chosen["std"] is None:
+        _hint_at_preprocessing(network)
     write_float_network(network, output, [given])
     figures = {
         "output": output,
@@ -149,6 +156,20 @@ def _convert_network(given: str, output: str, json_path: str | None, chosen: dic
         console.say(
             f"largest difference to ONNX Runtime on {checked.images} random images: {checked.difference:.2e}, "
             f"allowed {checked.allowed:.2e}, largest logit {checked.largest:.3g}"
+        )
+        if checked.judged:
+            console.say(f"ONNX Runtime's float32 is further off on {checked.judged} of them, which float64 judged")
+
+
+def _hint_at_preprocessing(network: FloatNetwork) -> None:
+    """One line on stderr where the first layer plainly was not made for pixels of 0..255."""
+    from ..interop.onnx.expectation import expected_std
+
+    std = expected_std(network)
+    if std is not None:
+        console.complain(
+            f"the batch norm behind the first layer expects images with a std that is that of their pixels over about "
+            f"{std:.2g}; without --mean and --std the network reads pixels of 0..255 as they are"
         )
 
 

@@ -296,6 +296,8 @@ _PART_WORDS = {  # by operator: what a part is called, what it is multiplied by,
     "input": ("pixel", "factor", "the pixel"),
     "batchnorm": ("code", "factor", "the code, times the channel's sign"),
     "requantize": ("code", "factor", "the code"),
+    "lookup": ("code", "factor", "the entry of the table at the code's address"),
+    "mul": ("code", "factor", "the code of the first operand, times that of the second"),
 }
 
 

@@ -120,7 +120,7 @@ def command(
             console.say("made for the calibration images' {}; the float network's own size is {}".format(*sizes))
         console.say(f"{output}: {len(made.layers)} layers, {_formats(made)}, {images} calibration images")
         if odd := made.made_with.get("not_normalising"):
-            console.say(f"{odd.count(',') + 1} batch norms do not normalise on these images and were treated as folded")
+            console.say(f"batch norms that do not normalise these images, treated as folded: {odd.count(',') + 1}")
         console.say(f"model {made.hash}, contract {made.contract}, {seconds:.1f} s")
 
 

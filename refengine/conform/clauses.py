@@ -10,8 +10,9 @@ _QUANTIZE = "binds quantize alone (V3): it says which model file is made, not wh
 # sections and how many clauses they have
 _SECTIONS = {
     "N": 5, "R": 7, "S": 3, "Q": 6, "A": 6, "W": 3, "C": 5, "Input": 3, "Conv": 2, "Fc": 1, "Batchnorm": 1, "Add": 1,
-    "Maxpool": 1, "Avgpool": 2, "Global_avgpool": 1, "Concat": 1, "Pad_channels": 1, "Flatten": 1, "Requantize": 1,
-    "D": 6, "L": 4, "V": 4, "F": 8, "E": 4, "T": 6, "P": 4, "Arith": 8,
+    "Mul": 1, "Lookup": 2, "Maxpool": 1, "Avgpool": 2, "Global_avgpool": 1, "Concat": 1, "Pad_channels": 1,
+    "Flatten": 1, "Gather_channels": 1, "Requantize": 1, "D": 6, "L": 4, "V": 4, "F": 8, "E": 4, "T": 8, "P": 4,
+    "Arith": 8,
 }  # fmt: skip
 
 CLAUSES = tuple(f"{section}{number}" for section, count in _SECTIONS.items() for number in range(1, count + 1))

@@ -119,7 +119,8 @@ def hash_of(draft: Draft) -> str:
 
 
 def _hashed_type(name: str) -> np.dtype[Any]:
-    return np.dtype({"weight": "i1", "scale": "i1", "sign": "i1", "bias": "<i4"}.get(name, "<i8"))
+    types = {"weight": "i1", "scale": "i1", "sign": "i1", "table": "<i2", "bias": "<i4", "order": "<i4"}
+    return np.dtype(types.get(name, "<i8"))
 
 
 def write_draft(draft: Draft, path: Path) -> None:

@@ -424,6 +424,44 @@ def flatten(turn: int) -> Iterator[Case]:
         yield maker.layer([x], {}, {}, Wish(("Flatten1",), f"{'x'.join(map(str, shape))} of {fmt.name}"))
 
 
+def gather_channels(turn: int) -> Iterator[Case]:
+    """Permutations, choices and repetitions of channels, of images and of codes in a row."""
+    maker = Maker("gather_channels", turn)
+    for fmt, image, count in product(_FORMATS, (False, True), range(1, 7)):
+        channels = maker.stream.integer(1, 5)
+        order = maker.stream.integers(0, channels - 1, (count,), np.int32)
+        x = maker.codes((_IMAGES, *((2, 2) if image else ()), channels), fmt)
+        yield maker.layer([x], {"order": order}, {}, Wish(("Gather_channels1",), f"{count} of {channels} channels"))
+
+
+def lookup(turn: int) -> Iterator[Case]:
+    """Every code of either format, tables of either format, for all channels and one for each, by every rounding."""
+    maker = Maker("lookup", turn)
+    for rounding, fmt, gives, each in product(ROUNDINGS, _FORMATS, _FORMATS, (False, True)):
+        x = maker.codes((_IMAGES, 8, 16, 2), fmt)
+        x.codes[0].reshape(-1)[:] = np.arange(fmt.lo, fmt.hi + 1)
+        table = maker.stream.integers(gives.lo, gives.hi, (2 if each else 1, 256), np.int16)
+        why = f"{fmt.name} to {gives.name}, {'a table a channel' if each else 'one table'}, {rounding}"
+        wish = Wish(("Lookup1", "Lookup2"), why, rounding, (gives, "none"), bits=1, shift=0)
+        yield maker.layer([x], {"table": table}, {}, wish)
+        if rounding == ROUNDINGS[0]:
+            yield maker.layer([x], {"table": table}, {}, Wish(("Lookup1", "L1"), "entries as logits", logits=True))
+
+
+def mul(turn: int) -> Iterator[Case]:
+    """Every pair of formats by every rounding, of one shape and by one pixel; the ends of codes."""
+    maker = Maker("mul", turn)
+    for rounding, one, other, pixel in product(ROUNDINGS, _FORMATS, _FORMATS, (False, True)):
+        operands = [
+            maker.codes((_IMAGES, 2, 3, 3), one),
+            maker.codes((_IMAGES, *((1, 1) if pixel else (2, 3)), 3), other),
+        ]
+        for operand in operands:
+            operand.codes[0, 0, 0, :2] = operand.format.lo, operand.format.hi
+        why = f"{one.name} by {other.name}, {'one pixel' if pixel else 'one shape'}, {rounding}"
+        yield maker.layer(operands, {}, {}, Wish(("Mul1",), why, rounding, bits=8))
+
+
 # ----------------------------------------------------------------------------- what every operator has: by one network
 
 _Plain = Callable[[Maker, list[Operand], Wish], Case]
@@ -475,6 +513,8 @@ _SHAPES = {
     "pad_channels": _Shape(((2, 2, 2),), attributes={"before": 1, "after": 1}),
     "flatten": _Shape(((2, 3, 2),)),
     "concat": _Shape(((2, 2, 2),)),
+    "gather_channels": _Shape(((2, 2, 3),), lambda maker: {"order": np.array([2, 0, 0, 1], np.int32)}),
+    "mul": _Shape(((2, 2, 3), (1, 1, 3))),
 }
 
 

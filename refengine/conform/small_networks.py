@@ -1,7 +1,8 @@
 """Small networks in which everything of the contract occurs: the same integers on every machine.
 
-Each has all operators, one rounding, and one of everything else in turns: channels, weight formats, accumulators,
-residuals, dynamic exponents.  They are what ``passport`` digests, and the model files of the conformance suite.
+Each has all operators but the youngest (lookup, gather_channels, mul), one rounding, and one of everything else in
+turns: channels, weight formats, accumulators, residuals, dynamic exponents.  They are what ``passport`` digests, and
+the model files of the conformance suite.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from .layer_keys import check_rising, in_order
 from .read_hdf5 import CheckedGroup, open_checked
 from .write_hdf5 import put_array, put_attributes, write_atomically
 
-FORMAT, VERSION = "refengine-float", 1
+FORMAT = "refengine-float"
+PLAIN, DILATED = 1, 2  # versions: readers of the first would take a dilated convolution for a plain one
 
 
 def read_float_network(path: PathLike) -> FloatNetwork:
@@ -25,7 +26,7 @@ def read_float_network(path: PathLike) -> FloatNetwork:
     Attributes that the layout does not know are ignored; datasets that it does not know are refused, because a network
     without them might be another network.
     """
-    with open_checked(path, {FORMAT: {VERSION}}) as root:
+    with open_checked(path, {FORMAT: {PLAIN, DILATED}}) as root:
         group = root.group("layers")
         try:
             return FloatNetwork(
@@ -98,7 +99,8 @@ def write_float_network(network: FloatNetwork, path: PathLike, inputs: Iterable[
     """
     check_rising((layer.name for layer in network.layers), printable(os.fspath(path)))
     with write_atomically(path, inputs) as file:
-        put_attributes(file, {"format": FORMAT, "version": VERSION})
+        dilated = any("dilations" in layer.attributes for layer in network.layers)
+        put_attributes(file, {"format": FORMAT, "version": DILATED if dilated else PLAIN})
         names = ("name", "input_shape", "classes", "mean", "std", "channels", "source", "licence")
         put_attributes(file, {name: getattr(network, name) for name in names})
         layers = file.create_group("layers")

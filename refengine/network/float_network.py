@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
-from ..ops.window import output_hw
+from ..ops.window import output_hw, spread_size
 from ..text import PathLike
+from .activations import ACTIVATIONS
 
 CHANNELS = {"RGB": 3, "BGR": 3, "gray": 1}
 MAX_SIDE = 1 << 16  # of images, kernels, strides and pads
@@ -64,13 +65,19 @@ class LayerOp:
 _STRIDES = Attribute("integers", 1, MAX_SIDE, length=2)
 _PADS = Attribute("integers", 0, MAX_SIDE, length=4)
 _COUNT = Attribute("integer", 0, MAX_SIDE)
+_REAL = Attribute("real", -math.inf)
 _POOL = {"kernel_shape": _STRIDES, "strides": _STRIDES, "pads": _PADS, "ceil_mode": Attribute("flag")}
 
 LAYER_OPS: Mapping[str, LayerOp] = {
     "input": LayerOp(inputs=(0, 0)),
     "conv": LayerOp(
         constants={"weight": Constant("OIYX"), "bias": Constant("O", needed=False)},
-        attributes={"strides": _STRIDES, "pads": _PADS, "group": Attribute("integer", 1, MAX_SIDE)},
+        attributes={
+            "strides": _STRIDES,
+            "pads": _PADS,
+            "group": Attribute("integer", 1, MAX_SIDE),
+            "dilations": Attribute("integers", 1, MAX_SIDE, length=2, needed=False),
+        },
     ),
     "batchnorm": LayerOp(
         constants={name: Constant("C") for name in ("gamma", "beta", "mean", "var")},
@@ -85,6 +92,17 @@ LAYER_OPS: Mapping[str, LayerOp] = {
     "pad_channels": LayerOp(attributes={"before": _COUNT, "after": _COUNT}),
     "flatten": LayerOp(),
     "fc": LayerOp(constants={"weight": Constant("OI"), "bias": Constant("O", needed=False)}),
+    "mul": LayerOp(inputs=(2, 2)),
+    "gather_channels": LayerOp(constants={"order": Constant("O")}),
+    "prelu": LayerOp(constants={"slope": Constant("C")}),
+    "clip": LayerOp(attributes={"low": _REAL, "high": _REAL}),
+    "elu": LayerOp(attributes={"alpha": Attribute("real")}),
+    "sigmoid": LayerOp(),
+    "silu": LayerOp(),
+    "tanh": LayerOp(),
+    "hard_sigmoid": LayerOp(attributes={"alpha": Attribute("real"), "beta": _REAL}),
+    "hard_swish": LayerOp(),
+    "gelu": LayerOp(attributes={"tanh": Attribute("flag")}),
 }
 
 
@@ -209,7 +227,7 @@ def _words(rule: Attribute) -> str:
         "integers": f"{rule.length} integers in {rule.low}..{rule.high}",
         "integer": f"an integer in {rule.low}..{rule.high}",
         "flag": "0 or 1",
-        "real": f"a finite number not below {rule.low}",
+        "real": "a finite number" + (f" not below {rule.low}" if math.isfinite(rule.low) else ""),
     }[rule.kind]
 
 
@@ -231,6 +249,18 @@ def _check_conv(layer: FloatLayer) -> None:
         raise NetworkError(f"has {outputs} output channels in {group} groups, needs a multiple of {group}")
 
 
+def _check_clip(layer: FloatLayer) -> None:
+    low, high = layer.attributes["low"], layer.attributes["high"]
+    if not low < high:
+        raise NetworkError(f"clips to {low}..{high}, needs a lower end below the upper one")
+
+
+def _check_order(layer: FloatLayer) -> None:
+    order = layer.constants["order"]
+    if order.min() < 0 or order.max() > MAX_SIDE or (order % 1).any():
+        raise NetworkError(f"order holds {order.min()}..{order.max()}, needs numbers of channels from 0 on")
+
+
 def _check_pool(layer: FloatLayer) -> None:
     """A pad as wide as the kernel would make windows that see no pixel at all."""
     kernel, pads = layer.attributes["kernel_shape"], layer.attributes["pads"]
@@ -242,6 +272,8 @@ _EXTRA_CHECKS: dict[str, Callable[[FloatLayer], None]] = {
     "batchnorm": _check_batchnorm,
     "relu": _check_relu,
     "conv": _check_conv,
+    "clip": _check_clip,
+    "gather_channels": _check_order,
     "maxpool": _check_pool,
     "avgpool": _check_pool,
 }
@@ -366,6 +398,12 @@ def with_input_shape(network: FloatNetwork, size: tuple[int, int]) -> FloatNetwo
     return dataclasses.replace(network, input_shape=(height, width, network.input_shape[2]))
 
 
+def dilations(layer: FloatLayer) -> tuple[int, int]:
+    """How many pixels apart the taps of a conv lie, down and to the right; 1 where it does not say."""
+    down, right = layer.attributes.get("dilations", (1, 1))
+    return down, right
+
+
 def _same_shape(layer: FloatLayer, x: Shape) -> Shape:
     return x
 
@@ -382,7 +420,8 @@ def _conv_shape(layer: FloatLayer, x: Shape) -> Shape:
     group = layer.attributes["group"]
     if inputs * group != channels:
         raise NetworkError(f"its input has {channels} channels, its weight wants {inputs} in each of {group} groups")
-    return (*output_hw((height, width), kernel, layer.attributes["strides"], layer.attributes["pads"]), outputs)
+    size = [spread_size(*pair) for pair in zip(kernel, dilations(layer), strict=True)]
+    return (*output_hw((height, width), size, layer.attributes["strides"], layer.attributes["pads"]), outputs)
 
 
 def _batchnorm_shape(layer: FloatLayer, x: Shape) -> Shape:
@@ -395,6 +434,25 @@ def _batchnorm_shape(layer: FloatLayer, x: Shape) -> Shape:
 def _add_shape(layer: FloatLayer, x: Shape, y: Shape) -> Shape:
     if x != y:
         raise NetworkError(f"its inputs have shapes {x} and {y}, needed two of one shape")
+    return x
+
+
+def _mul_shape(layer: FloatLayer, x: Shape, y: Shape) -> Shape:
+    if len(x) != len(y) or y not in (x, (1, 1, x[-1])):
+        raise NetworkError(f"its inputs have shapes {x} and {y}, needed two of one shape, or one pixel as the second")
+    return x
+
+
+def _gather_shape(layer: FloatLayer, x: Shape) -> Shape:
+    order = layer.constants["order"]
+    if order.max() >= x[-1]:
+        raise NetworkError(f"its input has {x[-1]} channels, order names number {int(order.max())}")
+    return (*x[:-1], len(order))
+
+
+def _prelu_shape(layer: FloatLayer, x: Shape) -> Shape:
+    if len(layer.constants["slope"]) != x[-1]:
+        raise NetworkError(f"its input has {x[-1]} channels, slope has {len(layer.constants['slope'])}")
     return x
 
 
@@ -443,4 +501,8 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "pad_channels": _pad_channels_shape,
     "flatten": _flat_shape,
     "fc": _fc_shape,
+    "mul": _mul_shape,
+    "gather_channels": _gather_shape,
+    **dict.fromkeys(ACTIVATIONS, _same_shape),
+    "prelu": _prelu_shape,
 }

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NetworkError
-from ..ops.window import output_hw
-from .float_network import FloatLayer, FloatNetwork
+from ..ops.window import output_hw, spread_size
+from .activations import ACTIVATIONS
+from .float_network import FloatLayer, FloatNetwork, dilations
 
 Array = np.ndarray[Any, Any]
+Pair = tuple[int, int]
 Observer = Callable[[FloatLayer, Array], None]
 
 # Convolutions work through a batch in blocks of images with windows of about this size: small blocks stay in the cache,
@@ -66,38 +68,42 @@ def _last_use(layers: tuple[FloatLayer, ...]) -> dict[str, int]:
 
 
 def conv(layer: FloatLayer, x: Array) -> Array:
-    """y[n,h,w,o] = bias[o] + sum of x[n, h*stride+ky, w*stride+kx, i] * weight[o,i,ky,kx], zeros around."""
+    """y[n,h,w,o] = bias[o] + sum of x[n, h*stride + ky*dilation, w*stride + kx*dilation, i] * weight[o,i,ky,kx]."""
     weight, group = layer.constants["weight"], layer.attributes["group"]
-    strides, kernel = layer.attributes["strides"], weight.shape[2:]
-    out_hw = output_hw(x.shape[1:3], kernel, strides, layer.attributes["pads"])
+    strides, kernel, apart = layer.attributes["strides"], weight.shape[2:], dilations(layer)
+    size = [spread_size(*pair) for pair in zip(kernel, apart, strict=True)]
+    out_hw = output_hw(x.shape[1:3], size, strides, layer.attributes["pads"])
     y = np.empty((len(x), *out_hw, len(weight)), np.float32)
     windows = out_hw[0] * out_hw[1] * kernel[0] * kernel[1] * x.shape[3] * 4
     block = max(1, BLOCK_BYTES // windows)
     for start in range(0, len(x), block):
         padded = _pad(x[start : start + block], layer.attributes["pads"], 0.0)
-        _conv_block(padded, weight, strides, group, y[start : start + block])
+        _conv_block(padded, weight, strides, group, apart, y[start : start + block])
     if "bias" in layer.constants:
         y += layer.constants["bias"]
     return y
 
 
-def _conv_block(x: Array, weight: Array, strides: tuple[int, int], group: int, y: Array) -> None:
+def _conv_block(x: Array, weight: Array, strides: Pair, group: int, apart: Pair, y: Array) -> None:
     """Convolve padded images into ``y``: one matrix product a group, or tap by tap where a group is one channel."""
     outputs, inputs = len(weight) // group, weight.shape[1]
     if inputs == outputs == 1:
-        _depthwise(x, weight, strides, y)
+        _depthwise(x, weight, strides, apart, y)
         return
     for g in range(group):
         ours = slice(g * outputs, (g + 1) * outputs)
-        y[..., ours] = _dense(x[..., g * inputs : (g + 1) * inputs], weight[ours], strides, y.shape[1:3])
+        y[..., ours] = _dense(x[..., g * inputs : (g + 1) * inputs], weight[ours], strides, apart, y.shape[1:3])
 
 
-def _dense(x: Array, weight: Array, strides: tuple[int, int], out_hw: tuple[int, ...]) -> Array:
+def _dense(x: Array, weight: Array, strides: Pair, apart: Pair, out_hw: tuple[int, ...]) -> Array:
     """All windows as rows of a matrix, times the weights as a matrix."""
     outputs, inputs, kernel_h, kernel_w = weight.shape
     taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, outputs)
     if kernel_h == kernel_w == 1:
         rows = x[:, :: strides[0], :: strides[1]][:, : out_hw[0], : out_hw[1]]
+    elif apart != (1, 1):
+        rows = np.stack([_tap(x, ky * apart[0], kx * apart[1], strides, out_hw)
+                         for ky, kx in np.ndindex(kernel_h, kernel_w)], axis=3)  # fmt: skip
     else:
         # one row of a window, KW pixels of C channels, lies in one piece of memory: copy it in one piece
         lines = np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
@@ -107,12 +113,13 @@ def _dense(x: Array, weight: Array, strides: tuple[int, int], out_hw: tuple[int,
     return y.reshape(len(x), *out_hw, outputs)
 
 
-def _depthwise(x: Array, weight: Array, strides: tuple[int, int], y: Array) -> None:
+def _depthwise(x: Array, weight: Array, strides: Pair, apart: Pair, y: Array) -> None:
     """Each channel has its own filter: multiply and add, tap by tap."""
     product = np.empty_like(y)
     y[:] = 0
     for ky, kx in np.ndindex(weight.shape[2:]):
-        np.multiply(_tap(x, ky, kx, strides, y.shape[1:3]), weight[:, 0, ky, kx], out=product)
+        tap = _tap(x, ky * apart[0], kx * apart[1], strides, y.shape[1:3])
+        np.multiply(tap, weight[:, 0, ky, kx], out=product)
         y += product
 
 
@@ -210,6 +217,17 @@ def add(layer: FloatLayer, x: Array, y: Array) -> Array:
     return total
 
 
+def mul(layer: FloatLayer, x: Array, y: Array) -> Array:
+    """x * y, of a y of one pixel at every pixel."""
+    product: Array = x * y
+    return product
+
+
+def gather_channels(layer: FloatLayer, x: Array) -> Array:
+    """Channel c is channel order[c]."""
+    return x[..., layer.constants["order"].astype(np.int64)]
+
+
 def concat(layer: FloatLayer, *xs: Array) -> Array:
     """The operands side by side along the channels."""
     return np.concatenate(xs, axis=-1)
@@ -238,4 +256,7 @@ OPERATORS: dict[str, Callable[..., Array]] = {
     "pad_channels": pad_channels,
     "flatten": flatten,
     "fc": fc,
+    "mul": mul,
+    "gather_channels": gather_channels,
+    **ACTIVATIONS,
 }

@@ -313,6 +313,8 @@ def _check_layer(layer: IntLayer, seen: Mapping[str, IntLayer], last: bool) -> N
         raise NetworkError("has a residual_shift and no residual")
     if layer.requantize is not None:
         _check_clip(layer.requantize)
+    if layer.op == "lookup":
+        _check_table(layer.constants["table"], layer.requantize)
 
 
 def _check_clip(step: Requantize) -> None:
@@ -321,6 +323,20 @@ def _check_clip(step: Requantize) -> None:
     if step.lo != lo or (step.activation != "clip" and step.hi != step.format.hi):
         ends = f"{lo}..{step.format.hi}" if step.activation != "clip" else "0 to at most the format's end"
         raise RangeError(f"activation {step.activation!r} has the clip {step.lo}..{step.hi}, needed {ends}")
+
+
+def _check_table(table: np.ndarray, step: Requantize | None) -> None:
+    """What a table gives are codes already: the requantization changes none of them (contract Lookup2)."""
+    if step is None:
+        return
+    identity = {*step.multiplier.tolist()} == {1} and {*step.shift.tolist()} == {0} and not step.dynamic
+    if not identity or step.residual_shift is not None:
+        raise NetworkError("needs the multiplier 1, the shift 0, no residual and a static exponent")
+    if int(table.min()) < step.lo or int(table.max()) > step.hi or step.activation != "none":
+        raise RangeError(
+            f"table holds {int(table.min())}..{int(table.max())}, the requantization has {step.activation!r} and "
+            f"{step.lo}..{step.hi}; needed 'none' and a format of all entries"
+        )
 
 
 def _check_attributes(layer: IntLayer) -> None:

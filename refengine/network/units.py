@@ -26,14 +26,16 @@ def sum_divisor(network: IntNetwork, layer: IntLayer) -> int:
 def sum_exponent(network: IntNetwork, layer: IntLayer) -> int | None:
     """The exponent of a layer's sums, of which each is worth ``2**it / sum_divisor``; None for no one exponent.
 
-    Contract: Conv2, Batchnorm1, Add1, Input1; the other operators add up codes as they are.
+    Contract: Conv2, Batchnorm1, Add1, Input1, Lookup1, Mul1; the other operators add up codes as they are.
     """
-    read = [other.exponent for other in network.layers if other.name in layer.inputs]
+    read = [network.layer(name).exponent for name in layer.inputs]
     if layer.op == "input":
         return -PIXEL_SHIFT
     if layer.weight_exponent is not None:
         units = set(layer.weight_exponent.tolist())
         return read[0] + units.pop() if len(units) == 1 else None
+    if layer.op in ("lookup", "mul"):
+        return layer.exponent if layer.op == "lookup" else sum(read)
     return min(read) - (CODE_SHIFT if layer.op == "batchnorm" else 0)
 
 

@@ -31,6 +31,7 @@ INT8_WEIGHT = CodeFormat("int8", -127, 127, np.int8)
 UINT8 = CodeFormat("uint8", 0, 255, np.uint8)
 INT8 = CodeFormat("int8", -128, 127, np.int8)
 SCALE = CodeFormat("scale", 0, 127, np.int8)
+ENTRY = CodeFormat("entry", -128, 255, np.int16)  # of a table of codes, of UINT8 ones or of INT8 ones
 INT32 = CodeFormat("int32", -(2**31), 2**31 - 1, np.int32)
 
 WEIGHT_FORMATS = {fmt.name: fmt for fmt in (TERNARY, INT4, INT8_WEIGHT)}

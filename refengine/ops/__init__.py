@@ -20,9 +20,12 @@ from . import (
     conv,
     fc,
     flatten,
+    gather_channels,
     global_avgpool,
     input,
+    lookup,
     maxpool,
+    mul,
     pad_channels,
     requantize,
 )
@@ -41,4 +44,7 @@ OPS: dict[str, Operator] = {
     "pad_channels": pad_channels,
     "flatten": flatten,
     "requantize": requantize,
+    "lookup": lookup,
+    "gather_channels": gather_channels,
+    "mul": mul,
 }

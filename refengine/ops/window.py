@@ -7,8 +7,10 @@ With ``ceil_mode`` the quotient is rounded up instead, less a last window that w
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..errors import NetworkError
-from .interface import FLAG, Attribute, Pair, Shape, Sides
+from .interface import FLAG, Array, Attribute, Pair, Shape, Sides
 
 POOL = {
     "kernel_shape": Attribute(1, count=2),
@@ -42,6 +44,25 @@ def output_hw(
         output_size(hw[0], kernel_shape[0], strides[0], top, bottom, ceil_mode),
         output_size(hw[1], kernel_shape[1], strides[1], left, right, ceil_mode),
     )
+
+
+def spread_size(kernel: int, dilation: int) -> int:
+    """Pixels from a kernel's first tap to its last one, both counted, where taps lie ``dilation`` pixels apart."""
+    return (kernel - 1) * dilation + 1
+
+
+def spread(weight: Array, dilations: Pair) -> Array:
+    """Weights (O, I, KH, KW) of a dilated convolution as those of a plain one: zeros between the taps (contract T7).
+
+    >>> spread(np.array([[[[5, 7]]]]), (3, 2)).ravel()
+    array([5, 0, 7])
+    """
+    if dilations == (1, 1):
+        return weight
+    kernel = [spread_size(size, step) for size, step in zip(weight.shape[2:], dilations, strict=True)]
+    wide = np.zeros((*weight.shape[:2], *kernel), weight.dtype)
+    wide[:, :, :: dilations[0], :: dilations[1]] = weight
+    return wide
 
 
 def reach(

@@ -32,12 +32,16 @@ _TOPS = {TERNARY.name: TERNARY.hi, INT4.name: INT4.hi}
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """Of a layer with weights, signs turned so that no gamma is negative: weight (O, I, KH, KW), bias, norm or None."""
+    """Of a layer with weights, signs turned so that no gamma is negative: weight (O, I, KH, KW), bias, norm or None.
+
+    ``dilations``: how many pixels apart the taps of the weight lie.
+    """
 
     weight: np.ndarray
     bias: list[Fraction]
     attributes: dict
     norm: Norm | None
+    dilations: tuple[int, int] = (1, 1)
 
     @property
     def signs(self) -> np.ndarray:
@@ -77,7 +81,8 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, sc
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
-        seen = windows(maps[..., g * inputs : (g + 1) * inputs], *window, chosen, 2.0**x.exponent, walk.threads)
+        tensor = maps[..., g * inputs : (g + 1) * inputs]
+        seen = windows(tensor, *window, chosen, 2.0**x.exponent, walk.threads, operands.dilations)
         parts.append(_solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatLayer
 from ..network.int_network import IntLayer
 from ..numbers.accumulator import confine
@@ -68,10 +69,12 @@ def _exponent(walk: Walk, group: Group, reals: Reals, fmt: CodeFormat) -> tuple[
 
 
 def _needs_one_exponent(walk: Walk, group: Group) -> bool:
-    """Whether codes reach a concat or the logits as they are, passed on by layers that do not compute."""
+    """Whether codes reach a concat, a table or the logits as they are, passed on by layers that do not compute."""
     if walk.last(group):
         return True
-    readers = (reader for reader in walk.groups if group.output in reader.inputs)
+    readers = [reader for reader in walk.groups if group.output in reader.inputs]
+    if any(reader.core.op in ACTIVATIONS for reader in readers):
+        return True  # a table has an entry for each code of 8 bits
     passing = [reader for reader in readers if reader.core.op in OPS and not OPS[reader.core.op].ACCUMULATES]
     return any(reader.core.op == "concat" or _needs_one_exponent(walk, reader) for reader in passing)
 

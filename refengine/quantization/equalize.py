@@ -10,7 +10,8 @@ not, as in networks as they are trained, nothing is changed: a tensor's even ran
 A factor is taken out of whatever makes the channel and into whatever reads it: weights, biases and batch norms.  What a
 channel is tied to has the same k: ReLUs, pools, flatten, concat and padding pass it on, and an addition ties its
 operands, so a residual stream is scaled as a whole.  Not scaled, k = 0: the input, the logits, what a ReLU with an
-upper end reads, and what a batch norm takes in from its convolution.
+upper end or another activation reads (but for a prelu, which passes factors on), the operands of a product, and what a
+batch norm takes in from its convolution.
 Source: cross-layer equalization of Nagel et al. 2019, with powers of two and ranges of activations.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatLayer, FloatNetwork, shapes
 from ..network.forward import forward
 from ..network.images import evenly_spaced
@@ -77,6 +79,8 @@ def _classes(network: FloatNetwork, reestimate: bool) -> dict[str, Array]:
         count += len(new)
         if (layer.op == "batchnorm" and (reestimate or layer.name in taken_in)) or "max" in layer.attributes:
             ties.append((operands[0], np.full(len(operands[0]), _FIXED)))
+        if layer.op == "mul" or (layer.op in ACTIVATIONS and layer.op != "prelu"):
+            ties += [(operand, np.full(len(operand), _FIXED)) for operand in operands]
         found[layer.name] = _passed_on(layer, operands, new, size)
         if layer.op == "add":
             ties.append((operands[0], operands[1]))
@@ -95,6 +99,8 @@ def _passed_on(layer: FloatLayer, operands: list[Array], new: Array, size: Mappi
     if layer.op == "pad_channels":
         before = layer.attributes["before"]
         return np.concatenate([new[:before], operands[0], new[before + len(operands[0]) :]])
+    if layer.op == "gather_channels":
+        return operands[0][layer.constants["order"].astype(np.int64)]
     if layer.op == "flatten":
         return np.repeat(operands[0], size[layer.name][0] // len(operands[0]))
     return operands[0]

@@ -1,7 +1,7 @@
 """Which float layers become one integer layer.
 
     conv or fc, then batchnorm, then add, then relu      one layer: accumulate, requantize with a residual, clip
-    add, avgpool, global_avgpool, then relu              one layer
+    add, mul, avgpool, global_avgpool, then relu         one layer
     batchnorm alone, then add, then relu                 one layer
     relu alone                                           a requantize layer whose clip is the ReLU
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ..network.float_network import FloatLayer, FloatNetwork
 
 AFFINE = ("conv", "fc", "batchnorm")
-ROUNDED = ("add", "avgpool", "global_avgpool", "relu")
+ROUNDED = ("add", "mul", "avgpool", "global_avgpool", "relu")
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,15 @@ def add(walk: Walk, group: Group) -> None:
     add_epilogue(walk, group, layer, acc, [power_of_two(finer)], sign_of(a, b))
 
 
+def mul(walk: Walk, group: Group) -> None:
+    """The product of two tensors."""
+    a, b = (walk.tensors[name] for name in group.inputs)
+    acc = OPS["mul"].reference(a.codes, b.codes)
+    add_epilogue(
+        walk, group, new_layer(walk, group, "mul"), acc, [power_of_two(a.exponent + b.exponent)], sign_of(a, b)
+    )
+
+
 def average(walk: Walk, group: Group) -> None:
     """avgpool and global_avgpool: sums whose unit is that of the codes, divided by the number of pixels."""
     x = walk.tensors[group.inputs[0]]
@@ -89,12 +98,14 @@ def relu(walk: Walk, group: Group) -> None:
 
 
 def passed(walk: Walk, group: Group) -> None:
-    """maxpool, concat, pad_channels, flatten: codes of one exponent in, the same codes out."""
+    """maxpool, concat, pad_channels, flatten, gather_channels: codes of one exponent in, the same codes out."""
     tensors = _aligned(walk, [walk.tensors[name] for name in group.inputs])
     op = group.core.op
     layer = replace(new_layer(walk, group, op), inputs=tuple(tensor.layer for tensor in tensors))
-    layer = replace(layer, attributes=dict(group.core.attributes), exponent=tensors[0].exponent)
-    codes = OPS[op].kernels(*(tensor.codes for tensor in tensors), **layer.attributes)
+    constants = {name: array.astype(np.int32) for name, array in group.core.constants.items()}
+    attributes = dict(group.core.attributes)
+    layer = replace(layer, constants=constants, attributes=attributes, exponent=tensors[0].exponent)
+    codes = OPS[op].kernels(*(tensor.codes for tensor in tensors), **layer.arguments)
     lo, hi = min(tensor.lo for tensor in tensors), max(tensor.hi for tensor in tensors)
     append(walk, group, layer, Tensor(layer.name, codes, layer.exponent, tensors[0].format, lo, hi))
 

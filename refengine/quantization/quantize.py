@@ -10,10 +10,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import RefengineError, SchemeError
+from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.int_network import IntNetwork
 from ..ops import OPS
-from . import plain
+from . import plain, tabled
 from .equalize import equalized
 from .float_moments import float_moments
 from .float_side import FloatSide
@@ -130,4 +131,6 @@ STEPS: dict[str, Callable[[Walk, Group], None]] = {
     "avgpool": plain.average,
     "global_avgpool": plain.average,
     "relu": plain.relu,
+    "mul": plain.mul,
+    **dict.fromkeys(ACTIVATIONS, tabled.lookup),
 }

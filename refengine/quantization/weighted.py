@@ -1,5 +1,6 @@
 """Layers with weights, conv and fc: codes and scales, batch norm folded, a bias that INT32 has room for."""
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import NetworkError
+from ..network.float_network import dilations
 from ..network.int_network import IntLayer
 from ..numbers.formats import INT8
 from ..numbers.rescale import power_of_two, smallest_exponent
 from ..numbers.rounding import nearest
 from ..ops import OPS, conv
+from ..ops.window import spread
 from . import fold
 from .calibrated import Operands, choose_calibrated, mean_wanted
 from .epilogue import add_epilogue
@@ -24,6 +28,7 @@ from .weights import IntWeights, WeightChoice, choose, erased
 
 _CONSTANT_BITS = 15
 _CHUNK = 8
+_MOST_SPREAD = 2**26
 _ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 
 
@@ -53,12 +58,15 @@ def weighted(walk: Walk, group: Group) -> None:
 
 
 def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
-    """Codes and scales by the scheme's method."""
+    """Codes and scales by the scheme's method, those of a dilated convolution with the zeros between its taps."""
     scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
     fmt, method = walk.formats[group.core.name], walk.scheme.method
     if method == CALIBRATED:
-        return choose_calibrated(walk, group, operands, fmt, scope)
-    return choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+        choice = choose_calibrated(walk, group, operands, fmt, scope)
+    else:
+        choice = choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+    codes = None if choice.codes is None else spread(choice.codes, operands.dilations)
+    return replace(choice, weight=spread(choice.weight, operands.dilations), codes=codes)
 
 
 def _operands(group: Group) -> Operands:
@@ -71,7 +79,10 @@ def _operands(group: Group) -> Operands:
     bias = core.constants.get("bias", np.zeros(len(weight)))
     signs = np.ones(len(weight)) if norm is None else norm.signs
     turned = [Fraction(float(value)) for value in bias * signs]
-    return Operands(weight * signs[:, None, None, None], turned, attributes, norm)
+    apart = dilations(core)
+    if weight.size * math.prod(apart) > _MOST_SPREAD:
+        raise NetworkError(f"has dilations {apart}, with the zeros between its taps more than {_MOST_SPREAD} weights")
+    return Operands(weight * signs[:, None, None, None], turned, attributes, norm, apart)
 
 
 def _fold(walk: Walk, group: Group, unit: Sequence[Fraction], operands: Operands, acc: np.ndarray) -> Affine:

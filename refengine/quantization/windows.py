@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..ops.window import spread_size
 from .blocks import by_blocks
 
 _MOST = 2**16
@@ -82,11 +83,17 @@ def windows(
     chosen: np.ndarray,
     unit: float,
     threads: int = 1,
+    apart: Sequence[int] = (1, 1),
 ) -> Windows:
-    """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, at output positions numbered over (N, OH, OW)."""
+    """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, their taps ``apart`` pixels from each other.
+
+    ``chosen``: the output positions, numbered over (N, OH, OW).
+    """
     top, left, bottom, right = pads
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    view = sliding_window_view(padded, tuple(kernel), axis=(1, 2))[:, :: strides[0], :: strides[1]]
+    size = tuple(spread_size(*pair) for pair in zip(kernel, apart, strict=True))
+    view = sliding_window_view(padded, size, axis=(1, 2))[:, :: strides[0], :: strides[1]]
+    view = view[..., :: apart[0], :: apart[1]]
     place = np.unravel_index(chosen, view.shape[:3])
     columns = np.empty((len(chosen), view[0, 0, 0].size), np.float32)
     for start in range(0, len(chosen), _GATHERED):

@@ -36,7 +36,7 @@ MAX_BYTES = 1 << 28
 _MAX_COUNT = 1 << 40
 _BYTES_AT_ONCE = 1 << 20
 _MAX_AXIS = 1 << 31
-_DTYPES = ("uint8", "int8", "int32", "int64")
+_DTYPES = ("uint8", "int8", "int16", "int32", "int64")
 _LAYER = re.compile(r"[0-9]{1,9}(_[^/]*)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -84,10 +84,10 @@ def _c_word(memory: Memory) -> int:
     """Two spaces, a comma, the end of the line; the word, or the words of 32 bits of a wide one."""
     if memory.word_bits > _C_WIDTHS[-1]:
         return len("  {},\n") + -(-memory.word_bits // 32) * len(", 0x00000000")
-    suffix = len("ULL")
     if memory.numbers:
+        suffix = len("LL") if memory.word_bits > 32 else 0
         return len("  ,\n") + len(str(-(1 << memory.word_bits - 1))) + suffix
-    return len("  0x,\n") + memory.digits + suffix
+    return len("  0x,\n") + memory.digits + len("ULL")
 
 
 def _mif_word(memory: Memory) -> int:

@@ -8,6 +8,8 @@ LAYER/weight            oihw or oi             2, 4 or 8, signed          the sc
 LAYER/scale             og                     7, unsigned                2**weight_exponent[o]
 LAYER/bias              o or c                 32, signed                 as the accumulator
 LAYER/sign              c                      2, signed
+LAYER/table             ct                     8, as the layer's codes    2**exponent
+LAYER/order             c                      of the largest channel
 LAYER/multiplier        c                      the network's widest       2**(exponent - shift[c]) / accumulator's
 LAYER/shift             c                      6, unsigned
 LAYER/residual_shift    c                      6, unsigned
@@ -18,8 +20,8 @@ LAYER/code              nhwc or nc             the format's               2**exp
 logits                  nc                     32, signed                 2**exponent of the last layer
 ======================  =====================  =========================  ==========================================
 
-Axis letters are those of the contract: n images, h and w pixels, c channels, o output and i input channels, g clusters.
-An array along ``c`` with one entry holds the entry of all channels.
+Axis letters are those of the contract: n images, h and w pixels, c channels, o output and i input channels, g clusters,
+t addresses of a table.  An array along ``c`` with one entry holds the entry of all channels.
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ import numpy as np
 
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
-from ..network.units import power_of_two, result_divisor, sum_divisor
-from ..numbers.formats import INT32, SCALE, TERNARY, UINT8, WEIGHT_FORMATS
+from ..network.units import power_of_two, result_divisor, sum_divisor, sum_exponent
+from ..numbers.formats import INT8, INT32, SCALE, TERNARY, UINT8, WEIGHT_FORMATS, signed_bits
 from ..numbers.rounding import MAX_SHIFT
 from ..ops import OPS
 from ..ops.conv import clusters_of
 from ..runs.trace import STAGES
 
 IMAGES, LOGITS = "images", "logits"
-CONSTANTS = ("weight", "scale", "bias", "sign", "multiplier", "shift", "residual_shift")
+CONSTANTS = ("weight", "scale", "bias", "sign", "table", "order", "multiplier", "shift", "residual_shift")
 PARTS = (*CONSTANTS, *STAGES)
-AXES = ("nhwc", "nc", "nhwcg", "ncg", "oihw", "oi", "og", "o", "c")
+AXES = ("nhwc", "nc", "nhwcg", "ncg", "oihw", "oi", "og", "ct", "o", "c")
 
 Exponent = int | tuple[int, ...] | None
 
@@ -110,7 +112,9 @@ def feeders(layer: IntLayer) -> tuple[str, ...]:
 def _constants(network: IntNetwork, layer: IntLayer) -> Iterator[Tensor]:
     outputs = "o" if "weight" in layer.constants else "c"
     for part in CONSTANTS:
-        if part in layer.constants:
+        if part in ("table", "order") and part in layer.constants:
+            yield _addressed(network, layer, part)
+        elif part in layer.constants:
             fmt = {"weight": WEIGHT_FORMATS.get(layer.weight_format or ""), "scale": SCALE, "sign": TERNARY}.get(part)
             fmt = fmt or INT32
             array = layer.constants[part]
@@ -123,6 +127,17 @@ def _constants(network: IntNetwork, layer: IntLayer) -> Iterator[Tensor]:
             bits = _multiplier_bits(network) if part == "multiplier" else MAX_SHIFT.bit_length()
             array = getattr(layer.requantize, part)
             yield Tensor(layer.name, part, array.shape, "c", array.dtype.name, bits, False)
+
+
+def _addressed(network: IntNetwork, layer: IntLayer, part: str) -> Tensor:
+    """A table of codes, or the channels that a layer reads."""
+    array = layer.constants[part]
+    if part == "order":
+        bits = max(1, int(array.max()).bit_length())
+        return Tensor(layer.name, part, array.shape, "c", array.dtype.name, bits, False)
+    signed = int(array.min()) < 0
+    bits = signed_bits(int(array.min()), int(array.max())) if signed and array.max() > INT8.hi else UINT8.bits
+    return Tensor(layer.name, part, array.shape, "ct", array.dtype.name, bits, signed, layer.exponent)
 
 
 def _stages(network: IntNetwork, layer: IntLayer, count: int, partial: bool) -> Iterator[Tensor]:
@@ -152,6 +167,8 @@ def _unit(network: IntNetwork, layer: IntLayer) -> Exponent:
         return _integers(exponents[0] + layer.weight_exponent)
     if layer.op == "batchnorm":
         return exponents[0] - 8
+    if layer.op in ("lookup", "mul"):
+        return sum_exponent(network, layer)
     return power_of_two(min(exponents), sum_divisor(network, layer)) if exponents else None
 
 

@@ -42,6 +42,7 @@ def test_every_field_can_be_in_a_grid():
         Scheme(layers=(("first", "int4"), ("conv*", "int8"))),
     )
     assert [one.reestimate for one in schemes(["reestimate=yes,no,auto"])] == [True, False, None]
+    assert [one.equalize for one in schemes(["equalize=yes,no"])] == [True, False]
     assert [one.exponents for one in schemes([f"exponents={','.join(EXPONENTS)}"])] == [*EXPONENTS]
     assert len(schemes([f"rounding={','.join(ROUNDINGS)}", "seed=1,2"])) == len(ROUNDINGS) + 1  # of stochastic
 
@@ -116,6 +117,7 @@ def test_dots_continue_a_series_that_doubles(start, length, told):
         ("weights=int5", "weights is 'int5'; available: "),
         ("rounding=up", "up"),
         ("reestimate=maybe", "available: auto, yes, no"),
+        ("equalize=auto", "available: yes, no"),
         ("layers=conv1", "needed PATTERN=FORMAT"),
         ("layers=conv1=int5", "int5"),
         ("cluster=1,2,...,64", "can be filled doubling and with equal steps"),

@@ -120,7 +120,7 @@ def test_what_is_reached_by_nothing_is_said(written):
     neither = {(layer, name) for layer, names in found.missed.items() for name in names}
     known = {(one.layer, name) for one in found.by_images for name in (*one.reached, *one.missed)}
     assert neither == known - points(found.by_images) - points(found.by_worst_case)
-    assert "packs/images: 1 image of 8 (2), the fewest found, reaches what all of them do" in said[0]
+    assert "packs/images: 2 images of 8 (2, 7), the fewest found, reach what all of them do" in said[0]
     assert all(name in said[2] for _, name in neither)
     assert [one["missed"] for one in report["layers"]] == [[*found.missed.get(layer.name, ())] for layer in LAYERS]
 

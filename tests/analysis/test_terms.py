@@ -32,8 +32,18 @@ def summed(network, layer, operands, place, image=0):
         for tap in part.taps:
             code = 0 if tap.padding else int(operands[tap.operand][(image, *tap.place)])
             codes.append((code, tap.padding))
-            total += part.factor * tap.weight * code
+            total += part.factor * product(tap, code, operands, image)
     return total, codes
+
+
+def product(tap, code, operands, image=0):
+    """What a tap adds: its code by its weight, or by another code, or the entry of a table in its place."""
+    if tap.table is not None:
+        return tap.table[code % 256]
+    if tap.by is None:
+        return code * tap.weight
+    other, place = tap.by
+    return code * int(operands[other][(image, *place)])
 
 
 @given(networks.int_networks(), st.data())

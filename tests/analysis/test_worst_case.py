@@ -40,6 +40,13 @@ def test_the_bound_is_attained_without_padding(network):
         assert (found.sum >= bound) if end == LOW else (found.sum <= bound)
 
 
+def product(tap, code, operands):
+    """Code by weight, by another code, or the entry of a table."""
+    if tap.table is not None:
+        return tap.table[code % 256]
+    return code * (tap.weight if tap.by is None else int(operands[tap.by[0]][(0, *tap.by[1])]))
+
+
 @given(networks.int_networks(), st.integers(0, 2**32 - 1))
 def test_a_random_search_never_exceeds_it(network, seed):
     """The negative control: sums of random codes, everywhere in the result, of every order of their terms."""
@@ -58,7 +65,7 @@ def test_a_random_search_never_exceeds_it(network, seed):
         place = tuple(int(rng.integers(size)) for size in network.shapes[layer.name])
         parts = terms(network, layer, place)
         values = [parts.bias] + [
-            part.factor * tap.weight * (0 if tap.padding else int(operands[tap.operand][(0, *tap.place)]))
+            part.factor * product(tap, 0 if tap.padding else int(operands[tap.operand][(0, *tap.place)]), operands)
             for part in parts.parts
             for tap in part.taps
         ]

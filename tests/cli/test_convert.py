@@ -62,13 +62,19 @@ def test_check_says_the_difference(folder):
         (("--mean", "0", "--std", "1"), None),
         (("--mean", "0.5", "--std", "255"), None),
         (("--mean", "127.5", "--std", "0.5"), None),
-        ((), None),
     ],
 )  # fmt: skip
 def test_units_of_0_to_1_get_a_hint(folder, options, hint):
     outcome = refengine(*NETWORK, *options)
     begin = "refengine: mean and std look like those of pixels in 0..1, pixels are 0..255 here: "
     assert (outcome.code, outcome.err) == (0, "" if hint is None else f"{begin}{hint}\n")
+
+
+def test_pixels_that_the_first_layer_was_not_made_for_get_a_hint(folder):
+    outcome = refengine(*NETWORK)
+    assert outcome.code == 0
+    assert re.match("refengine: the batch norm behind the first layer expects images with a std", outcome.err)
+    assert refengine(*NETWORK, "--mean", "0").err == ""
 
 
 def test_the_ending_in_capitals(folder):

@@ -1,6 +1,7 @@
 """refengine quantize: options reach the scheme, and nothing is written where something is wrong."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.cli.main import verbs
-from refengine.network.float_file import read_float_network
+from refengine.network.float_file import read_float_network, write_float_network
 from refengine.network.images import evenly_spaced, open_images, write_images
 from refengine.network.int_file import read_int_network
 from refengine.quantization.quantize import quantize
@@ -45,6 +46,7 @@ def test_the_defaults_are_the_scheme_s(files):
         (["--activations", "int8", "--exponents", "max"], {"activations": "int8", "exponents": "max"}),
         (["--no-reestimate"], {"reestimate": False}),
         (["--reestimate", "--weights", "int8"], {"reestimate": True, "weights": "int8"}),
+        (["--no-equalize"], {"equalize": False}),
         (["--multiplier-bits", "1"], {"multiplier_bits": 1}),
         (["--rounding", "stochastic", "--seed", "7"], {"rounding": "stochastic", "seed": 7}),
         (
@@ -59,6 +61,24 @@ def test_options_are_fields_of_the_scheme(files, options, fields):
     network = read_int_network("out.h5")
     assert network.hash == quantized(Scheme(**fields)).hash
     assert dict(network.made_with).items() >= Scheme(**fields).described().items()
+
+
+def test_batch_norms_that_do_not_normalise_are_counted(files):
+    network = read_float_network("net.h5")
+    odd = {"mean": np.float32(0), "var": np.float32(1e-6)}
+    layers = tuple(
+        replace(
+            step,
+            constants={name: np.full_like(a, odd[name]) if name in odd else a for name, a in step.constants.items()},
+        )
+        if step.op == "batchnorm"
+        else step
+        for step in network.layers
+    )
+    write_float_network(replace(network, layers=layers), "net.h5", [])
+    said = "batch norms that do not normalise these images, treated as folded: 1\n"
+    assert said in refengine(*CALL, "--method", "paper").out
+    assert said not in refengine(*CALL).out
 
 
 def test_calibration_images_are_evenly_spaced(files):

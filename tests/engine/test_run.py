@@ -40,6 +40,8 @@ def accumulated(layer, codes, coarser):
     arguments = {**layer.constants, **layer.attributes}
     if layer.op == "requantize":
         return moved(codes[0].astype(np.int64), coarser[0])
+    if layer.op == "mul":
+        return as_array(oracle.mul(*(moved(x, d) for x, d in zip(codes, coarser, strict=True))))
     if layer.op == "add":
         a, b = (moved(x, d) * 2**shift for x, d, shift in zip(codes, coarser, arguments["shifts"], strict=True))
         return a + b
@@ -180,7 +182,7 @@ def test_dynamic_networks_are_what_they_should_be():
                 choices.update(results[layer.name].coarser.tolist())
 
     look()
-    assert readers >= {*networks.STEPS, "residual"} - {"concat"}
+    assert readers >= {*networks.STEPS, "residual"} - {"concat", "lookup"}
     assert choices == set(range(8))
     assert formats == {("uint8", "relu"), ("uint8", "none"), ("int8", "none")}
 

@@ -21,7 +21,7 @@ from refengine.numbers.rounding import DOUBLE_ROUND, STOCHASTIC
 PIXEL_BITS = 8
 OPERATORS = (
     "input", "conv", "fc", "batchnorm", "add", "maxpool", "avgpool", "global_avgpool", "concat", "pad_channels",
-    "flatten", "requantize",
+    "flatten", "requantize", "lookup", "gather_channels", "mul",
 )  # fmt: skip
 ROUNDINGS = (
     "floor", "ceil", "toward_zero", "away_from_zero", "half_up", "half_down", "half_away", "half_toward_zero",
@@ -51,6 +51,8 @@ class Datapath:
         self.scale: Any = constants.get("scale")
         self.bias: Any = constants.get("bias")
         self.sign: Any = constants.get("sign")
+        self.table: Any = constants.get("table")
+        self.order: Any = constants.get("order")
         self.strides, self.pads = attributes.get("strides", (1, 1)), attributes.get("pads", (0, 0, 0, 0))
         self.kernel, self.group = attributes.get("kernel_shape", (1, 1)), attributes.get("group", 1)
         self.shifts, self.flip = attributes.get("shifts", (0, 0)), attributes.get("flip", False)
@@ -97,6 +99,7 @@ class Datapath:
         """accumulator, total and code, where the layer has them, in the types of a trace."""
         passing = {"maxpool": self._maxpool, "concat": self._concat, "flatten": lambda: _flat(self.x[0])}
         passing["pad_channels"] = self._pad_channels
+        passing["gather_channels"] = lambda: np.stack([self.x[0][..., c] for c in self.order], axis=-1)
         if self.op in passing:
             return {"code": self.write(passing[self.op]()).astype(self.dtype)}
         acc = self.hold(self.sums()).reshape(len(self.x[0]), *self.shape)
@@ -127,6 +130,11 @@ class Datapath:
             return (self.x[0] << PIXEL_BITS) * self.sign + self.bias
         if self.op == "add":
             return (self.x[0] << self.shifts[0]) + (self.x[1] << self.shifts[1])
+        if self.op == "mul":
+            return self.x[0] * self.x[1]
+        if self.op == "lookup":
+            channel = np.arange(self.x[0].shape[-1]) * (len(self.table) > 1)
+            return self.table[channel, np.where(self.x[0] < 0, self.x[0] + 256, self.x[0])]
         if self.op == "global_avgpool":
             return self.x[0].sum(axis=(1, 2))
         if self.op == "avgpool":

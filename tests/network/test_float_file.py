@@ -136,7 +136,7 @@ def test_order_is_by_number_even_past_the_zeros(path):
 def test_unknown_attributes_are_ignored_and_unknown_datasets_are_not(path):
     with h5py.File(path, "r+") as file:
         file.attrs["author"] = "somebody"
-        file["layers/001_conv"].attrs["dilations"] = [1, 1]
+        file["layers/001_conv"].attrs["colour"] = [1, 1]
     assert_same(read_float_network(path), float_networks.every_op())
     with h5py.File(path, "r+") as file:
         file["layers/001_conv/scale"] = 2.0
@@ -288,7 +288,7 @@ def test_damaged_layers_are_refused(path, changes, words):
         ({"std": [1.0, 0.0, 1.0]}, "needed numbers above 0"),
         ({"channels": "CMYK"}, "'channels' is 'CMYK', needed one of RGB, BGR, gray"),
         ({"format": "refengine-images"}, "needed 'refengine-float'"),
-        ({"version": 2}, "this program reads 'refengine-float' of version 1"),
+        ({"version": 3}, "this program reads 'refengine-float' of version 1"),
         ({"name": ""}, "the network has no name"),
     ],
 )

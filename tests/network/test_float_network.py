@@ -6,7 +6,7 @@ import math
 import float_networks
 import numpy as np
 import pytest
-from float_networks import every_op, layer
+from float_networks import every_op, gated, layer
 from hypothesis import given
 
 from refengine.errors import NetworkError
@@ -52,7 +52,7 @@ def test_shapes_of_every_op():
 
 
 def test_every_op_has_every_op():
-    assert {layer.op for layer in every_op().layers} == set(LAYER_OPS)
+    assert {layer.op for network in (every_op(), gated()) for layer in network.layers} == set(LAYER_OPS)
 
 
 @given(float_networks.networks())
@@ -100,7 +100,16 @@ def test_constants_and_attributes_are_those_of_the_op():
     refused("has no constant 'weight'", layer, 1, "conv", ["x"], **CONV)
     refused("has constant 'scale', known are: bias, weight", layer, 1, "conv", ["x"], {**weight, "scale": 1}, **CONV)
     refused("has no attribute 'group'", layer, 1, "conv", ["x"], weight, strides=(1, 1), pads=(0, 0, 0, 0))
-    refused("has attribute 'dilation', known are: group, pads", layer, 1, "conv", ["x"], weight, **CONV, dilation=2)
+    refused(
+        "has attribute 'dilation', known are: dilations, group, pads",
+        layer,
+        1,
+        "conv",
+        ["x"],
+        weight,
+        **CONV,
+        dilation=2,
+    )
     refused("known are: none", layer, 1, "flatten", ["x"], axis=1)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import float_networks
 import numpy as np
 import pytest
-from float_networks import every_op, floats, layer
+from float_networks import every_op, floats, gated, layer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +40,7 @@ def oracle(network, image):
                 for x in range(image.shape[1])
             }
         else:
-            tensors[step.name] = globals()["oracle_" + step.op](step, *operands)
+            tensors[step.name] = globals().get("oracle_" + step.op, oracle_activation)(step, *operands)
     return tensors
 
 
@@ -63,13 +63,14 @@ def positions(size, kernel, stride, before, after, ceil_mode):
 def windows(layer, x, kernel, ceil_mode=False):
     """(oy, ox, [(ky, kx, iy, ix) of the pixels inside the image]) for each window."""
     (height, width, _), (sy, sx) = extent(x), layer.attributes["strides"]
+    down, across = layer.attributes.get("dilations", (1, 1))
     top, left, bottom, right = layer.attributes["pads"]
-    rows = positions(height, kernel[0], sy, top, bottom, ceil_mode)
-    columns = positions(width, kernel[1], sx, left, right, ceil_mode)
+    rows = positions(height, down * (kernel[0] - 1) + 1, sy, top, bottom, ceil_mode)
+    columns = positions(width, across * (kernel[1] - 1) + 1, sx, left, right, ceil_mode)
     for (oy, y), (ox, first) in itertools.product(enumerate(rows), enumerate(columns)):
         taps = itertools.product(range(kernel[0]), range(kernel[1]))
-        inside = [(i, j, y + i, first + j) for i, j in taps if 0 <= y + i < height and 0 <= first + j < width]
-        yield oy, ox, inside
+        seen = [(i, j, y + down * i, first + across * j) for i, j in taps]
+        yield oy, ox, [tap for tap in seen if 0 <= tap[2] < height and 0 <= tap[3] < width]
 
 
 def oracle_conv(layer, x):
@@ -100,6 +101,35 @@ def oracle_relu(layer, x):
 
 def oracle_add(layer, x, y):
     return {index: x[index] + y[index] for index in x}
+
+
+def oracle_mul(layer, x, y):
+    pixel = extent(y)[:2] == (1, 1) if len(extent(y)) == 3 else False
+    return {index: value * y[(0, 0, index[2]) if pixel else index] for index, value in x.items()}
+
+
+def oracle_gather_channels(layer, x):
+    order = layer.constants["order"].astype(int).tolist()
+    places = {index[:-1] for index in x}
+    return {(*place, c): x[(*place, source)] for place in places for c, source in enumerate(order)}
+
+
+def oracle_activation(layer, x):
+    attributes, slopes = layer.attributes, layer.constants.get("slope")
+    functions = {
+        "prelu": lambda v, c: v if v >= 0 else v * float(slopes[c]),
+        "clip": lambda v, c: min(max(v, attributes["low"]), attributes["high"]),
+        "elu": lambda v, c: v if v >= 0 else attributes["alpha"] * (math.exp(v) - 1),
+        "sigmoid": lambda v, c: 1 / (1 + math.exp(-v)),
+        "silu": lambda v, c: v / (1 + math.exp(-v)),
+        "tanh": lambda v, c: math.tanh(v),
+        "hard_sigmoid": lambda v, c: min(max(attributes["alpha"] * v + attributes["beta"], 0), 1),
+        "hard_swish": lambda v, c: v * min(max(v + 3, 0), 6) / 6,
+        "gelu": lambda v, c: v * (1 + (
+            math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)) if attributes["tanh"] else math.erf(v / 2**0.5)
+        )) / 2,
+    }  # fmt: skip
+    return {index: functions[layer.op](value, index[-1]) for index, value in x.items()}
 
 
 def oracle_concat(layer, *xs):
@@ -183,8 +213,8 @@ def assert_is_oracle(network, images):
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * (1 + abs(wanted).max()), err_msg=name)
 
 
-def test_every_op_is_the_oracle():
-    network = every_op()
+@pytest.mark.parametrize("network", [every_op(), gated()], ids=["every_op", "gated"])
+def test_every_op_is_the_oracle(network):
     assert_is_oracle(network, images_for(network, 2))
 
 

@@ -1,12 +1,13 @@
-"""Where windows lie (contract W1-W3)."""
+"""Where windows lie (contract W1-W3), and the kernels of dilated convolutions (T7)."""
 
+import numpy as np
 import oracle
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refengine.errors import NetworkError
-from refengine.ops.window import check_pool, output_hw, output_size, reach
+from refengine.ops.window import check_pool, output_hw, output_size, reach, spread, spread_size
 
 
 def test_sizes_of_every_small_window_are_those_counted():
@@ -56,6 +57,15 @@ def test_height_and_width_have_their_own_padding():
     assert output_hw((5, 7), (2, 3), (1, 2), (1, 0, 2, 1)) == (7, 3)
     assert output_hw((6, 6), (3, 3), (2, 2), (0, 0, 0, 0), ceil_mode=True) == (3, 3)
     assert output_hw((5, 5), (2, 2), (3, 3), (2, 0, 0, 2), ceil_mode=True) == (3, 2)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
+def test_a_spread_kernel_has_its_taps_apart_and_zeros_between(high, wide, down, across):
+    weight = np.arange(1, 2 * high * wide + 1).reshape(2, 1, high, wide)
+    found = spread(weight, (down, across))
+    assert found.shape[2:] == (spread_size(high, down), spread_size(wide, across))
+    taps = {(o, 0, y * down, x * across): int(weight[o, 0, y, x]) for o, _, y, x in np.ndindex(*weight.shape)}
+    assert {place: int(value) for place, value in np.ndenumerate(found) if value} == taps
 
 
 def test_a_kernel_that_does_not_fit_is_refused():

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 from calibrated import codes_of_first_conv, exact_network, folded, pixels
+from float_networks import floats, layer
 
 from refengine.engine.run import run
+from refengine.errors import NetworkError
+from refengine.network.float_network import FloatNetwork
 from refengine.network.forward import forward
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import Scheme
@@ -77,3 +80,40 @@ def test_folded_networks_are_corrected_towards_the_float_layer():
     got, target = codes.reshape(-1, 3) * 2.0**conv.exponent, wanted["001_conv"].reshape(-1, 3)
     assert got.mean(axis=0) == pytest.approx(target.mean(axis=0), abs=2.0**conv.exponent)
     assert got.std(axis=0) == pytest.approx(target.std(axis=0), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "scheme", [Scheme(weights="int8"), Scheme(weights="ternary"), Scheme(weights="int4", method="paper")]
+)
+def test_a_dilated_convolution_has_zeros_between_its_taps(scheme):
+    """And is as near to the float layer as the plain one that computes the same."""
+    rng = np.random.default_rng(0)
+    window = {"strides": (1, 1), "pads": (2, 3, 2, 3), "group": 1, "dilations": (2, 3)}
+    layers = (
+        layer(0, "input"),
+        layer(1, "conv", ["000_input"], {"weight": floats(rng, 4, 3, 3, 3)}, **window),
+        layer(2, "relu", ["001_conv"]),
+        layer(3, "global_avgpool", ["002_relu"]),
+        layer(4, "fc", ["003_global_avgpool"], {"weight": floats(rng, 5, 4)}),
+    )
+    network = FloatNetwork("dilated", (9, 8, 3), 5, (128.0,) * 3, (64.0,) * 3, "RGB", layers)
+    made = quantize(network, pixels(network, 40), scheme)
+    weight = made.layers[1].constants["weight"]
+    assert weight.shape == (4, 3, 5, 7)
+    between = weight.copy()
+    between[:, :, ::2, ::3] = 0
+    assert not between.any()
+    assert weight.any(axis=(0, 1))[::2, ::3].all()
+    images = pixels(network, 20, seed=1)
+    wanted, found = forward(network, images), run(made, images) * 2.0 ** made.layers[-1].exponent
+    error = np.square(found - wanted).mean() / np.square(wanted - wanted.mean(axis=0)).mean()
+    assert error < (0.01 if scheme.weights == "int8" else 0.5)
+
+
+def test_a_kernel_with_too_many_zeros_is_refused():
+    window = {"strides": (9000, 9000), "pads": (9000,) * 4, "group": 1, "dilations": (9000, 9000)}
+    weight = np.ones((1, 1, 2, 2), np.float32)
+    layers = (layer(0, "input"), layer(1, "conv", ["000_input"], {"weight": weight}, **window))
+    network = FloatNetwork("dilated", (1, 1, 1), 4, (0.0,), (1.0,), "gray", layers)
+    with pytest.raises(NetworkError, match=r"layer '001_conv' \(conv\): has dilations .* more than 67108864 weights"):
+        quantize(network, np.zeros((1, 1, 1, 1), np.uint8))

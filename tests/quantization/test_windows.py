@@ -42,6 +42,17 @@ def test_windows_are_those_of_the_definition(seed, kernel, stride, pad):
         assert np.allclose(row, 0.25 * part.transpose(2, 0, 1).ravel(), atol=1e-5)
 
 
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 2))
+def test_taps_lie_apart(seed, down, across):
+    """Those of a plain window that is as large, at every so-manieth row and column."""
+    x = np.random.default_rng(seed).integers(-9, 10, (2, 8, 7, 2)).astype(np.int8)
+    chosen = np.arange(2)
+    seen = windows(x, (3, 2), (1, 1), (0,) * 4, chosen, 1.0, apart=(down, across))
+    large = windows(x, (2 * down + 1, across + 1), (1, 1), (0,) * 4, chosen, 1.0)
+    taps = (large.columns + large.mean).reshape(2, 2, 2 * down + 1, across + 1)[..., ::down, ::across]
+    assert np.allclose(seen.columns + seen.mean, taps.reshape(2, -1), atol=1e-5)
+
+
 def test_covariances_are_those_of_numpy():
     rng = np.random.default_rng(1)
     x = rng.integers(0, 255, (40, 4, 4, 2)).astype(np.uint8)

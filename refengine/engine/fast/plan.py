@@ -236,7 +236,7 @@ class Plan:
             return self._results[layer.name]
         if not OPS[layer.op].ACCUMULATES:
             return Result(self._codes(layer.name))
-        if layer.op == "input":
+        if layer.op in ("input", "lookup"):
             sums = OPS[layer.op].reference(*operands, **layer.arguments)
             accumulator, _ = confine(sums, layer.accumulator_bits, layer.accumulator_policy)
         else:
@@ -283,5 +283,5 @@ def _parts(compiler: Compiler, threads: int) -> Iterator[_Walk | _Single]:
 def _walk_of(steps: list[Fields], layers: list[int], threads: int) -> _Walk:
     rows = np.array([[int(fields.get(name, 0)) for name in range(step.FIELDS)] for fields in steps], np.int64)
     events = np.zeros((threads, len(rows), len(kernel.EVENTS)), np.int64)
-    reading = [number for number, row in enumerate(rows) if row[step.KIND] == step.LOOKUP]
+    reading = [number for number, row in enumerate(rows) if row[step.KIND] == step.LOOKUP and not row[step.IMAGES]]
     return _Walk(rows, tuple(layers), events, reading[0] if reading else None)

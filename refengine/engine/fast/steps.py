@@ -5,7 +5,7 @@
     depthwise conv, average pools, batchnorm,  DEPTHWISE: each channel by itself, with weights that are counts, signs
     add, requantize                            or shifts; an add has two taps, one in each tensor
     maxpool                                    LARGEST
-    input                                      LOOKUP: a pixel has 256 values, so its code stands in a table
+    input, lookup                              LOOKUP: a pixel has 256 values, so its code stands in a table
     whatever only moves codes                  COPY, FILL
 
 Grouped convolutions are products whose panels read only the channels of their groups.  ``steps_of`` gives None for the
@@ -26,7 +26,7 @@ from ...numbers import requantize
 from ...numbers.accumulator import confine
 from ...numbers.formats import ACTIVATION_FORMATS
 from ...numbers.rounding import STOCHASTIC, round_shift
-from ...ops import OPS, avgpool, input
+from ...ops import OPS, avgpool, input, lookup
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
 from ...ops.interface import sources
@@ -316,34 +316,56 @@ def _input(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
     """One table a channel: what a stored byte each pixel value becomes.  The walker reads the caller's images."""
     if layer.requantize is None or layer.residual is not None:
         return None
-    to = compiler.buffers[layer.name]
-    height, width, channels = to.shape
-    codes, events = _codes_of_pixels(layer, layer.requantize, channels)
-    order = np.arange(channels)[::-1] if layer.attributes["flip"] else np.arange(channels)
-    rows = np.arange(compiler.images * height, dtype=np.int32) * width * channels
-    return [
-        {
-            **_pixel_steps(compiler, to),
-            step.KIND: step.LOOKUP,
-            step.PIXELS: compiler.images * height,
-            step.PER_IMAGE: height,
-            step.BLOCK: _block(compiler.images * height),
-            step.STARTS: compiler.address(rows),
-            step.RUN: width,
-            step.PIXEL_BYTES: channels,
-            step.CODE_STARTS: compiler.address(to.pixels()[:, :, 0]),
-            step.SOURCE_CHANNELS: compiler.address(order.astype(np.int32)),
-            step.CODE_TABLES: compiler.address((codes.view(np.uint8) ^ to.zero).T),
-            step.PANEL_COUNT: channels,
-            step.EVENT_TABLES: compiler.address(events.T) if compiler.counted else 0,
-        }
-    ]
-
-
-def _codes_of_pixels(layer: IntLayer, rescale: requantize.Requantize, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """The code of each of 256 pixel values (256, C), and which of ``kernel.EVENTS`` each counts as: u8, a bit each."""
+    height, width, channels = compiler.buffers[layer.name].shape
     values = np.arange(256, dtype=np.uint8)[:, None] + np.zeros(channels, np.uint8)
     acc = input.reference(values, **layer.arguments)
+    order = np.arange(channels)[::-1] if layer.attributes["flip"] else np.arange(channels)
+    rows = np.arange(compiler.images * height, dtype=np.int32) * width * channels
+    return [_tabled(compiler, layer, layer.requantize, acc, order, rows) | {step.PIXEL_BYTES: channels}]
+
+
+def _lookup(compiler: Compiler, layer: IntLayer) -> list[Fields] | None:
+    """One table a channel: what a stored byte each byte as it is stored becomes."""
+    if layer.requantize is None:
+        return None
+    source, channels = compiler.buffers[layer.inputs[0]], compiler.buffers[layer.name].shape[2]
+    addresses = (np.arange(256) ^ source.zero)[:, None] + np.zeros(channels, np.int64)
+    acc = lookup.reference(addresses, **layer.arguments)
+    rows = source.pixels()[:, :, 0]
+    fields = {step.IMAGES: source.address, step.PIXEL_BYTES: source.stored}
+    return [_tabled(compiler, layer, layer.requantize, acc, np.arange(channels), rows) | fields]
+
+
+def _tabled(
+    compiler: Compiler,
+    layer: IntLayer,
+    rescale: requantize.Requantize,
+    acc: np.ndarray,
+    order: np.ndarray,
+    rows: np.ndarray,
+) -> Fields:
+    """Rows of pixels through tables: acc int32 (256, C) are the sums of all bytes, ``rows`` where each row begins."""
+    to = compiler.buffers[layer.name]
+    height, width, channels = to.shape
+    codes, events = _codes_of_bytes(layer, rescale, acc)
+    return {
+        **_pixel_steps(compiler, to),
+        step.KIND: step.LOOKUP,
+        step.PIXELS: compiler.images * height,
+        step.PER_IMAGE: height,
+        step.BLOCK: _block(compiler.images * height),
+        step.STARTS: compiler.address(rows),
+        step.RUN: width,
+        step.CODE_STARTS: compiler.address(to.pixels()[:, :, 0]),
+        step.SOURCE_CHANNELS: compiler.address(order.astype(np.int32)),
+        step.CODE_TABLES: compiler.address((codes.view(np.uint8) ^ to.zero).T),
+        step.PANEL_COUNT: channels,
+        step.EVENT_TABLES: compiler.address(events.T) if compiler.counted else 0,
+    }
+
+
+def _codes_of_bytes(layer: IntLayer, rescale: requantize.Requantize, acc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The code of each of 256 sums (256, C), and which of ``kernel.EVENTS`` each counts as: u8, a bit each."""
     confined = acc
     if layer.accumulator_bits < 32:
         confined = np.stack([_confined(value, layer) for value in acc])
@@ -579,4 +601,6 @@ COMPILERS: dict[str, Callable[[Compiler, IntLayer], list[Fields] | None]] = {
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
     "requantize": _requantize,
+    "lookup": _lookup,
+    "mul": lambda compiler, layer: None,  # by itself: its two tensors are seldom of one size
 }

@@ -65,6 +65,7 @@ GROUPS = {
     "weights": "weights",
     "clusters": "clusters and their scales",
     "pools": "pools, additions, joins",
+    "tables": "tables, products, orders of channels",
     "widths": "widths between accumulator and code",
     "layout": "order of the result",
 }
@@ -357,6 +358,30 @@ def _pools() -> Iterator[tuple[str, str, Fault]]:
     yield "channel_pads_exchanged", "zero channels before and after exchanged", sums.exchanged_channel_pads
 
 
+def _tables_and_products() -> Iterator[tuple[str, str, Fault]]:
+    yield "table_missing", "codes pass, the table is not there", sums.no_table
+    changes: tuple[tuple[str, str, Callable[[np.ndarray], np.ndarray]], ...] = (
+        ("table_of_next_address", "the table is read one address ahead", lambda t: np.roll(t, -1, 1)),
+        ("table_of_previous_address", "the table is read one address behind", lambda t: np.roll(t, 1, 1)),
+        ("table_from_other_end", "the highest bit of the table's address is inverted", lambda t: np.roll(t, 128, 1)),
+        ("table_reversed", "the table's addresses run backwards", lambda t: t[:, ::-1]),
+        ("table_of_next_channel", "the table of the next channel", lambda t: np.roll(t, -1, 0)),
+        ("table_of_previous_channel", "the table of the previous channel", lambda t: np.roll(t, 1, 0)),
+        ("table_of_channel_0", "the table of channel 0 for all", lambda t: t[:1]),
+    )
+    for name, sentence, change in changes:
+        yield name, sentence, sums.entries(change)
+    yield "order_inverse", "channels are written where they should be read from", sums.channel_order(sums.inverse_order)
+    sentence = "channels are not moved: the first ones for those that the order names"
+    yield "order_missing", sentence, sums.channel_order(lambda order, count: np.arange(len(order)) % count)
+    sentence = "each channel is the one {} that which the order names"
+    yield "order_late", sentence.format("before"), sums.channel_order(lambda order, count: (order - 1) % count)
+    yield "order_early", sentence.format("behind"), sums.channel_order(lambda order, count: (order + 1) % count)
+    yield "factor_missing", "a product without its second factor (1)", sums.other_factor(np.ones_like)
+    sentence = "a product by the second factor of the next channel"
+    yield "factor_of_next_position", sentence, sums.other_factor(lambda codes: np.roll(codes, -1, -1))
+
+
 def _layout() -> Iterator[tuple[str, str, Fault]]:
     for name, sentence, order in (
         ("written_nchw", "written N C H W, read as N H W C", layout.channels_first),
@@ -391,7 +416,7 @@ def _layout() -> Iterator[tuple[str, str, Fault]]:
 _TABLES = {
     "rounding": _rounding, "clip": _clip, "scale": _scale, "residual": _residual, "bias": _bias,
     "accumulator": _accumulator, "input": _input, "window": _window, "weights": _weights, "clusters": _clusters,
-    "pools": _pools, "widths": lambda: iter(()), "layout": _layout,
+    "pools": _pools, "tables": _tables_and_products, "widths": lambda: iter(()), "layout": _layout,
 }  # fmt: skip
 
 HYPOTHESES = {

@@ -186,6 +186,54 @@ def exchanged_channel_pads(machine: Machine) -> Machine | None:
     return machine.attribute(before=machine.attributes["after"], after=machine.attributes["before"])
 
 
+# --------------------------------------------------------------------------------- tables, orders of channels, products
+
+
+def entries(change: Callable[[np.ndarray], np.ndarray | None]) -> Fault:
+    """A lookup with other entries: int16 (C or 1, 256) -> the same."""
+
+    def fault(machine: Machine) -> Machine | None:
+        changed = change(machine.constants["table"]) if machine.op == "lookup" else None
+        return None if changed is None else machine.constant(table=changed)
+
+    return fault
+
+
+def no_table(machine: Machine) -> Machine | None:
+    """A lookup that gives the codes that it reads."""
+    if machine.op != "lookup":
+        return None
+    codes = np.arange(256, dtype=np.int16)
+    signed = machine.operands[0].dtype == np.int8
+    return machine.constant(table=np.where(codes > 127, codes - 256, codes)[None] if signed else codes[None])
+
+
+def channel_order(change: Callable[[np.ndarray, int], np.ndarray | None]) -> Fault:
+    """Other channels than those that a gather names: order (C), channels that it reads -> order."""
+
+    def fault(machine: Machine) -> Machine | None:
+        if machine.op != "gather_channels":
+            return None
+        changed = change(machine.constants["order"], machine.operands[0].shape[-1])
+        return None if changed is None else machine.constant(order=changed)
+
+    return fault
+
+
+def inverse_order(order: np.ndarray, channels: int) -> np.ndarray | None:
+    """Written where it should be read: the inverse of a permutation."""
+    return np.argsort(order) if len(order) == channels == len(set(order.tolist())) else None
+
+
+def other_factor(change: Callable[[np.ndarray], np.ndarray]) -> Fault:
+    """A product by other codes of its second operand."""
+
+    def fault(machine: Machine) -> Machine | None:
+        return operand(lambda codes, _: change(codes), 1)(machine) if machine.op == "mul" else None
+
+    return fault
+
+
 # -------------------------------------------------------------------------------------------------- weights and scales
 
 

@@ -222,6 +222,17 @@ def _pad_channels(layer: IntLayer, names: Naming) -> Emitted:
     return Emitted((), _call(layer, names, str(layer.attributes["before"])))
 
 
+def _lookup(layer: IntLayer, names: Naming) -> Emitted:
+    own, entries = f"table_{names.identifiers[layer.name]}", layer.constants["table"]
+    stride = str(entries.shape[1] if len(entries) > 1 else 0)
+    return Emitted((table("int16_t", own, entries),), _call(layer, names, own, stride))
+
+
+def _gather_channels(layer: IntLayer, names: Naming) -> Emitted:
+    own = f"order_{names.identifiers[layer.name]}"
+    return Emitted((table("int32_t", own, layer.constants["order"]),), _call(layer, names, own))
+
+
 OPERATORS: dict[str, Callable[[IntLayer, Naming], Emitted]] = {
     "input": _input,
     "conv": _conv,
@@ -235,6 +246,9 @@ OPERATORS: dict[str, Callable[[IntLayer, Naming], Emitted]] = {
     "pad_channels": _pad_channels,
     "flatten": _plain,
     "requantize": _plain,
+    "lookup": _lookup,
+    "gather_channels": _gather_channels,
+    "mul": _plain,
 }
 
 

@@ -21,6 +21,7 @@ NEEDED_BY = {
     "concat": ("passing", "concat"),
     "pad_channels": ("passing", "pad_channels"),
     "flatten": ("passing", "flatten"),
+    "gather_channels": ("passing", "gather_channels"),
 }
 
 

@@ -17,7 +17,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 LOG2_BITS = {TERNARY.name: 1, INT4.name: 2, INT8_WEIGHT.name: 3}
 _LINE = 112
-_BYTES = {"int8_t": 1, "uint8_t": 1, "int32_t": 4, "uint32_t": 4}
+_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4}
 
 
 @dataclass(frozen=True)

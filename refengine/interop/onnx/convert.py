@@ -18,13 +18,11 @@ import numpy as np
 from ...errors import NetworkError
 from ...network.float_network import CHANNELS, FloatLayer, FloatNetwork
 from ...text import PathLike, printable
-from .graph import Graph, Node, only_needed
+from .graph import GIVES_PROBABILITIES, ONLY_SEES, Graph, Node, only_needed
 from .layers import Layers, View
 from .operators import convert_node
 from .read import read_onnx
 
-_GIVES_PROBABILITIES = ("Softmax", "LogSoftmax")
-_ONLY_SEES = ("Identity", "Flatten", "Reshape", "Squeeze")  # what may come behind them
 _FIRST_OF_ONE_AXIS = 13  # the opset from which on Softmax takes one axis, not all from it on
 
 
@@ -153,9 +151,9 @@ def _without_probabilities(graph: Graph) -> tuple[Graph, Node | None]:
     """The graph whose output are the logits, and the node that made probabilities of them, if it ends in one."""
     makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes) if node.inputs}
     place = makers.get(graph.output)
-    while place is not None and graph.nodes[place].op in _ONLY_SEES:
+    while place is not None and graph.nodes[place].op in ONLY_SEES:
         place = makers.get(graph.nodes[place].inputs[0])
-    if place is None or graph.nodes[place].op not in _GIVES_PROBABILITIES:
+    if place is None or graph.nodes[place].op not in GIVES_PROBABILITIES:
         return graph, None
     softmax = graph.nodes[place]
     passed = replace(softmax, op="Identity", attributes={})

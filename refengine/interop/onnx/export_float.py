@@ -147,6 +147,41 @@ def _fc(graph: _Graph, layer: FloatLayer, x: str) -> None:
     graph.tensors[layer.name] = graph.node("Gemm", layer.name, x, *operands, transB=1)
 
 
+def _gather_channels(graph: _Graph, layer: FloatLayer, x: str) -> None:
+    order = graph.constant(f"{layer.name}/order", layer.constants["order"].astype(np.int64))
+    graph.tensors[layer.name] = graph.node("Gather", layer.name, x, order, axis=1)
+
+
+def _prelu(graph: _Graph, layer: FloatLayer, x: str) -> None:
+    rank = len(graph.shapes[layer.name])
+    slope = layer.constants["slope"].reshape(-1, *[1] * (rank - 1))
+    graph.tensors[layer.name] = graph.node("PRelu", layer.name, x, graph.constant(f"{layer.name}/slope", slope))
+
+
+def _ends(graph: _Graph, layer: FloatLayer, x: str) -> None:
+    operands = [
+        graph.constant(f"{layer.name}/{end}", np.array(layer.attributes[end], np.float32)) for end in ("low", "high")
+    ]
+    graph.tensors[layer.name] = graph.node("Clip", layer.name, x, *operands)
+
+
+def _silu(graph: _Graph, layer: FloatLayer, x: str) -> None:
+    gate = graph.node("Sigmoid", f"{layer.name}/gate", x)
+    graph.tensors[layer.name] = graph.node("Mul", layer.name, x, gate)
+
+
+def _with_attributes(op: str) -> Callable[..., None]:
+    def append(graph: _Graph, layer: FloatLayer, x: str) -> None:
+        graph.tensors[layer.name] = graph.node(op, layer.name, x, **dict(layer.attributes))
+
+    return append
+
+
+def _gelu(graph: _Graph, layer: FloatLayer, x: str) -> None:
+    approximate = "tanh" if layer.attributes["tanh"] else "none"
+    graph.tensors[layer.name] = graph.node("Gelu", layer.name, x, approximate=approximate)
+
+
 _NODES: dict[str, Callable[..., None]] = {
     "input": _input,
     "conv": _conv,
@@ -160,4 +195,15 @@ _NODES: dict[str, Callable[..., None]] = {
     "pad_channels": _pad_channels,
     "flatten": _plain("Flatten", axis=1),
     "fc": _fc,
+    "mul": _plain("Mul"),
+    "gather_channels": _gather_channels,
+    "prelu": _prelu,
+    "clip": _ends,
+    "elu": _with_attributes("Elu"),
+    "sigmoid": _plain("Sigmoid"),
+    "silu": _silu,
+    "tanh": _plain("Tanh"),
+    "hard_sigmoid": _with_attributes("HardSigmoid"),
+    "hard_swish": _plain("HardSwish"),
+    "gelu": _gelu,
 }

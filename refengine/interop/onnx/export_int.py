@@ -284,6 +284,27 @@ def _global_avgpool(graph: _Graph, layer: IntLayer) -> str:
     return graph.node(f"{layer.name}/sum", "ReduceSum", wide, axes, keepdims=1)
 
 
+def _lookup(graph: _Graph, layer: IntLayer) -> str:
+    """Entries of the tables laid end to end: those of channel c begin at 256 * c."""
+    name, table = layer.name, layer.constants["table"].astype(np.int32)
+    address = graph.cast(f"{name}/wide", graph.results[layer.inputs[0]], np.int32)
+    if graph.network.formats[layer.inputs[0]].dtype != np.uint8:
+        entries = graph.number(f"{name}/entries", table.shape[1], np.int32)
+        address = graph.node(f"{name}/address", "Mod", address, entries)
+    if len(table) > 1:
+        first = np.arange(len(table), dtype=np.int32) * table.shape[1]
+        address = graph.node(f"{name}/place", "Add", address, graph.by_channel(f"{name}/first", layer, first))
+    return graph.node(f"{name}/entry", "Gather", graph.constant(f"{name}/table", table.ravel()), address)
+
+
+def _mul(graph: _Graph, layer: IntLayer) -> str:
+    name = layer.name
+    wide = [
+        graph.cast(f"{name}/{side}", graph.results[x], np.int32) for side, x in zip("ab", layer.inputs, strict=True)
+    ]
+    return graph.node(f"{name}/multiplied", "Mul", *wide)
+
+
 SUMS: dict[str, Callable[[_Graph, IntLayer], str]] = {
     "input": _input,
     "conv": _conv,
@@ -293,6 +314,8 @@ SUMS: dict[str, Callable[[_Graph, IntLayer], str]] = {
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
     "requantize": lambda graph, layer: graph.results[layer.inputs[0]],
+    "lookup": _lookup,
+    "mul": _mul,
 }
 
 
@@ -410,7 +433,13 @@ def _moved(graph: _Graph, layer: IntLayer) -> str:
     return graph.node(f"{name}/shaped", "Reshape", moved, graph.constant(f"{name}/shape", np.array([0, *order.shape])))
 
 
+def _gather_channels(graph: _Graph, layer: IntLayer) -> str:
+    order = graph.constant(f"{layer.name}/order", layer.constants["order"])
+    return graph.node(f"{layer.name}/gathered", "Gather", graph.results[layer.inputs[0]], order, axis=1)
+
+
 PASS: dict[str, Callable[[_Graph, IntLayer], str]] = {
+    "gather_channels": _gather_channels,
     "maxpool": _maxpool,
     "concat": _concat,
     "pad_channels": _pad_channels,

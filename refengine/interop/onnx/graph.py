@@ -7,7 +7,7 @@ the empty name.  Arrays are NumPy's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,12 +16,15 @@ import numpy as np
 from ...errors import NetworkError
 from ...text import shown
 
-OLDEST, NEWEST = 9, 28
+OLDEST, NEWEST = 7, 28
+
+GIVES_PROBABILITIES = ("Softmax", "LogSoftmax")
+ONLY_SEES = ("Identity", "Flatten", "Reshape", "Squeeze")  # what may come behind them
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One node: an operator of ONNX's own domain, or ``domain::operator``."""
 
@@ -60,6 +63,22 @@ class Graph:
                 found[name].append(node)
         found[self.output].append(None)
         return dict(found)
+
+
+def logits_of(nodes: Sequence[Node], outputs: Sequence[str]) -> str | None:
+    """Of outputs that are views and probabilities of one tensor, the first that is no probability; None of others."""
+    makers = {name: node for node in nodes for name in node.outputs[:1]}
+    roots, plain = set(), []
+    for output in outputs:
+        passed, node = set(), makers.get(output)
+        while node is not None and node.op in (*ONLY_SEES, *GIVES_PROBABILITIES) and node not in passed:
+            passed.add(node)
+            output, node = node.inputs[0] if node.inputs else "", makers.get(node.inputs[0] if node.inputs else "")
+        roots.add(output)
+        plain.append(not any(one.op in GIVES_PROBABILITIES for one in passed))
+    if len(roots) != 1 or len(set(outputs)) != len(outputs):
+        return None
+    return outputs[plain.index(True) if True in plain else 0]
 
 
 def only_needed(graph: Graph) -> Graph:

@@ -21,7 +21,10 @@ MAX_FOLDED_BYTES = 1 << 28  # of what is computed from constants alone
 MAX_CONSTANT_BYTES = 1 << 29  # of all layers and of what is computed for them, arrays that several share counted again
 RATIO = 4
 _LONGEST_STEM = 100
-_PASSES_SIGNS = ("maxpool", "avgpool", "global_avgpool", "pad_channels", "flatten", "concat", "add")
+_PASSES_SIGNS = (
+    "maxpool", "avgpool", "global_avgpool", "pad_channels", "flatten", "concat", "add", "mul", "gather_channels",
+)  # fmt: skip
+_NOT_NEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
 
 Pads: TypeAlias = tuple[int, int, int, int]
 Readers: TypeAlias = Mapping[str, Sequence[Node | None]]
@@ -88,7 +91,7 @@ class Layers:
         except NetworkError as error:
             raise node.error(f"does not fit: {error}") from None
         self.layers[name], self.shapes[name] = layer, shape
-        if op == "relu" or (op in _PASSES_SIGNS and self._not_negative.issuperset(inputs)):
+        if op in _NOT_NEGATIVE or (op in _PASSES_SIGNS and self._not_negative.issuperset(inputs)):
             self._not_negative.add(name)
         return self._plain_view(name)
 
@@ -164,6 +167,33 @@ class Layers:
             return self._ordered(view, CHW)
         return None
 
+    def gathered(self, node: Node, view: View, axis: int, channels: Sequence[int]) -> View:
+        """Some of the channels, which lie along ``axis``; NetworkError for those that do not exist."""
+        whole = view.shape[axis]
+        if not len(channels):
+            raise node.error(f"cuts {view.shape} down to no channel")
+        order = np.array([number + whole if number < 0 else number for number in channels], np.float32)
+        self.charge(node, order.nbytes)
+        made = self.append(node, "gather_channels", [view.layer], {"order": order})
+        shape = (*view.shape[:axis], len(order), *view.shape[axis + 1 :])
+        return replace(view, layer=made.layer, shape=shape)
+
+    def shuffled(self, node: Node, view: View, perm: Sequence[int]) -> View | None:
+        """The view with the axes into which its channels are cut in another order; None where they are not cut so."""
+        shape, cut = self.shapes[view.layer], 1
+        while cut < len(view.shape) and math.prod(view.shape[1 : cut + 1]) < shape[-1]:
+            cut += 1
+        fixed = [*range(cut + 1, len(view.shape))]
+        if sorted(perm) != list(range(len(view.shape))) or perm[0] != 0 or list(perm[cut + 1 :]) != fixed:
+            return None
+        if view.order != CHW or math.prod(view.shape[1 : cut + 1]) != shape[-1]:
+            return None
+        numbers = np.arange(shape[-1]).reshape(view.shape[1 : cut + 1])
+        order = numbers.transpose([axis - 1 for axis in perm[1 : cut + 1]]).ravel()
+        self.charge(node, 4 * order.size)
+        made = self.append(node, "gather_channels", [view.layer], {"order": order.astype(np.float32)})
+        return replace(view, layer=made.layer, shape=tuple(view.shape[axis] for axis in perm))
+
     def channel_axis(self, view: View) -> int | None:
         """The axis along which the layer's channels lie, whole; None where they are cut."""
         channels = self.shapes[view.layer][-1]
@@ -174,7 +204,18 @@ class Layers:
         alone = math.prod(view.shape[1:]) == channels and channels in view.shape[1:]
         return view.shape.index(channels, 1) if alone else None
 
-    def pixel_axes(self, view: View, axes: Sequence[int]) -> bool:
+    def pixel_window(self, view: View, axes: Sequence[int]) -> tuple[int, int] | None:
+        """How many rows and columns of each channel ``axes`` are, one of both being all; None for other axes."""
+        if self._pixel_axes(view, axes):
+            return self.shapes[view.layer][0], self.shapes[view.layer][1]
+        for order in (CHW, HWC):
+            places = [1 + order.index(axis) for axis in "HW"]
+            if len(view.shape) == 4 and self.is_image(view, order) and axes and set(axes) <= set(places):
+                rows, columns = (view.shape[place] if place in axes else 1 for place in places)
+                return rows, columns
+        return None
+
+    def _pixel_axes(self, view: View, axes: Sequence[int]) -> bool:
         """Whether ``axes`` are all pixels of each channel and nothing else."""
         real = [axis for axis in range(1, len(view.shape)) if view.shape[axis] != 1]
         reduced = [axis for axis in real if axis in axes]

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...errors import NetworkError
-from ...network.float_network import MAX_SIDE
+from ...network.float_network import MAX_SIDE, FloatLayer
+from ...ops.window import output_size, spread_size
 from .constants import axes_of, check_operands, fold, reason, reshaped, shape_of, slices, squeezed, unsqueezed
 from .graph import Array, Node
 from .layers import HWC, NO_PADS, Layers, Pads, View, float32
@@ -28,9 +29,12 @@ MINUS_INFINITY = -3e38  # and below: what a padding holds that never wins
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: its function, the names of its attributes, and whether a padded operand may come to it."""
+    """An operator: its function, the names of its attributes, and whether a padded operand may come to it.
 
-    convert: Callable[..., Value]
+    What the function gives is the node's first result, or a list of all of them.
+    """
+
+    convert: Callable[..., Value | list[View]]
     attributes: tuple[str, ...] = ()
     padded: bool = False
 
@@ -46,20 +50,17 @@ def convert_node(layers: Layers, node: Node) -> None:
     if len(known) == len(operands):
         layers.give(node, fold(node, known, layers.charge_folding), made=False)
         return
-    layers.give(node, _converted(layers, node, operands), made=len(layers.layers) > before)
+    made = _converted(layers, node, operands)
+    results = made if isinstance(made, list) else [made]
+    for output, result in zip(node.outputs, results, strict=False):
+        layers.give(replace(node, outputs=(output,)), result, made=len(layers.layers) > before)
 
 
-def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value:
+def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value | list[View]:
     if node.op not in OPERATORS:
-        raise node.error(f"is not among the operators that are read; {_advice(layers, node)}")
+        raise node.error(f"is not among the operators that are read; {_advice(node)}")
     operator = OPERATORS[node.op]
-    for name in node.attributes:
-        if name not in operator.attributes:
-            raise node.error(f"has the attribute {name!r}, known are: {', '.join(operator.attributes) or 'none'}")
-    if not operator.padded:
-        for operand in operands:
-            if isinstance(operand, View) and operand.pads != NO_PADS:
-                raise node.error("reads a padded image; a Pad is taken up by convolutions and pools alone")
+    _check_node(node, operator, operands)
     check_operands(node, operator.convert, operands, (layers, node))
     try:
         return operator.convert(layers, node, *operands)
@@ -67,6 +68,17 @@ def _converted(layers: Layers, node: Node, operands: Sequence[Operand]) -> Value
         raise
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise node.error(f"has wrong operands or attributes{reason(error)}") from None
+
+
+def _check_node(node: Node, operator: Operator, operands: Sequence[Operand]) -> None:
+    """NetworkError for attributes that the operator is not known to have, and for padding that it cannot take up."""
+    for name in node.attributes:
+        if name not in operator.attributes:
+            raise node.error(f"has the attribute {name!r}, known are: {', '.join(operator.attributes) or 'none'}")
+    if not operator.padded:
+        for operand in operands:
+            if isinstance(operand, View) and operand.pads != NO_PADS:
+                raise node.error("reads a padded image; a Pad is taken up by convolutions and pools alone")
 
 
 # ------------------------------------------------------------------------------------------- operands and attributes
@@ -107,10 +119,14 @@ def _number(node: Node, name: str, default: Any) -> Any:
     return value
 
 
+def _dilations(node: Node, kernel: Sequence[int]) -> tuple[int, ...]:
+    """How many pixels apart the taps lie: 1 along an axis with one tap."""
+    given = _integers(node, "dilations", (1, 1))
+    return tuple(1 if size == 1 else step for step, size in zip(given, kernel, strict=True))
+
+
 def _window(layers: Layers, node: Node, view: View, kernel: Sequence[int]) -> tuple[tuple[int, ...], Pads]:
-    """Strides and the operator's own pads, those of ``auto_pad`` computed; NetworkError for dilations."""
-    if _integers(node, "dilations", (1, 1)) != (1, 1):
-        raise node.error(f"has dilations {node.attributes['dilations']}, which integers do not know; needed 1, 1")
+    """Strides and the operator's own pads, those of ``auto_pad`` computed, for windows of a size."""
     strides = _integers(node, "strides", (1, 1))
     mode = node.attributes.get("auto_pad", "NOTSET")
     if mode == "NOTSET":
@@ -146,23 +162,32 @@ def _conv(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand
         raise node.error(f"has kernel_shape {node.attributes['kernel_shape']}, its weight is {weight.shape}")
     if view.pads != NO_PADS and view.fill != 0:
         raise node.error(f"reads an image padded with {view.fill}, needed zeros")
-    strides, pads = _window(layers, node, view, weight.shape[2:])
+    apart = _dilations(node, weight.shape[2:])
+    size = [spread_size(*pair) for pair in zip(weight.shape[2:], apart, strict=True)]
+    strides, pads = _window(layers, node, view, size)
     constants = {"weight": weight}
     if bias is not None:
         constants["bias"] = float32(node, _known(node, bias, "bias"))
-    group = _number(node, "group", 1)
-    return layers.append(
-        node, "conv", [view.layer], constants, strides=strides, pads=_sum(pads, view.pads), group=group
-    )
+    window: dict[str, Any] = {"strides": strides, "pads": _sum(pads, view.pads), "group": _number(node, "group", 1)}
+    if apart != (1, 1):
+        window["dilations"] = apart
+    return layers.append(node, "conv", [view.layer], constants, **window)
 
 
 def _maxpool(layers: Layers, node: Node, x: Operand) -> View:
     view = _image(layers, node, x)
     if view.pads != NO_PADS and view.fill > MINUS_INFINITY and not (view.fill == 0 and layers.is_not_negative(view)):
         raise node.error(f"reads an image padded with {view.fill}, which could win; needed a ReLU before it")
-    kernel = _integers(node, "kernel_shape", (0, 0))
+    kernel = _pool_kernel(node)
     strides, pads = _window(layers, node, view, kernel)
     return _pool(layers, node, "maxpool", view, kernel, strides, _sum(pads, view.pads))
+
+
+def _pool_kernel(node: Node) -> tuple[int, ...]:
+    kernel = _integers(node, "kernel_shape", (0, 0))
+    if _dilations(node, kernel) != (1, 1):
+        raise node.error(f"has dilations {node.attributes['dilations']}, which no pool knows here; needed 1, 1")
+    return kernel
 
 
 def _pool(
@@ -175,7 +200,7 @@ def _pool(
 def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     """Averages that count the padding are those of a convolution with equal weights for each channel."""
     view = _image(layers, node, x)
-    kernel = _integers(node, "kernel_shape", (0, 0))
+    kernel = _pool_kernel(node)
     strides, pads = _window(layers, node, view, kernel)
     counted = bool(_number(node, "count_include_pad", 0))
     if view.pads != NO_PADS and view.fill != 0:
@@ -185,14 +210,42 @@ def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     if view.pads == NO_PADS and (pads == NO_PADS or not counted):
         return _pool(layers, node, "avgpool", view, kernel, strides, pads)
     pads = _sum(pads, view.pads)
-    if _number(node, "ceil_mode", 0) and any(
-        (size + pads[axis] + pads[axis + 2] - kernel[axis]) % strides[axis] for axis, size in enumerate(view.shape[2:])
-    ):
-        raise node.error("counts its padding and has ceil_mode, whose last windows count less; needed one of both")
     channels = view.shape[1]
+    if _number(node, "ceil_mode", 0):
+        grown = [
+            _windows_more(size, k, s, *pads[a::2])
+            for a, (size, k, s) in enumerate(_axes_of_pool(view, kernel, strides))
+        ]
+        if any(grown):
+            return _padded_average(layers, node, view, kernel, strides, pads, grown)
     layers.charge(node, 4 * channels * math.prod(kernel))
     weight = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
     return layers.append(node, "conv", [view.layer], {"weight": weight}, strides=strides, pads=pads, group=channels)
+
+
+def _axes_of_pool(view: View, kernel: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int, int]]:
+    return list(zip(view.shape[2:], kernel, strides, strict=True))
+
+
+def _windows_more(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    """How many windows more ``ceil_mode`` gives along an axis."""
+    window = (size, kernel, stride, before, after)
+    return output_size(*window, ceil_mode=True) - output_size(*window)
+
+
+def _padded_average(
+    layers: Layers, node: Node, view: View, kernel: Sequence[int], strides: Sequence[int], pads: Pads, grown: list[int]
+) -> View:
+    """The image with its zeros around it, by a convolution of one tap, and averages that count what they have."""
+    sides = [size + pads[axis] + pads[axis + 2] for axis, size in enumerate(view.shape[2:])]
+    alike = [(side - k) % s == 0 for side, k, s in zip(sides, kernel, strides, strict=True)]
+    if not all(more or even for more, even in zip(grown, alike, strict=True)):
+        raise node.error("counts its padding, and ceil_mode drops a window of one axis and keeps that of the other")
+    channels = view.shape[1]
+    layers.charge(node, 4 * channels)
+    weight = np.ones((channels, 1, 1, 1), np.float32)
+    padded = layers.append(node, "conv", [view.layer], {"weight": weight}, strides=(1, 1), pads=pads, group=channels)
+    return _pool(layers, node, "avgpool", padded, kernel, strides, NO_PADS)
 
 
 def _global_average(layers: Layers, node: Node, x: Operand) -> View:
@@ -204,16 +257,38 @@ def _global_max(layers: Layers, node: Node, x: Operand) -> View:
     return _pool(layers, node, "maxpool", view, view.shape[2:], (1, 1), NO_PADS)
 
 
-def _reduce_mean(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+def _reduced(layers: Layers, node: Node, x: Operand, axes: Operand, op: str) -> View:
+    """What a pool of whole rows, columns or images gives, seen without the axes that are gone."""
     view = _view(node, x)
     given = axes_of(node, None if axes is None else _known(node, axes, "axes")) or ()
     reduced = {axis % len(view.shape) for axis in given}
-    if not layers.pixel_axes(view, sorted(reduced)):
-        raise node.error(f"takes the mean of {view.shape} over axes {given}, needed H and W: the mean of an image")
+    window = layers.pixel_window(view, sorted(reduced))
+    if window is None or 0 in view.shape:
+        raise node.error(f"reduces {view.shape} over axes {given}, needed H, W or both: the pixels of an image")
     keep = _number(node, "keepdims", 1)
     sizes = [1 if axis in reduced else size for axis, size in enumerate(view.shape)]
     shape = tuple(size for axis, size in enumerate(sizes) if keep or axis not in reduced)
-    return replace(layers.append(node, "global_avgpool", [view.layer]), shape=shape)
+    if op == "avgpool" and window == layers.shapes[view.layer][:2]:
+        made = layers.append(node, "global_avgpool", [view.layer])
+    else:
+        made = _pool(layers, node, op, view, window, (1, 1), NO_PADS)
+    one = math.prod(layers.shapes[made.layer][:2]) == 1
+    return replace(made, shape=shape, order=made.order if one else view.order)
+
+
+def _reduce_mean(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    return _reduced(layers, node, x, axes, "avgpool")
+
+
+def _reduce_max(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    return _reduced(layers, node, x, axes, "maxpool")
+
+
+def _reduce_sum(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> View:
+    """A mean, times the numbers that it is of."""
+    view, mean = _view(node, x), _reduced(layers, node, x, axes, "avgpool")
+    count = math.prod(layers.shapes[view.layer]) // math.prod(layers.shapes[mean.layer])
+    return _scaled(layers, node, mean, node.inputs[0], np.full(1, count, np.float32))
 
 
 def _gemm(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand = None) -> View:
@@ -255,6 +330,8 @@ def _fully_connected(layers: Layers, node: Node, view: View, weight: Array) -> V
 def _batchnorm(
     layers: Layers, node: Node, x: Operand, gamma: Operand, beta: Operand, mean: Operand, var: Operand
 ) -> View:
+    if not _number(node, "spatial", 1):
+        raise node.error("has spatial 0, statistics for each pixel; needed 1, one number a channel")
     if _number(node, "training_mode", 0):
         raise node.error("is in training mode; export the network in evaluation mode")
     given = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
@@ -349,6 +426,15 @@ def _total(layers: Layers, node: Node, *xs: Operand) -> View:
     return total
 
 
+def _average_of(layers: Layers, node: Node, *xs: Operand) -> View:
+    total = _total(layers, node, *xs)
+    return total if len(xs) == 1 else _scaled(layers, node, total, "", np.full(1, 1 / len(xs), np.float32))
+
+
+def _negative(layers: Layers, node: Node, x: Operand) -> View:
+    return _scaled(layers, node, _view(node, x), node.inputs[0], np.full(1, -1, np.float32))
+
+
 def _subtract(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
     view, constant, tensor = _one_constant(node, x, y)
     if view is x:
@@ -358,9 +444,74 @@ def _subtract(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
 
 def _multiply(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
     if isinstance(x, View) and isinstance(y, View):
-        raise node.error(f"multiplies two tensors, which no layer does; {_OTHER_ADVICE}")
+        return _product(layers, node, x, y)
     view, constant, tensor = _one_constant(node, x, y)
     return _scaled(layers, node, view, tensor, scale=constant)
+
+
+def _product(layers: Layers, node: Node, x: View, y: View) -> View:
+    """Two tensors of one shape, or an image and a pixel; x * sigmoid(x) is one layer."""
+    for one, gate in ((x, y), (y, x)):
+        op = _gated(layers, layers.layers[gate.layer], one.layer)
+        if op is not None and (one.shape, one.order) == (gate.shape, gate.order):
+            return replace(one, layer=layers.append(node, op, [one.layer]).layer)
+    if math.prod(y.shape) > math.prod(x.shape):
+        x, y = y, x
+    if x.shape == y.shape and len(x.shape) == 2 and layers.shapes[x.layer] != layers.shapes[y.layer]:
+        x, y = layers.vector(node, x), layers.vector(node, y)
+    shape, other = layers.shapes[x.layer], layers.shapes[y.layer]
+    alike = x.shape == y.shape and x.order == y.order and shape == other
+    pixel = layers.is_image(x, x.order) and layers.is_image(y, x.order) and other == (1, 1, shape[-1])
+    if not alike and not pixel:
+        raise node.error(
+            f"multiplies {x.shape} and {y.shape}, needed two tensors of one shape, or an image and a pixel"
+        )
+    return replace(x, layer=layers.append(node, "mul", [x.layer, y.layer]).layer)
+
+
+def _gated(layers: Layers, gate: FloatLayer, x: str) -> str | None:
+    """What x times its own sigmoid is called."""
+    if gate.inputs != (x,):
+        return None
+    if gate.op == "hard_sigmoid" and gate.attributes["beta"] == 0.5:
+        return "hard_swish" if np.float32(gate.attributes["alpha"]) == np.float32(1 / 6) else None
+    return "silu" if gate.op == "sigmoid" else None
+
+
+def _activation(op: str, *defaults: tuple[str, float]) -> Callable[..., View]:
+    """A layer of one operand and attributes that are numbers."""
+
+    def convert(layers: Layers, node: Node, x: Operand) -> View:
+        view = _view(node, x)
+        attributes: dict[str, Any] = {name: float(_number(node, name, default)) for name, default in defaults}
+        return replace(view, layer=layers.append(node, op, [view.layer], **attributes).layer)
+
+    return convert
+
+
+def _gelu(layers: Layers, node: Node, x: Operand) -> View:
+    view, kind = _view(node, x), node.attributes.get("approximate", "none")
+    if kind not in ("none", "tanh"):
+        raise node.error(f"attribute 'approximate' is {str(kind)[:40]!r}, needed none or tanh")
+    return replace(view, layer=layers.append(node, "gelu", [view.layer], tanh=kind == "tanh").layer)
+
+
+def _leaky_relu(layers: Layers, node: Node, x: Operand) -> View:
+    return _sloped(layers, node, _view(node, x), np.full(1, _number(node, "alpha", 0.01), np.float32))
+
+
+def _prelu(layers: Layers, node: Node, x: Operand, slope: Operand) -> View:
+    return _sloped(layers, node, _view(node, x), float32(node, _known(node, slope, "slope")))
+
+
+def _sloped(layers: Layers, node: Node, view: View, slope: Array) -> View:
+    view = _by_channels(layers, node, view, None)
+    axis, channels = layers.channel_axis(view), layers.shapes[view.layer][-1]
+    layers.charge(node, 4 * channels)
+    each = (
+        np.full(channels, slope.reshape(-1)[0]) if slope.size == 1 else _per_channel(node, slope, view.shape, axis or 0)
+    )
+    return replace(view, layer=layers.append(node, "prelu", [view.layer], {"slope": each}).layer)
 
 
 def _divide(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
@@ -408,7 +559,7 @@ def _one_view(node: Node, xs: Sequence[Operand]) -> tuple[View, list[float]]:
 
 
 def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) -> View:
-    """A relu, where the lower end is 0; an upper end alone waits for it, if the next node is one that can bring it."""
+    """A relu, where the lower end is 0, else a clip; an upper end alone waits for a next node that may bring 0."""
     high, view = min(high, view.most), replace(view, most=math.inf)
     if layers.is_not_negative(view):
         low = max(low, 0.0)
@@ -419,7 +570,10 @@ def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) ->
     if low <= MINUS_INFINITY and waits:
         return replace(view, most=high)
     if low != 0 or not high > 0:
-        raise node.error(f"clips to {low}..{high}, needed 0 at the lower end and more at the upper one")
+        if not low < high:
+            raise node.error(f"clips to {low}..{high}, needed a lower end below the upper one")
+        low, high = max(low, MINUS_INFINITY), min(high, -MINUS_INFINITY)
+        return replace(view, layer=layers.append(node, "clip", [view.layer], low=low, high=high).layer)
     ends: dict[str, Any] = {} if unbounded else {"max": high}
     return replace(view, layer=layers.append(node, "relu", [view.layer], **ends).layer)
 
@@ -477,12 +631,18 @@ def _pad(
 
 
 def _slice(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
-    """Every second row and column is a pool of single pixels."""
+    """Every second row and column is a pool of single pixels; some of the channels are gathered."""
     view = _view(node, x)
     arrays = [None if operand is None else _known(node, operand, "range") for operand in operands]
     taken = [part.indices(size) for part, size in zip(slices(node, len(view.shape), *arrays), view.shape, strict=True)]
     if all(part == (0, size, 1) for part, size in zip(taken, view.shape, strict=True)):
         return view
+    axis = layers.channel_axis(view)
+    elsewhere = [
+        part == (0, size, 1) or a == axis for a, (part, size) in enumerate(zip(taken, view.shape, strict=True))
+    ]
+    if axis is not None and all(elsewhere):
+        return layers.gathered(node, view, axis, range(*taken[axis]))
     whole = all(start == 0 and stop == size for (start, stop, _), size in zip(taken, view.shape, strict=True))
     steps = [step for _, _, step in taken]
     if not whole or not layers.is_image(view) or steps[:2] != [1, 1] or min(steps) < 1:
@@ -490,6 +650,36 @@ def _slice(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
     return layers.append(
         node, "maxpool", [view.layer], kernel_shape=(1, 1), strides=steps[2:], pads=NO_PADS, ceil_mode=False
     )
+
+
+def _gather(layers: Layers, node: Node, x: Operand, indices: Operand) -> View:
+    """Channels by their numbers; one number alone takes its axis away."""
+    view, numbers = _view(node, x), _known(node, indices, "indices")
+    axis = _number(node, "axis", 0) % len(view.shape)
+    if numbers.ndim > 1 or layers.channel_axis(view) != axis:
+        raise node.error(f"gathers along axis {axis} of {view.shape}, needed a row of the channels")
+    found = layers.gathered(node, view, axis, numbers.reshape(-1).tolist())
+    shape = found.shape if numbers.ndim else tuple(size for a, size in enumerate(found.shape) if a != axis)
+    return replace(found, shape=shape)
+
+
+def _split(layers: Layers, node: Node, x: Operand, sizes: Operand = None) -> list[View]:
+    """A view for each of the node's outputs: neighbouring channels."""
+    view, count = _view(node, x), len(node.outputs)
+    axis = _number(node, "axis", 0) % len(view.shape)
+    if layers.channel_axis(view) != axis:
+        raise node.error(f"splits {view.shape} along axis {axis}, needed the channels")
+    whole, given = view.shape[axis], node.attributes.get("split")
+    each = -(-whole // count)
+    lengths = [min(each, max(whole - k * each, 0)) for k in range(count)] if given is None else list(given)
+    if sizes is not None:
+        lengths = _known(node, sizes, "split").reshape(-1).tolist()
+    if len(lengths) != count or min(lengths) < 1 or sum(lengths) != whole:
+        raise node.error(f"splits {whole} channels into {str(lengths)[:80]}, needed {count} numbers with that sum")
+    ends = np.cumsum(lengths).tolist()
+    return [
+        layers.gathered(node, view, axis, range(end - length, end)) for length, end in zip(lengths, ends, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------- other views
@@ -527,7 +717,7 @@ def _unsqueeze(layers: Layers, node: Node, x: Operand, axes: Operand = None) -> 
 def _transpose(layers: Layers, node: Node, x: Operand) -> View:
     view = _view(node, x)
     perm = node.attributes.get("perm", tuple(reversed(range(len(view.shape)))))
-    seen = layers.transposed(view, perm)
+    seen = layers.transposed(view, perm) or layers.shuffled(node, view, perm)
     if seen is None:
         raise node.error(f"turns {view.shape} by {perm}, needed an image between (N, C, H, W) and (N, H, W, C)")
     return seen
@@ -556,62 +746,70 @@ def _shape(layers: Layers, node: Node, x: Operand) -> Array:
 _CLAMPS = ("Clip", "Max", "Min", "Relu")
 _WINDOW = ("auto_pad", "dilations", "kernel_shape", "pads", "strides")
 _AXES = ("axes",)
+_REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(_add),
     "AveragePool": Operator(_average_pool, (*_WINDOW, "ceil_mode", "count_include_pad"), padded=True),
-    "BatchNormalization": Operator(_batchnorm, ("epsilon", "momentum", "training_mode")),
+    "BatchNormalization": Operator(_batchnorm, ("epsilon", "momentum", "spatial", "training_mode")),
     "Cast": Operator(_cast, ("to", "saturate", "round_mode")),
     "Clip": Operator(_clip, ("min", "max")),
     "Concat": Operator(_concat, ("axis",)),
     "Conv": Operator(_conv, (*_WINDOW, "group"), padded=True),
     "Div": Operator(_divide),
     "Dropout": Operator(_dropout, ("ratio", "seed")),
+    "Elu": Operator(_activation("elu", ("alpha", 1.0)), ("alpha",)),
     "Flatten": Operator(_flatten, ("axis",)),
+    "Gather": Operator(_gather, ("axis",)),
+    "Gelu": Operator(_gelu, ("approximate",)),
     "Gemm": Operator(_gemm, ("alpha", "beta", "transA", "transB")),
     "GlobalAveragePool": Operator(_global_average),
     "GlobalMaxPool": Operator(_global_max),
+    "HardSigmoid": Operator(_activation("hard_sigmoid", ("alpha", 0.2), ("beta", 0.5)), ("alpha", "beta")),
+    "HardSwish": Operator(_activation("hard_swish")),
     "Identity": Operator(_same, padded=True),
+    "LeakyRelu": Operator(_leaky_relu, ("alpha",)),
     "MatMul": Operator(_matmul),
     "Max": Operator(_larger),
     "MaxPool": Operator(_maxpool, (*_WINDOW, "ceil_mode", "storage_order"), padded=True),
+    "Mean": Operator(_average_of),
     "Min": Operator(_smaller),
     "Mul": Operator(_multiply),
+    "Neg": Operator(_negative),
+    "PRelu": Operator(_prelu),
     "Pad": Operator(_pad, ("mode", "pads", "value"), padded=True),
-    "ReduceMean": Operator(_reduce_mean, ("axes", "keepdims", "noop_with_empty_axes")),
+    "ReduceMax": Operator(_reduce_max, _REDUCE),
+    "ReduceMean": Operator(_reduce_mean, _REDUCE),
+    "ReduceSum": Operator(_reduce_sum, _REDUCE),
     "Relu": Operator(_relu),
     "Reshape": Operator(_reshape, ("allowzero",)),
     "Shape": Operator(_shape, ("start", "end")),
+    "Sigmoid": Operator(_activation("sigmoid")),
     "Slice": Operator(_slice, ("starts", "ends", "axes")),
+    "Split": Operator(_split, ("axis", "split", "num_outputs")),
     "Squeeze": Operator(_squeeze, _AXES),
     "Sub": Operator(_subtract),
     "Sum": Operator(_total),
+    "Swish": Operator(_activation("silu")),
+    "Tanh": Operator(_activation("tanh")),
     "Transpose": Operator(_transpose, ("perm",), padded=True),
     "Unsqueeze": Operator(_unsqueeze, _AXES),
 }
 
 _OTHER_ADVICE = "replace it by operators that are (docs/interop.md) and export again"
-_TRAIN = "train the network with Relu or Relu6 in its place"
+_TRAIN = "train the network with an activation that is (docs/interop.md) in its place"
 _CUT = "cut the graph before it (onnx.utils.extract_model)"
-_GATE = "its result multiplies another tensor (squeeze and excitation), which no layer does; take a network without"
+_NORM = "it divides by sums over channels, which no layer does; put a BatchNormalization in its place and train again"
 _EXPORT_FLOATS = "export the float network, before it was quantized"
 ADVICE = {
-    **dict.fromkeys(
-        ("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Selu", "Sigmoid", "Tanh"), _TRAIN
-    ),
+    **dict.fromkeys(("Celu", "Mish", "Selu", "Softplus", "Softsign", "ThresholdedRelu"), _TRAIN),
+    **dict.fromkeys(("InstanceNormalization", "LRN", "LayerNormalization", "LpNormalization"), _NORM),
     **dict.fromkeys(("ArgMax", "LogSoftmax", "NonMaxSuppression", "Softmax", "TopK"), _CUT),
     **dict.fromkeys(
         ("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QuantizeLinear"), _EXPORT_FLOATS
     ),
 }
-_ACTIVATIONS = [op for op, advice in ADVICE.items() if advice is _TRAIN]
 
 
-def _advice(layers: Layers, node: Node) -> str:
-    """What to do about an operator: an activation may also be the network's end, or a gate, which x * f(x) is not."""
-    readers = layers.readers(node.outputs[0])
-    if node.op in _ACTIVATIONS and None in readers:
-        return _CUT
-    if node.op in _ACTIVATIONS and any(one and one.op == "Mul" and node.inputs[0] not in one.inputs for one in readers):
-        return _GATE
+def _advice(node: Node) -> str:
     return ADVICE.get(node.op, _OTHER_ADVICE)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import FileError, RefengineError
 from ...text import PathLike, printable, shown
-from .graph import NEWEST, OLDEST, Graph, Node
+from .graph import NEWEST, OLDEST, Graph, Node, logits_of
 from .wire import Message, Wire
 
 MAX_BYTES = 1 << 31  # of the file, as protocol buffers have it, and of all arrays in other files together
@@ -103,15 +103,16 @@ class _Reader:
             constants[name] = self._array(tensor, f"array {shown(name)}")
         image, shape = self._image(entry for entry in graph.messages(11) if entry.text(1) not in constants)
         outputs = [entry.text(1) for entry in graph.messages(12)]
-        if len(outputs) != 1:
+        nodes = tuple(self._node(node) for node in graph.messages(1))
+        if len(nodes) > MAX_NODES:
+            raise self._wire.error(f"has {len(nodes)} nodes, at most {MAX_NODES} are read")
+        output = logits_of(nodes, outputs)
+        if output is None:
             names = ", ".join(map(shown, outputs[:8])) or "none"
             raise self._wire.error(
                 f"has the outputs {names}, needed one, the logits (onnx.utils.extract_model cuts it)"
             )
-        nodes = tuple(self._node(node) for node in graph.messages(1))
-        if len(nodes) > MAX_NODES:
-            raise self._wire.error(f"has {len(nodes)} nodes, at most {MAX_NODES} are read")
-        return Graph(graph.text(2), nodes, constants, image, shape, outputs[0], opset)
+        return Graph(graph.text(2), nodes, constants, image, shape, output, opset)
 
     def _image(self, inputs: Iterable[Message]) -> tuple[str, tuple[int | None, ...]]:
         """Name and shape of the one input that is no array; None for a size that is left open."""

@@ -23,6 +23,7 @@ from ..onnx.graph import Array, Graph, Node
 EXTRA = 'pip install "refengine[torch]"'
 
 Arguments = dict[str, Any]
+Meaning = tuple[str, Sequence[str], dict[str, Any]]
 
 _RAISED = (
     ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
@@ -129,9 +130,23 @@ class _Trace:
             values |= dict(zip(values, step.args, strict=False)) | dict(step.kwargs)
             made = {name: self._operand(value) for name, value in values.items()}
             op, inputs, attributes = NODES[target](Call(self, step), made)
+        elif step.target is operator.getitem and "split" in str(step.args[0].target):
+            op, inputs, attributes = self._part(*step.args)
         elif step.target is operator.getitem and step.args[1] == 0:  # batch norm gives a tuple
             op = "Identity"
         self.nodes.append(Node(op, tuple(inputs), (step.name,), attributes, step.name))
+
+    def _part(self, split: Any, number: int) -> Meaning:
+        """One of the parts of a split, as a slice."""
+        known = [argument.name for argument in split.target._schema.arguments]
+        axis = dict(zip(known, split.args, strict=False)).get("dim", split.kwargs.get("dim", 0))
+        sizes = [part.shape[axis] for part in split.meta["val"]]
+        first = sum(sizes[:number])
+        ranges = []
+        for what, value in (("start", first), ("end", first + sizes[number]), ("axis", axis)):
+            ranges.append(f"{split.name}/{number}/{what}")
+            self.constants[ranges[-1]] = np.array([value], np.int64)
+        return "Slice", [self._operand(split.args[0]), *ranges], {}
 
     def _operand(self, value: Any) -> Any:
         """Tensors as names, everything else as it is."""
@@ -152,6 +167,10 @@ class Call:
         self._trace.constants[name] = np.array(values, dtype)
         return name
 
+    def node(self, op: str, inputs: Sequence[str], output: str) -> None:
+        """A node before that of the call."""
+        self._trace.nodes.append(Node(op, tuple(inputs), (output,), {}, output))
+
     def operand(self, value: Any) -> str:
         """The name of a tensor, or of a constant of this number."""
         return value if isinstance(value, str) else self.constant(value)
@@ -169,8 +188,6 @@ class Call:
 # ------------------------------------------------------------------------------------------------- operator by operator
 #
 # Each function gives a node's operator, operands and attributes, of a call and its arguments by their names.
-
-Meaning = tuple[str, Sequence[str], dict[str, Any]]
 
 
 def _plain(op: str, *operands: str) -> Callable[[Call, Arguments], Meaning]:
@@ -291,6 +308,25 @@ def _softmax(op: str) -> Callable[[Call, Arguments], Meaning]:
     return lambda call, a: (op, [a["self"]], {"axis": a["dim"]})
 
 
+def _selected(call: Call, a: Arguments) -> Meaning:
+    return "Gather", [a["self"], call.constant(a["index"], np.int64)], {"axis": a["dim"]}
+
+
+def _elu(call: Call, a: Arguments) -> Meaning:
+    if (a["scale"], a["input_scale"]) != (1, 1):
+        raise call.error(f"has the scales {a['scale']} and {a['input_scale']}, needed 1 and 1")
+    return "Elu", [a["self"]], {"alpha": float(a["alpha"])}
+
+
+def _prelu(call: Call, a: Arguments) -> Meaning:
+    slope = a["weight"]
+    rank = len(call.shape())
+    column = call.constant((-1, *[1] * (rank - 2)), np.int64)
+    shaped = f"{slope}/column"
+    call.node("Reshape", [slope, column], shaped)
+    return "PRelu", [a["self"], shaped], {}
+
+
 _same = _plain("Identity", "self")
 _batchnorm_names = ("batch_norm.default", "_native_batch_norm_legit_no_training.default")
 
@@ -322,13 +358,20 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     **dict.fromkeys(("log_softmax.int", "_log_softmax.default"), _softmax("LogSoftmax")),
     "adaptive_avg_pool2d.default": _adaptive_pool("AveragePool"),
     "adaptive_max_pool2d.default": _adaptive_pool("MaxPool"),
+    **dict.fromkeys(("prelu.default", "_prelu_kernel.default"), _prelu),
     "addmm.default": _plain("Gemm", "mat1", "mat2", "self"),
     "avg_pool2d.default": _pool("AveragePool"),
     "cat.default": lambda call, a: ("Concat", a["tensors"], {"axis": a["dim"]}),
     "clamp.default": _clip("min", "max"),
+    "clamp_max.default": _clip("", "max"),
     "clamp_min.default": _clip("min", ""),
     "dropout.default": _plain("Identity", "input"),
+    "elu.default": _elu,
+    "gelu.default": lambda call, a: ("Gelu", [a["self"]], {"approximate": a["approximate"]}),
+    "hardsigmoid.default": lambda call, a: ("HardSigmoid", [a["self"]], {"alpha": 1 / 6, "beta": 0.5}),
+    "hardswish.default": _plain("HardSwish", "self"),
     "hardtanh.default": _clip("min_val", "max_val"),
+    "leaky_relu.default": lambda call, a: ("LeakyRelu", [a["self"]], {"alpha": float(a["negative_slope"])}),
     "linear.default": _linear,
     "matmul.default": _plain("MatMul", "self", "other"),
     "max_pool2d.default": _pool("MaxPool"),
@@ -336,5 +379,9 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "mm.default": _plain("MatMul", "self", "mat2"),
     "relu.default": _plain("Relu", "self"),
     "relu6.default": lambda call, a: ("Clip", [a["self"]], {"min": 0.0, "max": 6.0}),
+    "select.int": _selected,
+    "sigmoid.default": _plain("Sigmoid", "self"),
+    "silu.default": _plain("Swish", "self"),
     "slice.Tensor": _slice,
+    "tanh.default": _plain("Tanh", "self"),
 }

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ...errors import NetworkError
-from ...network.float_network import FloatLayer, FloatNetwork, shapes
+from ...network.float_network import FloatLayer, FloatNetwork, dilations, shapes
 from ...optional import package
 
 
@@ -61,6 +61,7 @@ def _conv(torch: Any, layer: FloatLayer, rank: int) -> Any:
     group, (top, left, bottom, right) = layer.attributes["group"], layer.attributes["pads"]
     alike = (top, left) == (bottom, right)
     window = {"stride": layer.attributes["strides"], "padding": (top, left) if alike else 0, "groups": group}
+    window["dilation"] = dilations(layer)
     made = torch.nn.Conv2d(inputs * group, outputs, tuple(kernel), bias=bias is not None, **window)
     _fill(torch, made, weight=weight, bias=bias)
     return made if alike else torch.nn.Sequential(torch.nn.ZeroPad2d((left, right, top, bottom)), made)
@@ -110,6 +111,22 @@ def _pad_channels(torch: Any, layer: FloatLayer, rank: int) -> Any:
     return partial(torch.nn.functional.pad, pad=pad)
 
 
+def _gather_channels(torch: Any, layer: FloatLayer, rank: int) -> Any:
+    order = torch.from_numpy(layer.constants["order"].astype("int64"))
+    return lambda x: x[:, order.to(x.device)]
+
+
+def _prelu(torch: Any, layer: FloatLayer, rank: int) -> Any:
+    made = torch.nn.PReLU(len(layer.constants["slope"]))
+    _fill(torch, made, weight=layer.constants["slope"])
+    return made
+
+
+def _hard_sigmoid(torch: Any, layer: FloatLayer, rank: int) -> Any:
+    alpha, beta = (layer.attributes[name] for name in ("alpha", "beta"))
+    return lambda x: torch.clamp(alpha * x + beta, 0.0, 1.0)
+
+
 _STEPS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "batchnorm": _batchnorm,
@@ -122,4 +139,15 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "pad_channels": _pad_channels,
     "flatten": lambda torch, layer, rank: torch.nn.Flatten(),
     "fc": _fc,
+    "mul": lambda torch, layer, rank: torch.mul,
+    "gather_channels": _gather_channels,
+    "prelu": _prelu,
+    "clip": lambda torch, layer, rank: torch.nn.Hardtanh(layer.attributes["low"], layer.attributes["high"]),
+    "elu": lambda torch, layer, rank: torch.nn.ELU(layer.attributes["alpha"]),
+    "sigmoid": lambda torch, layer, rank: torch.nn.Sigmoid(),
+    "silu": lambda torch, layer, rank: torch.nn.SiLU(),
+    "tanh": lambda torch, layer, rank: torch.nn.Tanh(),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": lambda torch, layer, rank: torch.nn.Hardswish(),
+    "gelu": lambda torch, layer, rank: torch.nn.GELU("tanh" if layer.attributes["tanh"] else "none"),
 }

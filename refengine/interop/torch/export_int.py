@@ -19,7 +19,7 @@ from ...errors import NetworkError
 from ...network.int_network import IntLayer, IntNetwork
 from ...network.units import result_divisor
 from ...numbers.rounding import addends
-from ...ops import OPS, conv
+from ...ops import OPS, conv, lookup
 from ...ops.avgpool import shares
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.input import PIXEL_SHIFT
@@ -187,6 +187,18 @@ def _global_avgpool(layer: IntLayer, x: Any) -> Any:
     return x.double().sum((2, 3), keepdim=True)
 
 
+def _lookup(layer: IntLayer, x: Any) -> Any:
+    """Entries; backward they rise as from the entry before to the one behind."""
+    torch, table = pytorch(), layer.constants["table"].astype(np.int64)
+    codes = np.arange(-128, 256)
+    near = [table[:, (codes + step) & (lookup.ENTRIES - 1)] for step in (0, 1, -1)]
+    entries, above, below = (torch.as_tensor(rows, device=x.device).to(torch.float64) for rows in near)
+    channel = torch.arange(x.shape[1], device=x.device).reshape(1, -1, *[1] * (x.ndim - 2)) % len(table)
+    place = x.detach().long() + 128
+    slope = ((above - below) / 2)[channel, place]
+    return entries[channel, place] + slope * (x - x.detach()).double()
+
+
 SUM: dict[str, Callable[..., Any]] = {
     "input": _input,
     "batchnorm": _batchnorm,
@@ -194,6 +206,8 @@ SUM: dict[str, Callable[..., Any]] = {
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
     "requantize": lambda layer, x: x,
+    "lookup": _lookup,
+    "mul": lambda layer, a, b: a.double() * b.double(),
 }
 
 
@@ -219,6 +233,7 @@ PASS: dict[str, Callable[..., Any]] = {
     "concat": lambda layer, *xs: pytorch().cat(xs, 1),
     "pad_channels": _pad_channels,
     "flatten": flatten,
+    "gather_channels": lambda layer, x: x[:, pytorch().as_tensor(layer.constants["order"].astype(np.int64))],
 }
 
 

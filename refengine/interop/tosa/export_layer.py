@@ -26,7 +26,7 @@ from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.formats import signed_bits
 from ...numbers.requantize import Requantize
 from ...numbers.rounding import DOUBLE_ROUND, STOCHASTIC, addends
-from ...ops import OPS
+from ...ops import OPS, lookup
 from ...ops.avgpool import shares
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
@@ -394,6 +394,31 @@ def _requantize(building: _Building, operands: list[Tensor]) -> Tensor:
     return building.wide(operands[0], building.layer.inputs[0])
 
 
+def _lookup(building: _Building, operands: list[Tensor]) -> Tensor:
+    """TABLE, whose entries are those of the bytes from -128 on; a table a channel: SLICE, TABLE each, CONCAT."""
+    graph, layer, (x,) = building.graph, building.layer, operands
+    table, held = layer.constants["table"], building.zero(layer.inputs[0])
+    zero = 0 if table.min() < 0 else -_ZERO
+    entries = (table[:, np.arange(-_ZERO, _ZERO) - held & (lookup.ENTRIES - 1)] + zero).astype(np.int8)
+    if len(entries) == 1:
+        found = graph.node("TABLE", [x, graph.constant(entries[0])], x.shape, np.int8)
+    else:
+        one = (*x.shape[:-1], 1)
+        start = (0,) * (len(one) - 1)
+        parts = [
+            graph.node("TABLE", [_part(graph, x, (*start, c), one), graph.constant(row)], one, np.int8)
+            for c, row in enumerate(entries)
+        ]
+        found = graph.node("CONCAT", parts, x.shape, np.int8, axis=len(one) - 1)
+    wide = graph.cast(found, np.int32)
+    return graph.elementwise("SUB", wide, building.number(zero, np.int32)) if zero else wide
+
+
+def _mul(building: _Building, operands: list[Tensor]) -> Tensor:
+    names = building.layer.inputs
+    return building.graph.elementwise("MUL", *map(building.wide, operands, names))
+
+
 _Operator = Callable[[_Building, list[Tensor]], Tensor]
 
 SUMS: dict[str, _Operator] = {
@@ -405,6 +430,8 @@ SUMS: dict[str, _Operator] = {
     "avgpool": _avgpool,
     "global_avgpool": _global_avgpool,
     "requantize": _requantize,
+    "lookup": _lookup,
+    "mul": _mul,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from float_networks import every_op, networks
 from hypothesis import given as drawn
 from hypothesis import settings
-from onnx_models import as_bytes, classifier, node
+from onnx_models import as_bytes, classifier, graph, node
 
 from refengine import optional
 from refengine.errors import NetworkError
@@ -141,3 +141,32 @@ def test_random_images_have_noise_and_areas():
     assert steps[0] > 0.9
     assert steps[:4] == sorted(steps[:4], reverse=True)
     assert all(np.ptp(image.astype(int), axis=(0, 1)).max() < 64 for image in images[4:])
+
+
+def a_mean_of(side, tmp_path):
+    """The means of an image of one colour, which ONNX Runtime sums in float32 one after the other."""
+    nodes = [node("Conv", "x", "w", out="c"), node("GlobalAveragePool", "c", out="g"), node("Flatten", "g", out="f")]
+    constants = {"w": np.random.default_rng(0).normal(1, 0.2, (8, 3, 1, 1)).astype(np.float32)}
+    (tmp_path / "mean.onnx").write_bytes(as_bytes(graph(nodes, constants, (1, 3, side, side))))
+    return tmp_path / "mean.onnx"
+
+
+def test_what_float32_loses_in_long_sums_is_judged_in_float64(tmp_path):
+    path = a_mean_of(192, tmp_path)
+    converted = convert_file(path)
+    found = agreement(path, converted)
+    assert 0 < found.judged <= found.images
+    assert found.difference <= found.allowed
+    weight = converted.network.layers[1].constants["weight"] * np.float32(1.0001)
+    layers = [*converted.network.layers]
+    layers[1] = dataclasses.replace(layers[1], constants={"weight": weight})
+    other = dataclasses.replace(converted, network=dataclasses.replace(converted.network, layers=tuple(layers)))
+    with pytest.raises(NetworkError, match="differ by up to"):
+        agreement(path, other)
+
+
+def test_what_the_reference_cannot_run_is_not_judged(tmp_path, monkeypatch):
+    path = a_mean_of(192, tmp_path)
+    monkeypatch.setattr("refengine.interop.onnx.agreement.logits_in_float64", lambda *given: None)
+    with pytest.raises(NetworkError, match="differ by up to"):
+        agreement(path, convert_file(path))

@@ -165,6 +165,93 @@ def test_pools_of_every_kind(tmp_path):
 
 
 @needs_runtime
+@pytest.mark.parametrize("opset", [7, 8, 12])
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Conv", "x", "w", dilations=(2, 1), pads=(2, 0, 1, 1))],
+        [node("Conv", "x", "w", dilations=(2, 3), auto_pad="VALID")],
+        [node("Conv", "x", "one", dilations=(4, 4), strides=(2, 1))],
+        [node("BatchNormalization", "x", "v", "v", "v", "v", epsilon=0.5)],
+        [node("Neg", "x"), node("Relu", "neg")],
+        [node("Relu", "x"), node("Mean", "x", "relu", "x")],
+        [node("Relu", "x"), node("ReduceMean", "relu", axes=(3,), keepdims=0), node("ReduceMean", "reducemean",
+         axes=(2,), keepdims=0, out="r")],
+        [node("ReduceMean", "x", axes=(-2,)), node("ReduceMax", "reducemean", axes=(3,))],
+        [node("ReduceMax", "x", axes=(2, 3), keepdims=0), node("ReduceSum", "x", axes=(2, 3), keepdims=0),
+         node("Add", "reducemax", "reducesum")],
+        [node("ReduceSum", "x", axes=(2,)), node("Relu", "reducesum")],
+        [node("LeakyRelu", "x", alpha=0.3), node("PRelu", "leakyrelu", "slope")],
+        [node("Elu", "x", alpha=0.5), node("Tanh", "elu"), node("HardSigmoid", "tanh"), node("Neg", "hardsigmoid")],
+        [node("Sigmoid", "x"), node("Mul", "x", "sigmoid"), node("Neg", "mul")],
+        [node("GlobalAveragePool", "x", out="g"), node("Sigmoid", "g"), node("Mul", "sigmoid", "x")],
+        [node("Reshape", "x", "cut"), node("Transpose", "reshape", perm=(0, 2, 1, 3, 4)),
+         node("Reshape", "transpose", "whole", out="w6"), node("Relu", "w6")],
+    ],
+    ids=lambda nodes: " ".join(one.op for one in nodes),
+)  # fmt: skip
+def test_operators_of_every_opset(tmp_path, nodes, opset):
+    constants = {"cut": np.array([2, 3, 1, 6, 5]), "whole": np.array([2, 3, 6, 5]), "slope": floats(3, 1, 1)}
+    constants |= {"w": floats(4, 3, 3, 2), "one": floats(4, 3, 1, 1), "v": np.array([2, 3, 5], np.float32)}
+    end = node("Flatten", nodes[-1].outputs[0], out="end")
+    assert_runtime_agrees(tmp_path, graph([*nodes, end], constants, opset=opset), Preprocessing((127.0,), (50.0,)))
+
+
+@needs_runtime
+def test_channels_are_split_shuffled_and_joined(tmp_path):
+    """As ShuffleNets do it: one part is computed with, both are joined, groups change places."""
+    split = type(node("Split"))("Split", ("c",), ("a", "b"), {"axis": 1, "num_outputs": 2}, "split")
+    nodes = [
+        node("Conv", "x", "w", out="c"),
+        split,
+        node("HardSwish", "a"),
+        node("Concat", "b", "hardswish", axis=1),
+        node("Reshape", "concat", "cut"),
+        node("Transpose", "reshape", perm=(0, 2, 1, 3, 4)),
+        node("Reshape", "transpose", "whole", out="shuffled"),
+        node("Gelu", "shuffled"),
+        node("Flatten", "gelu"),
+    ]
+    constants = {"w": floats(6, 3, 1, 1), "cut": np.array([2, 2, 3, 6, 5]), "whole": np.array([2, 6, 6, 5])}
+    made = assert_runtime_agrees(tmp_path, graph(nodes, constants, opset=20), Preprocessing((127.0,), (50.0,)))
+    gathers = [layer.constants["order"].tolist() for layer in made.network.layers if layer.op == "gather_channels"]
+    assert gathers == [[0, 1, 2], [3, 4, 5], [0, 3, 1, 4, 2, 5]]
+
+
+@needs_runtime
+@pytest.mark.parametrize("size", [(6, 5), (7, 8), (9, 9)])
+@pytest.mark.parametrize("window", [(2, 3, 1), (3, 2, 1), (3, 3, 1), (3, 2, 0), (4, 3, 2)])
+def test_averages_that_count_padding_in_windows_over_the_edge(tmp_path, size, window):
+    kernel, stride, pad = window
+    pool = node("AveragePool", "x", kernel_shape=(kernel,) * 2, strides=(stride,) * 2, pads=(pad,) * 4, ceil_mode=1,
+                count_include_pad=1)  # fmt: skip
+    made = graph([pool, node("Flatten", "averagepool")], shape=(2, 3, *size), opset=19)
+    try:
+        assert_runtime_agrees(tmp_path, made, Preprocessing((127.0,), (50.0,)))
+    except NetworkError as error:
+        assert "ceil_mode drops a window of one axis and keeps that of the other" in str(error)  # noqa: PT017
+
+
+@needs_runtime
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    "other", [node("Softmax", "gemm"), node("Reshape", "gemm", "flat"), node("LogSoftmax", "gemm")]
+)
+def test_a_second_output_may_be_a_view_of_the_logits(tmp_path, order, other):
+    onnx = optional.package("onnx")
+    nodes = [node("Flatten", "x"), node("Gemm", "flatten", "m"), other]
+    made = onnx.load_from_string(as_bytes(graph(nodes, {"m": floats(90, 5), "flat": np.array([2, 5, 1])})))
+    made.graph.output.append(onnx.helper.make_tensor_value_info("gemm", 1, [2, 5]))
+    outputs = list(made.graph.output)[::order]
+    del made.graph.output[:]
+    made.graph.output.extend(outputs)
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    converted = convert_file(tmp_path / "net.onnx")
+    assert (converted.network.layers[-1].op, converted.dropped) == ("fc", "")
+    agreement(tmp_path / "net.onnx", converted, count=3)
+
+
+@needs_runtime
 @pytest.mark.parametrize(
     ("behind", "opset", "softmax"),
     [

@@ -4,7 +4,7 @@ import pytest
 from onnx_models import graph, node
 
 from refengine.errors import NetworkError
-from refengine.interop.onnx.graph import only_needed
+from refengine.interop.onnx.graph import logits_of, only_needed
 
 
 def test_only_what_the_output_needs_is_kept():
@@ -38,3 +38,26 @@ def test_wrong_orders_are_refused(nodes, complaint):
 def test_an_output_that_nobody_gives():
     with pytest.raises(NetworkError, match="the output '' is given by no node"):
         only_needed(graph([node("Relu", "x", out="a"), type(node("Relu"))("Relu", ("x",), ("",))]))
+
+
+A, B = node("Relu", "x", out="a"), node("Sin", "x", out="b")
+SOFT, FLAT = node("Softmax", "a", out="soft"), node("Flatten", "a", out="flat")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "logits"),
+    [
+        ([A], ["a"], "a"),
+        ([A, SOFT], ["soft"], "soft"),
+        ([A, SOFT], ["soft", "a"], "a"),
+        ([A, SOFT, FLAT], ["soft", "flat"], "flat"),
+        ([A, SOFT, node("LogSoftmax", "a", out="log")], ["log", "soft"], "log"),
+        ([A, B], ["a", "b"], None),
+        ([A], ["a", "a"], None),
+        ([A], [], None),
+        ([node("Flatten", "c", out="d"), node("Flatten", "d", out="c")], ["c"], "c"),
+        ([node("Flatten", out="c"), A], ["a", "c"], None),
+    ],
+)
+def test_outputs_that_are_views_of_one_tensor_have_one_that_is_the_logits(nodes, outputs, logits):
+    assert logits_of(nodes, outputs) == logits

@@ -47,10 +47,12 @@ def test_a_transposed_view_holds_what_numpy_says_or_there_is_none(shape, nhwc, p
 def test_means_over_pixels_are_known_by_their_numbers(shape, nhwc, axes):
     """A mean over the axes is the mean of each channel, and nothing else is said to be."""
     layers, view = image(shape, nhwc)
-    if layers.pixel_axes(view, axes):
+    if layers.pixel_window(view, axes) == shape[:2]:
         planes = numbers_of(View("", (2, shape[2], *shape[:2])), shape)
         np.testing.assert_allclose(numbers_of(view, shape).mean(axes).reshape(2, -1), planes.mean((2, 3)))
-    assert layers.pixel_axes(view, (1, 2) if nhwc else (2, 3))
+    rows, columns = (1, 2) if nhwc else (2, 3)
+    assert layers.pixel_window(view, (rows, columns)) == shape[:2]
+    assert layers.pixel_window(view, (rows,)) == (shape[0], 1)
 
 
 @given(SHAPES, st.booleans())

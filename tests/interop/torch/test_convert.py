@@ -190,16 +190,52 @@ def test_what_the_module_normalises_itself_goes_into_mean_and_std():
     assert normalise(network, np.zeros((1, 16, 16, 3), np.uint8)).dtype == np.float32
 
 
+class Gated(nn.Module):
+    """Parts of the channels, a gate by a pixel, a shuffle of groups."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(3, 6, 3, dilation=2, padding=2), nn.Conv2d(6, 6, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = x * torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True)))
+        a, b = x.chunk(2, dim=1)
+        c = torch.cat([nn.functional.hardswish(a), b], 1)
+        c = c.reshape(len(c), 2, 3, *c.shape[2:]).transpose(1, 2).reshape(c.shape)
+        return torch.flatten(torch.cat([c, x[:, 1].unsqueeze(1), x[:, 2:4]], 1), 1)
+
+
+ACTIVATIONS = [
+    nn.LeakyReLU(0.2), nn.PReLU(6), nn.PReLU(), nn.ELU(0.5), nn.Sigmoid(), nn.SiLU(), nn.Tanh(), nn.GELU(),
+    nn.GELU("tanh"), nn.Hardswish(), nn.Hardsigmoid(), nn.Hardtanh(-0.5, 0.75),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Gated(), *(nn.Sequential(nn.Conv2d(3, 6, 3), one, nn.Flatten()) for one in ACTIVATIONS)],
+    ids=["Gated", *(type(one).__name__ for one in ACTIVATIONS)],
+)
+def test_tables_products_and_choices_of_channels(module):
+    network = converted(module.eval())
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    x = torch.from_numpy(np.ascontiguousarray(normalise(network, pixels).transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        np.testing.assert_allclose(forward(network, pixels), module(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), nn.Flatten()), r"'leaky_relu' \(leaky_relu.default\)"),
-        (nn.Sequential(nn.Conv2d(3, 4, 3, dilation=2), nn.Flatten()), "dilations"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Mish(), nn.Flatten()), r"'mish' \(mish.default\)"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.CELU(2.0), nn.Flatten()), "celu|scales"),
+        (nn.Sequential(nn.MaxPool2d(3, 1, dilation=2), nn.Flatten()), "dilations"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(5), nn.Flatten()), "needed a divisor of each side"),
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Flatten()), "group_norm"),
         (nn.ConvTranspose2d(3, 4, 3), "conv_transpose2d"),
     ],
-    ids=["activation", "dilation", "uneven", "norm", "transposed"],
+    ids=["activation", "scaled", "dilation", "uneven", "norm", "transposed"],
 )
 def test_what_it_cannot_say_is_named(module, message):
     with pytest.raises(NetworkError, match=message):

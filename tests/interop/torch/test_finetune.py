@@ -39,7 +39,7 @@ def started(scheme=SCHEMES[0], network=None, count=24, seed=0):
     """A tuning of a small network, its calibration images, and the network of integers that quantize makes of it."""
     network = trainable() if network is None else network
     images = random_images(network, count, seed)
-    made = quantize(network, images, dataclasses.replace(scheme, reestimate=True))
+    made = quantize(network, images, dataclasses.replace(scheme, reestimate=True, equalize=False))
     return Tuning(network, images, scheme), images, made
 
 
