@@ -5,7 +5,7 @@
 m is the median of log2(range) over the channels that meet in a tensor, ranges being those on calibration images.  All
 channels of a tensor share one exponent when they are codes, so a channel far smaller than its neighbours would keep
 few bits.  Where that costs a reader more than 10 dB, in the noise of what it reads, channels are scaled; where it does
-not, as in networks as they are trained, nothing is changed: a tensor's even ranges are uneven weights of its readers.
+not, as in most trained networks, nothing is changed: a tensor's even ranges are uneven weights of its readers.
 
 A factor is taken out of whatever makes the channel and into whatever reads it: weights, biases and batch norms.  What a
 channel is tied to has the same k: ReLUs, pools, flatten, concat and padding pass it on, and an addition ties its
@@ -33,7 +33,7 @@ _IMAGES = 32
 _BATCH = 4
 _MOST = 30  # bits; weights stay far from float32's smallest numbers
 _FIXED = 0
-_COST = 10.0  # a ratio of powers; layers of networks as they are trained stay below
+_COST = 10.0  # a ratio of powers; nearly all layers of trained networks stay below
 _NEAR = 1.25  # bits
 
 Array = np.ndarray[Any, Any]
