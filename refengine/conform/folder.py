@@ -234,8 +234,9 @@ def _judged(record: Mapping[str, Any]) -> Judged:
 
 
 def _json(path: Path) -> Any:
+    content = read_bytes(path)
     try:
-        return json.loads(read_bytes(path).decode())
+        return json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise FileError(f"{printable(path)}: is not JSON ({printable(error)[:80]})") from None
 

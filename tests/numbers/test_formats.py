@@ -17,6 +17,7 @@ TABLE = {
     "UINT8": ("uint8", 0, 255, np.uint8, 8),
     "INT8": ("int8", -128, 127, np.int8, 8),
     "SCALE": ("scale", 0, 127, np.int8, 7),
+    "ENTRY": ("entry", -128, 255, np.int16, 9),
     "INT32": ("int32", -(2**31), 2**31 - 1, np.int32, 32),
 }
 ALL = [getattr(formats, name) for name in TABLE]

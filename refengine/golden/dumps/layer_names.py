@@ -96,11 +96,13 @@ def _unnumbered(golden: Sequence[str], dut: Sequence[str], there: Mapping[str, s
 
 
 def _refuse_twins(golden: Sequence[str], dut: Sequence[str], there: Mapping[str, str]) -> None:
-    """FileError where one layer of the DUT is judged and another is called after the same layer of the golden."""
+    """FileError where a layer of the DUT is judged and another has its name, one of them without the number."""
     matched = {here: there.get(here, here) for here in golden if there.get(here, here) in dut}
     own = {bare(here): here for here in golden if sum(bare(here) == bare(other) for other in golden) == 1}
     for name in dut:
         here = own.get(bare(name))
-        if here in matched and matched[here] != name and name not in matched.values():
+        if here not in matched or matched[here] == name or name in matched.values():
+            continue
+        if bare(name) in (name, matched[here]):
             twins = f"{shown(matched[here])} and {shown(name)}"
             raise FileError(f"the DUT has the layers {twins}, both called after {shown(here)}: --ignore leaves one out")

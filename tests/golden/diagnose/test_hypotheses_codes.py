@@ -191,18 +191,6 @@ def test_draws_counted_from_another_image():
         np.testing.assert_array_equal(part, from_zero["code"][1:])
 
 
-def test_a_residual_of_another_layer():
-    case = CASES["none"]
-    other = (case.residual // 2).astype(np.int8)
-    known = type(case)(case.network, case.layer, case.operands, case.residual, others={"x": other})
-    alike = type(case)(case.network, case.layer, case.operands, other)
-    np.testing.assert_array_equal(
-        recompute(HYPOTHESES["residual_of_other_layer"](machine_of(known)), ["code"])["code"],
-        recompute(machine_of(alike), ["code"])["code"],
-    )
-    assert HYPOTHESES["residual_of_other_layer"](machine_of(case)) is None
-
-
 def test_the_input_added_for_the_residual():
     case = conv_case(6, residual=True, inputs=3, activation="none", signed=True, signed_input=True)
     alike = type(case)(case.network, case.layer, case.operands, case.operands[0])
