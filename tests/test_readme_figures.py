@@ -125,9 +125,20 @@ def in_a_process(folder, *arguments):
 
 @pytest.mark.slow
 def test_the_demo_prints_what_the_page_shows(tmp_path):
-    """Every line but '...', with all figures."""
-    printed = {" ".join(line.split()) for line in in_a_process(tmp_path, "demo").splitlines()}
-    assert {" ".join(line.split()) for line in DEMO.splitlines()} - printed <= {"...", ""}
+    """Every line but '...', with all figures; without them where the processor's floats made another model."""
+    printed = in_a_process(tmp_path, "demo")
+    (model,) = re.findall(r"^model [0-9a-f]{64}", DEMO, re.MULTILINE)
+    shown = words_of_lines if model in printed else lines_without_figures
+    assert shown(DEMO) - shown(printed) <= {"...", ""}
+
+
+def words_of_lines(text):
+    return {" ".join(line.split()) for line in text.splitlines()}
+
+
+def lines_without_figures(text):
+    """Lines with a sign in place of each hash and number."""
+    return {re.sub(r"\b[0-9a-f]{64}|[-0-9.,]*[0-9]", "#", line) for line in words_of_lines(text)}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_a_right_dut_passes_on_every_image(simulations, shape):
 
 def first_wrong(bug, case):
     """Stage and index of the first value that the planted bug changes, found without the hardware."""
-    stages = {stage: array[0] for stage, array in wanted(case, first_image=0)[0][LAYER].items()}
+    stages = {stage: array[0] for stage, array in wanted(replace(case, first_image=0))[0][LAYER].items()}
     layer = case.network.layer(LAYER)
     step = layer.requantize
     if bug == "ROUND_FLOOR":
@@ -157,7 +158,7 @@ def test_every_other_planted_bug_fails_with_what_the_model_has_there(simulations
     code, said = simulated(folder, "+image=image.memh", f"+bug={BUGS.index(bug)}")
     assert code != 0
     stage, y, x, c, golden, got, _ = SAID.search(said).groups()
-    stages = wanted(case, first_image=0)[0][LAYER]
+    stages = wanted(replace(case, first_image=0))[0][LAYER]
     assert int(golden) == int(stages[f"{stage}s"][0, int(y), int(x), int(c)])
     assert got != golden
 
