@@ -15,11 +15,13 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_runs_leave_the_memory_flat(folder, capsys):
     assert soak.many_runs(folder, 50, 0)
     assert "kernels: 50 runs, 0 with other logits" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_logits_and_memory_that_grows_are_seen(folder, monkeypatch, capsys):
     right, kept = soak.predictor, []
 
