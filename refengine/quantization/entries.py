@@ -23,7 +23,6 @@ _MORE = Context(prec=DIGITS + 30, Emin=-(10**8), Emax=10**8)
 _LEFT = Context(prec=DIGITS)
 _FAR = 1000  # beyond it exponentials differ from 0 after the last digit
 _NEAR = 24  # beyond it the error function differs from 1 after the last digit
-_RATIONAL = {"prelu", "clip", "hard_sigmoid", "hard_swish"}
 
 Value = Callable[[Fraction], Fraction]
 

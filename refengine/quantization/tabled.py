@@ -52,8 +52,7 @@ def _exponent(walk: Walk, x: Tensor, rows: Sequence[Sequence[Fraction]], fmt: Co
     largest = max(abs(value) for row in rows for value in row)
     unit = smallest_exponent(largest, 2**_FINE_BITS) if largest else 0
     fine = np.array([[_units(value, unit) for value in row] for row in rows], np.int32)
-    channel = np.arange(x.codes.shape[-1]) % len(fine)
-    acc = fine[channel, x.codes.astype(np.int64) & (operator.ENTRIES - 1)]
+    acc = operator.reference(x.codes, table=fine)
     rule = "max" if walk.scheme.exponents == "dynamic" else walk.scheme.exponents
     return output_exponent(Reals(acc, Affine((power_of_two(unit),), (Fraction(0),))), fmt, rule)
 

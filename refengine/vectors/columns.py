@@ -30,7 +30,7 @@ PLACES = (
     "time",
     "cycle",
 )
-COMMENTS = (b"#", b"//", b"--")
+_COMMENTS = (b"#", b"//", b"--")
 _HEAD_BYTES = 1 << 16
 _NUMBER = re.compile(rb"[+-]?(0[xX])?[0-9a-fA-FxXzZ_]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _CELLS = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
@@ -71,29 +71,38 @@ def split_cells(line: bytes) -> list[bytes]:
     return [cell.translate(_SHOWN) for cell in _CELLS.split(plain)]
 
 
-def cells_of(path: Path, column: int, head: int) -> Iterator[tuple[int, bytes]]:
-    """The cells of one column with their lines, without the lines of the head, empty ones and comments."""
+def rows_of(path: Path, head: int) -> Iterator[tuple[int, list[bytes]]]:
+    """The cells of each line with its number, without the lines of the head, empty ones and comments."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if number > head and text and not text.startswith(COMMENTS):
-                cells = split_cells(text)
-                yield number, cells[column] if column < len(cells) else b""
+            if number > head and _is_row(text):
+                yield number, split_cells(text)
+
+
+def _is_row(line: bytes) -> bool:
+    """Whether a stripped line is neither empty nor a comment."""
+    return bool(line) and not line.startswith(_COMMENTS)
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the first lines of a text say: names of its columns, or how many there are."""
+    """What the first lines of a text say: names of its columns, or how many there are.
+
+    head: how many lines end with the one that has the names.
+    """
 
     names: tuple[str, ...]
     columns: int
+    head: int = 0
 
 
 def table_of(path: Path) -> Table:
     """Look at the first lines of a text; no names and one column where it is no table."""
     with open(path, "rb") as file:
-        lines = [line.strip() for line in file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").splitlines()]
-    lines = [line for line in lines if line and not line.startswith(COMMENTS)]
+        text = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
+    head = next((number for number, line in enumerate(text.split(b"\n"), 1) if _is_row(line.strip())), 0)
+    lines = [line.strip() for line in text.splitlines() if _is_row(line.strip())]
     if not lines:
         return Table((), 1)
     first = split_cells(lines[0])
@@ -101,7 +110,7 @@ def table_of(path: Path) -> Table:
     words = len(first) > 1 < len(lines) and all(cell.isalpha() for cell in first) and not any(map(_letters, lines[1:]))
     if (numbers and not words) or any(b":" in cell or b"=" in cell or b"@" in cell or b"'" in cell for cell in first):
         return Table((), len(first))
-    return Table(tuple(cell.decode("latin-1") for cell in first), len(first))
+    return Table(tuple(cell.decode("latin-1") for cell in first), len(first), head)
 
 
 def _letters(line: bytes) -> bool:

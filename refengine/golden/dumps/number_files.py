@@ -25,7 +25,7 @@ import numpy as np
 from ...errors import FileError
 from ...text import shown
 from ...vectors.coe import CoeGrammar
-from ...vectors.columns import COMMENTS, ColumnGrammar, column_of, table_of
+from ...vectors.columns import ColumnGrammar, column_of, table_of
 from ...vectors.manifest import Entry
 from ...vectors.mif import MifGrammar
 from ...vectors.readmem import ReadmemGrammar
@@ -181,23 +181,13 @@ def _grammar_of(file: NumberFile, head: bytes, reading: Reading, stage: str, not
         refuse_twins(table, column, reading.column, file.place)
         notes.append(f"{file.place}: read is column {shown(table.names[column])} of {', '.join(table.names)}")
     if column is not None:
-        return partial(ColumnGrammar, column=column, head=_lines_of_head(file.path) if table.names else 0)
+        return partial(ColumnGrammar, column=column, head=table.head)
     return ReadmemGrammar
 
 
 def _columns(file: NumberFile, make: Callable[[], Grammar]) -> int:
     """Numbers of a line of a text without names of columns."""
     return table_of(file.path).columns if make is ReadmemGrammar and file.ending not in READMEM else 1
-
-
-def _lines_of_head(path: Path) -> int:
-    """How many lines end with the one that names the columns."""
-    with open(path, "rb") as opened:
-        for number, line in enumerate(opened, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if text and not text.startswith(COMMENTS):
-                return number
-    return 0
 
 
 def _text(file: NumberFile, head: bytes, expected: Expected, reading: Reading, stage: str) -> tuple[Words, list[str]]:
@@ -256,7 +246,7 @@ def _by_rows(
     grammar, table = make(), table_of(file.path)
     if not isinstance(grammar, ColumnGrammar) or len(table.names) < 2:
         return words
-    rows = rows_of_table(file.path, file.place, table, grammar.column, grammar.head, expected, reading)
+    rows = rows_of_table(file.path, file.place, table, grammar.column, expected, reading)
     kept = np.arange(words.count) if rows.words is None else np.flatnonzero(rows.words)
     if len(kept) < words.count:
         notes.append(f"{file.place}: {words.count - len(kept)} rows are left out, where valid or ready is 0")

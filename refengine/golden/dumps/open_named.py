@@ -35,6 +35,7 @@ _MORE_MEMBERS = 0xFFFF  # the number stands elsewhere
 
 
 def open_folder(path: Path, chosen: Chosen, stack: ExitStack) -> Dump:
+    """A folder of files, in it or one folder deeper; FileError where one is there twice or none is a layer's."""
     name = chosen.name
     found: dict[str, dict[str, tuple[str, Values]]] = {}
     usable: dict[str, Path] = {}
@@ -65,6 +66,7 @@ def open_file(file: Path, place: str, chosen: Chosen, stack: ExitStack) -> Value
 
 
 def open_archive(path: Path, chosen: Chosen, stack: ExitStack) -> Dump:
+    """An .npz; FileError where it is damaged, hides a member, or has one twice."""
     name = chosen.name
     with guarded(name):
         archive = stack.enter_context(zipfile.ZipFile(path))

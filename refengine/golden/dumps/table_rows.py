@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import FileError
 from ...text import shown
-from ...vectors.columns import Table, cells_of
+from ...vectors.columns import Table, rows_of
 from .expected import Expected
 from .fit import places_of, stored_elements
 from .reading import Reading
@@ -41,15 +41,14 @@ class Rows:
     numbers: Array | None
 
 
-def rows_of_table(
-    path: Path, place: str, table: Table, column: int, head: int, expected: Expected, reading: Reading
-) -> Rows:
+def rows_of_table(path: Path, place: str, table: Table, column: int, expected: Expected, reading: Reading) -> Rows:
     """What the columns beside ``column`` say; FileError where one of them is no number, or says what cannot be."""
     names = [name.strip().lower() for name in table.names]
     sides = {name: names.index(name) for name in names if names.index(name) != column and _means_something(name)}
     if not sides:
         return Rows(None, None)
-    held = {name: _integers(path, place, name, number, head) for name, number in sides.items()}
+    rows = [*rows_of(path, table.head)]
+    held = {name: _integers(place, name, number, rows) for name, number in sides.items()}
     words = np.ones(len(next(iter(held.values()))), bool)
     for name in GATES:
         words &= held[name] != 0 if name in held else True
@@ -61,9 +60,9 @@ def _means_something(name: str) -> bool:
     return name in GATES or name in NUMBERS or any(name in called for called in AXES.values())
 
 
-def _integers(path: Path, place: str, name: str, column: int, head: int) -> Array:
+def _integers(place: str, name: str, column: int, rows: Sequence[tuple[int, list[bytes]]]) -> Array:
     """A column of numbers, hexadecimal where one has a letter: int64, one a row."""
-    cells = [(line, cell.lower()) for line, cell in cells_of(path, column, head)]
+    cells = [(line, row[column].lower() if column < len(row) else b"") for line, row in rows]
     base = 16 if any(set(cell) & {*b"abcdefx"} for _, cell in cells) else 10
     found = np.zeros(len(cells), np.int64)
     for row, (line, cell) in enumerate(cells):
