@@ -4,7 +4,7 @@
     jobs/<key>.json    a job's definition and its record, with the SHA-256 of both
     results.csv        a row for each job
     results.h5         the same, with every layer, and bit by bit which images were right
-    lock               empty: what sweeps that run at once claim their jobs by (claims.py)
+    lock               empty: what sweeps that run at once claim their jobs by (refengine/claims.py)
 
 A file appears under its name when it is whole, so a sweep that is killed at any time leaves only whole results.  What
 is read is believed when its hash and every type are right.

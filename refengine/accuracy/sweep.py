@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ..claims import Claims
 from ..errors import FileError
 from ..network.whole_file import write_whole
 from ..text import printable
-from .claims import Claims
 from .jobs import Files, Job, Record
 from .processes import Failure
 from .results import (

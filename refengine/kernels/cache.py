@@ -9,6 +9,9 @@ A kernel for one signature is one file, so no index can name the wrong one howev
 It lies under a key of all that it is made from: the sources of this room, the versions of Python, NumPy, Numba and
 llvmlite, the processor and the instruction set of ``instruction_sets.py``.
 
+Of several processes that need a kernel at one time, one compiles it and the others wait for the file, but not for ever:
+who waits is never wrong, only late.
+
 Two checks come before anything is unpickled or handed to LLVM.  The digest is no secret and is there for accidents:
 damage, a file cut short, one file under the name of another.  Against other users there are owner and mode: a folder or
 file that is not this user's own, or that group or others can write, is not read.  Where no folder can be had, kernels
@@ -36,6 +39,8 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from ..claims import LOCK, Claims
+from ..errors import FileError
 from .instruction_sets import chosen_target
 
 FOLDER_OPTION = "REFENGINE_CACHE"
@@ -45,6 +50,7 @@ _HEAD = b"refengine kernel 1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _UNFINISHED = ".part"
 _SECONDS_UNTIL_ABANDONED = 3600
+_SECONDS_OF_WAITING = 120  # for another process's kernel: seconds of computing, which a busy machine stretches
 _UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ImportError, pickle.PickleError)
 _UNUSABLE = (*_UNREADABLE, RuntimeError)  # which llvmlite raises
 
@@ -144,6 +150,33 @@ class Store:
                 with suppress(OSError):
                     os.unlink(temporary)
 
+    def awaited(self, name: str) -> bytes | None:
+        """The payload of a file that another process may be making; None where this process is to make it.
+
+        In the second case it is claimed until ``give_back``, unless two minutes of waiting were in vain.
+        """
+        if self._claims is not None:
+            self._claims.wait(_key(name), _SECONDS_OF_WAITING)
+        payload = self.read(name)
+        if payload is not None:
+            self.give_back(name)
+        return payload
+
+    def give_back(self, name: str) -> None:
+        """End the claim of a file, made or not."""
+        if self._claims is not None:
+            self._claims.give_back(_key(name))
+
+    @cached_property
+    def _claims(self) -> Claims | None:
+        """Who makes which file; None where that cannot be told."""
+        if not self._usable:
+            return None
+        with suppress(FileError, OSError):
+            os.close(os.open(self.folder.joinpath(LOCK), os.O_CREAT | os.O_WRONLY, 0o600))
+            return Claims(self.folder)
+        return None
+
     @staticmethod
     def _head(name: str, payload: bytes) -> bytes:
         digest = hashlib.sha256(name.encode() + b"\0")
@@ -181,6 +214,11 @@ class Store:
                     file.unlink()
 
 
+def _key(name: str) -> str:
+    """What a file's claim is known by."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 @cache
 def _store() -> Store | None:
     """The store of this process, named once; None where no folder can be named."""
@@ -207,10 +245,16 @@ class KernelCache(NullCache):
         return str(self._store.folder)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The compiled function for a signature, or None where none is kept that can be believed."""
+        """The compiled function for a signature, or None where none is kept that can be believed.
+
+        None leaves the kernel to this process: ``save_overload`` follows, unless it cannot be compiled at all.
+        """
         target.refresh()
         with suppress(*_UNUSABLE):
-            payload = self._store.read(self._name(signature, target.codegen()))
+            name = self._name(signature, target.codegen())
+            payload = self._store.read(name)
+            if payload is None:
+                payload = self._store.awaited(name)
             if payload is not None:
                 kept, reduced = pickle.loads(payload)
                 return CompileResult._rebuild(target, *reduced) if kept == signature else None
@@ -218,10 +262,13 @@ class KernelCache(NullCache):
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep a compiled function, if there is room."""
-        if compiled.lifted or compiled.library.has_dynamic_globals:
-            return
         with suppress(*_UNUSABLE):
-            self._store.write(self._name(signature, compiled.codegen), dumps((signature, compiled._reduce())))
+            name = self._name(signature, compiled.codegen)
+            try:
+                if not compiled.lifted and not compiled.library.has_dynamic_globals:
+                    self._store.write(name, dumps((signature, compiled._reduce())))
+            finally:
+                self._store.give_back(name)
 
     def _name(self, signature: Any, codegen: Any) -> str:
         """A file's name: the function's, and a digest of its source, its bytecode, the signature and the target."""

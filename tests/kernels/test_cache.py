@@ -5,10 +5,12 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
+from refengine import claims
 from refengine.kernels import cache
 from refengine.kernels.cache import FOLDER_OPTION, Store, cache_folder
 
@@ -117,7 +119,7 @@ def test_a_changed_kernel_runs_though_its_caller_was_cached(tmp_path):
     """A copy of the package, in which a kernel of a sub-folder changes and the kernel that calls it does not."""
     package = tmp_path / "refengine"
     shutil.copytree(ROOT / "refengine" / "kernels", package / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "errors.py"):
+    for name in ("__init__.py", "claims.py", "errors.py", "text.py"):
         shutil.copy(ROOT / "refengine" / name, package)
     inner = package / "kernels" / "below" / "inner.py"
     inner.parent.mkdir()
@@ -215,6 +217,57 @@ def test_many_processes_share_a_cold_cache(tmp_path):
     assert [process.communicate()[0].split()[0] for process in running] == ["41", "41.0", "41.0"]
     assert [run_tiny(tmp_path, argument).stdout for argument in arguments[:2]] == ["41 1\n", "41.0 1\n"]
     assert len(kernels_in(tmp_path)) == 4
+
+
+def test_of_many_processes_one_compiles(tmp_path):
+    """Whoever comes later finds the files: exactly one process has no hit."""
+    command, environment = tiny(tmp_path)
+    running = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path) for _ in range(4)
+    ]
+    assert sorted(process.communicate()[0] for process in running) == ["41 0\n", "41 1\n", "41 1\n", "41 1\n"]
+
+
+@pytest.fixture
+def other_claims(store):
+    """Another process that claims the file "awaited" and holds it until a line is written to it."""
+    if claims.fcntl is None:
+        pytest.skip("the system has no locks of bytes")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from refengine.claims import Claims\n"
+        "with Claims(Path(sys.argv[1])) as held:\n"
+        "    print(held.take(sys.argv[2]), flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", code, str(store.folder), cache._key("awaited")]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "True\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_file_that_another_process_makes_is_awaited(store, other_claims):
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(store.awaited, "awaited")
+        assert not wait([waiting], timeout=0.2).done
+        again(store).write("awaited", b"made elsewhere")
+        other_claims.communicate("\n")
+        assert waiting.result(timeout=30) == b"made elsewhere"
+
+
+def test_a_process_that_ends_without_the_file_leaves_it_to_the_next(store, other_claims):
+    other_claims.kill()
+    other_claims.wait()
+    assert store.awaited("awaited") is None
+    store.give_back("awaited")
+
+
+def test_nobody_waits_for_ever(store, other_claims, monkeypatch):
+    monkeypatch.setattr(cache, "_SECONDS_OF_WAITING", 0)
+    assert store.awaited("awaited") is None
 
 
 # --------------------------------------------------------------------------------------------------------- other users
@@ -396,4 +449,4 @@ def test_a_full_disk_costs_time_alone(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard)),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "41 0\n", "")
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from refengine.accuracy import claims
-from refengine.accuracy.claims import LOCK, Claims
+from refengine import claims
+from refengine.claims import LOCK, Claims
 from refengine.errors import FileError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ONE, OTHER = "0" * 63 + "1", "f" * 64
 
 needs_locks = pytest.mark.skipif(claims.fcntl is None, reason="the system has no locks of bytes")
@@ -22,7 +22,7 @@ def holder(tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from refengine.accuracy.claims import Claims\n"
+        "from refengine.claims import Claims\n"
         "held = Claims(Path(sys.argv[1]))\n"
         "for line in sys.stdin:\n"
         "    print(held.take(line.strip()), flush=True)\n"
@@ -61,6 +61,16 @@ def test_the_dead_own_nothing(holder, tmp_path):
         holder.kill()
         holder.wait()
         assert here.take(ONE)
+
+
+@needs_locks
+def test_a_job_is_awaited_no_longer_than_said(holder, tmp_path):
+    with Claims(tmp_path) as here:
+        assert here.wait(ONE, 0)
+        assert asked(holder, OTHER)
+        assert not here.wait(OTHER, 0.1)
+        holder.kill()
+        assert here.wait(OTHER, 30)
 
 
 @needs_locks
