@@ -21,7 +21,7 @@ from .calibrate import Reals, dynamic_exponent, output_exponent
 from .fold import Affine
 from .fuse import Group
 from .scheme import stem
-from .walk import Tensor, Walk, append
+from .walk import Made, Tensor, Walk
 
 _RESIDUAL_MAX_SHIFT = 40
 _PLAIN_MULTIPLIER_BITS = 8  # of layers without weights, whose factors no scale can absorb
@@ -29,7 +29,7 @@ _PLAIN_MULTIPLIER_BITS = 8  # of layers without weights, whose factors no scale 
 
 def add_epilogue(
     walk: Walk, group: Group, layer: IntLayer, acc: np.ndarray, factor: list[Fraction], fmt: CodeFormat
-) -> None:
+) -> Made:
     """Choose the output's exponent and end the layer with its requantization.
 
     acc int32 (N, ..., C), bias included, each worth ``factor`` (C, or one for all); ``fmt`` is the format without ReLU.
@@ -51,11 +51,14 @@ def add_epilogue(
     exponent, dynamic = _exponent(walk, group, reals, fmt)
     in_output = [f * power_of_two(-exponent) for f in factor]
     step = _requantize(walk, in_output, fmt, group.relu, exponent, residual, group.weighted, dynamic)
+    before: tuple[IntLayer, ...] = ()
     if residual is not None:
-        residual, step = _aligned_residual(walk, residual, exponent, step)
+        before, residual, step = _aligned_residual(walk, residual, exponent, step)
+        walk = walk.after(before)
         layer = replace(layer, name=walk.name(group.core.name), residual=residual.layer)
     layer = replace(layer, exponent=exponent, requantize=step)
-    append(walk, group, layer, _tensor(walk, layer, step, acc, None if residual is None else residual.codes))
+    tensor = _tensor(walk, layer, step, acc, None if residual is None else residual.codes)
+    return Made((*before, layer), tensor)
 
 
 def _exponent(walk: Walk, group: Group, reals: Reals, fmt: CodeFormat) -> tuple[int, int]:
@@ -82,7 +85,7 @@ def _needs_one_exponent(walk: Walk, group: Group) -> bool:
 def _tensor(walk: Walk, layer: IntLayer, step: Requantize, acc: np.ndarray, residual: np.ndarray | None) -> Tensor:
     """What later layers read of a finished layer: its codes, or, where exponents are dynamic, what these are worth."""
     coarser = coarser_kernels(acc, step, residual)
-    codes, _ = rescale_kernels(acc, step, residual, Draws(len(walk.layers)), coarser)
+    codes, _ = rescale_kernels(acc, step, residual, Draws(walk.made), coarser)
     ends = (end << step.dynamic for end in (step.lo, step.hi))
     return Tensor(layer.name, values(codes, coarser), layer.exponent, step.format, *ends)
 
@@ -115,22 +118,28 @@ def _requantize(
     return Requantize(multiplier, shift, None, walk.scheme.rounding, fmt, activation, lo, hi, seed, dynamic)
 
 
-def _aligned_residual(walk: Walk, residual: Tensor, exponent: int, step: Requantize) -> tuple[Tensor, Requantize]:
-    """The residual and the left shifts to the products' units; a residual finer than they are is requantized first."""
+def _aligned_residual(
+    walk: Walk, residual: Tensor, exponent: int, step: Requantize
+) -> tuple[tuple[IntLayer, ...], Tensor, Requantize]:
+    """The residual and the left shifts to the products' units; a residual finer than they are is requantized first.
+
+    The layers that do so stand in front.
+    """
     missing = -int(step.shift.min()) - (residual.exponent - exponent)
+    before: tuple[IntLayer, ...] = ()
     if missing > 0:
-        residual = at_exponent(walk, residual, residual.exponent + missing, residual.format)
-    return residual, replace(step, residual_shift=step.shift + (residual.exponent - exponent))
+        layer, residual = at_exponent(walk, residual, residual.exponent + missing, residual.format)
+        before = (layer,)
+    return before, residual, replace(step, residual_shift=step.shift + (residual.exponent - exponent))
 
 
-def at_exponent(walk: Walk, tensor: Tensor, exponent: int, fmt: CodeFormat) -> Tensor:
-    """A tensor requantized to a coarser exponent, by a layer of its own; what was dynamic stays so where it must."""
+def at_exponent(walk: Walk, tensor: Tensor, exponent: int, fmt: CodeFormat) -> tuple[IntLayer, Tensor]:
+    """The layer that requantizes a tensor to a coarser exponent, and what it gives; what must stay dynamic does."""
     layer = IntLayer(walk.name(f"{stem(tensor.layer)}.requantize"), "requantize", (tensor.layer,), exponent)
     dynamic = max(0, _dynamic(tensor) - (exponent - tensor.exponent))
     step = _requantize(walk, [power_of_two(tensor.exponent - exponent)], fmt, None, exponent, dynamic=dynamic)
-    made = _tensor(walk, layer, step, tensor.codes.astype(np.int32), None)
-    walk.layers.append(replace(layer, requantize=step))
-    return made
+    layer = replace(layer, requantize=step)
+    return layer, _tensor(walk, layer, step, tensor.codes.astype(np.int32), None)
 
 
 def _dynamic(tensor: Tensor) -> int:

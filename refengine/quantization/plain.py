@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..network.int_network import IntLayer
 from ..numbers.formats import INT8, UINT8
 from ..numbers.rescale import power_of_two
 from ..numbers.rounding import nearest
@@ -15,13 +16,13 @@ from ..ops.input import PIXEL_SHIFT
 from . import fold
 from .epilogue import add_epilogue, at_exponent
 from .fuse import Group
-from .walk import Tensor, Walk, append, new_layer, sign_of
+from .walk import Made, Tensor, Walk, new_layer, sign_of
 from .weighted import constant_unit
 
 _BATCHNORM_MAX_BIAS = 2**30
 
 
-def input_layer(walk: Walk, group: Group) -> None:
+def input_layer(walk: Walk, group: Group) -> Made:
     """Codes of the normalised image: UINT8 where no pixel can be negative."""
     network = walk.network
     mean, std = ([Fraction(value) for value in values] for values in (network.mean, network.std))
@@ -33,10 +34,10 @@ def input_layer(walk: Walk, group: Group) -> None:
     )
     acc = OPS["input"].reference(walk.images, **layer.arguments)
     factor = [1 / (s * 2**PIXEL_SHIFT) for s in std]
-    add_epilogue(walk, group, layer, acc, factor, UINT8 if min(bias) >= 0 else INT8)
+    return add_epilogue(walk, group, layer, acc, factor, UINT8 if min(bias) >= 0 else INT8)
 
 
-def batchnorm(walk: Walk, group: Group) -> None:
+def batchnorm(walk: Walk, group: Group) -> Made:
     """A batch norm that no convolution takes in: one step of its accumulators is 2**-CODE_SHIFT codes."""
     x = walk.tensors[group.inputs[0]]
     norm = fold.norm_of(group.core)
@@ -55,29 +56,29 @@ def batchnorm(walk: Walk, group: Group) -> None:
         bias.append(nearest((b / factor[c]).numerator, (b / factor[c]).denominator))
     constants: dict[str, np.ndarray] = {"sign": sign, "bias": np.array(bias, np.int32)}
     layer = replace(new_layer(walk, group, "batchnorm"), constants=constants)
-    add_epilogue(walk, group, layer, OPS["batchnorm"].reference(x.codes, **constants), factor, INT8)
+    return add_epilogue(walk, group, layer, OPS["batchnorm"].reference(x.codes, **constants), factor, INT8)
 
 
-def add(walk: Walk, group: Group) -> None:
+def add(walk: Walk, group: Group) -> Made:
     """Two tensors that no convolution takes in, brought to the finer of their exponents."""
     a, b = (walk.tensors[name] for name in group.inputs)
     finer = min(a.exponent, b.exponent)
     shifts = (a.exponent - finer, b.exponent - finer)
     layer = replace(new_layer(walk, group, "add"), attributes={"shifts": shifts})
     acc = OPS["add"].reference(a.codes, b.codes, shifts=shifts)
-    add_epilogue(walk, group, layer, acc, [power_of_two(finer)], sign_of(a, b))
+    return add_epilogue(walk, group, layer, acc, [power_of_two(finer)], sign_of(a, b))
 
 
-def mul(walk: Walk, group: Group) -> None:
+def mul(walk: Walk, group: Group) -> Made:
     """The product of two tensors."""
     a, b = (walk.tensors[name] for name in group.inputs)
     acc = OPS["mul"].reference(a.codes, b.codes)
-    add_epilogue(
+    return add_epilogue(
         walk, group, new_layer(walk, group, "mul"), acc, [power_of_two(a.exponent + b.exponent)], sign_of(a, b)
     )
 
 
-def average(walk: Walk, group: Group) -> None:
+def average(walk: Walk, group: Group) -> Made:
     """avgpool and global_avgpool: sums whose unit is that of the codes, divided by the number of pixels."""
     x = walk.tensors[group.inputs[0]]
     layer = replace(new_layer(walk, group, group.core.op), attributes=dict(group.core.attributes))
@@ -85,36 +86,39 @@ def average(walk: Walk, group: Group) -> None:
     count = common_count(shape, **layer.attributes) if layer.op == "avgpool" else shape[0] * shape[1]
     acc = OPS[layer.op].kernels(x.codes, **layer.attributes)
     if walk.last(group) and group.relu is None:
-        append(walk, group, replace(layer, exponent=x.exponent), None)
-    else:
-        add_epilogue(walk, group, layer, acc, [power_of_two(x.exponent) / count], sign_of(x))
+        return Made((replace(layer, exponent=x.exponent),), None)
+    return add_epilogue(walk, group, layer, acc, [power_of_two(x.exponent) / count], sign_of(x))
 
 
-def relu(walk: Walk, group: Group) -> None:
+def relu(walk: Walk, group: Group) -> Made:
     """A ReLU that no accumulating layer takes in: a requantize layer whose clip it is."""
     x = walk.tensors[group.inputs[0]]
     layer = new_layer(walk, group, "requantize")
-    add_epilogue(walk, group, layer, OPS["requantize"].reference(x.codes), [power_of_two(x.exponent)], INT8)
+    return add_epilogue(walk, group, layer, OPS["requantize"].reference(x.codes), [power_of_two(x.exponent)], INT8)
 
 
-def passed(walk: Walk, group: Group) -> None:
+def passed(walk: Walk, group: Group) -> Made:
     """maxpool, concat, pad_channels, flatten, gather_channels: codes of one exponent in, the same codes out."""
-    tensors = _aligned(walk, [walk.tensors[name] for name in group.inputs])
+    before, tensors = _aligned(walk, [walk.tensors[name] for name in group.inputs])
     op = group.core.op
-    layer = replace(new_layer(walk, group, op), inputs=tuple(tensor.layer for tensor in tensors))
+    layer = replace(new_layer(walk.after(before), group, op), inputs=tuple(tensor.layer for tensor in tensors))
     constants = {name: array.astype(np.int32) for name, array in group.core.constants.items()}
     attributes = dict(group.core.attributes)
     layer = replace(layer, constants=constants, attributes=attributes, exponent=tensors[0].exponent)
     codes = OPS[op].kernels(*(tensor.codes for tensor in tensors), **layer.arguments)
     lo, hi = min(tensor.lo for tensor in tensors), max(tensor.hi for tensor in tensors)
-    append(walk, group, layer, Tensor(layer.name, codes, layer.exponent, tensors[0].format, lo, hi))
+    return Made((*before, layer), Tensor(layer.name, codes, layer.exponent, tensors[0].format, lo, hi))
 
 
-def _aligned(walk: Walk, tensors: list[Tensor]) -> list[Tensor]:
-    """Tensors brought to one format and the coarsest of their exponents, by requantize layers where they differ."""
+def _aligned(walk: Walk, tensors: list[Tensor]) -> tuple[list[IntLayer], list[Tensor]]:
+    """Tensors brought to one format and the coarsest of their exponents, and the requantize layers that do so."""
     fmt = sign_of(*tensors)
     wanted = max(tensor.exponent + (tensor.format == UINT8 and fmt == INT8) for tensor in tensors)
-    return [
-        tensor if (tensor.exponent, tensor.format) == (wanted, fmt) else at_exponent(walk, tensor, wanted, fmt)
-        for tensor in tensors
-    ]
+    layers: list[IntLayer] = []
+    aligned: list[Tensor] = []
+    for tensor in tensors:
+        if (tensor.exponent, tensor.format) != (wanted, fmt):
+            layer, tensor = at_exponent(walk.after(layers), tensor, wanted, fmt)
+            layers.append(layer)
+        aligned.append(tensor)
+    return layers, aligned

@@ -6,13 +6,14 @@ choose the output's exponent, requantize, go on.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import RefengineError, SchemeError
 from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatNetwork, with_input_shape
-from ..network.int_network import IntNetwork
+from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
 from . import plain, tabled
 from .equalize import equalized
@@ -21,7 +22,7 @@ from .float_side import FloatSide
 from .fuse import Group, fuse
 from .normalising import not_normalising
 from .scheme import CALIBRATED, ROLES, Scheme, matches
-from .walk import Walk
+from .walk import Made, Walk
 from .weighted import weighted
 
 Progress = Callable[[str, int, int], None]
@@ -64,18 +65,18 @@ def quantize(
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
     side = FloatSide(network, images)
     walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side, not_normalising=odd)
+    layers: list[IntLayer] = []
     for done, group in enumerate(groups):
         if progress is not None:
             progress(group.core.name, done, len(groups))
         try:
-            STEPS[group.core.op](walk, group)
+            made = STEPS[group.core.op](walk, group)
         except RefengineError as error:
             raise type(error)(f"layer {group.core.name!r} ({group.core.op}): {error}") from error
-        _forget(walk, done)
+        layers += made.layers
+        walk = _next(walk, done, made)
     made_with |= {"calibration_images": str(len(images)), "reestimated": "yes" if reestimate else "no"}
-    return IntNetwork(
-        network.name, network.input_shape, network.classes, network.channels, tuple(walk.layers), made_with
-    )
+    return IntNetwork(network.name, network.input_shape, network.classes, network.channels, tuple(layers), made_with)
 
 
 def _reestimate(scheme: Scheme, formats: dict[str, str]) -> bool:
@@ -111,17 +112,19 @@ def _roles(group: Group, first: bool, last: bool) -> tuple[str, ...]:
     return tuple(roles)
 
 
-def _forget(walk: Walk, done: int) -> None:
-    """Free the tensors that no later layer reads."""
+def _next(walk: Walk, done: int, made: Made) -> Walk:
+    """Where the walk stands after a group, without the tensors that no later one reads."""
     needed = {name for group in walk.groups[done + 1 :] for name in (*group.inputs, group.residual)}
-    for name in set(walk.tensors) - needed:
-        del walk.tensors[name]
+    output = walk.groups[done].output
     if walk.scheme.method == CALIBRATED:
-        walk.float_side.output(walk.groups[done].output)
+        walk.float_side.output(output)
         walk.float_side.keep({name for name in needed if name is not None})
+    tensors = dict(walk.tensors) if made.tensor is None else {**walk.tensors, output: made.tensor}
+    kept = {name: tensor for name, tensor in tensors.items() if name in needed}
+    return replace(walk.after(made.layers), tensors=kept)
 
 
-STEPS: dict[str, Callable[[Walk, Group], None]] = {
+STEPS: dict[str, Callable[[Walk, Group], Made]] = {
     **{name: plain.passed for name, operator in OPS.items() if not operator.ACCUMULATES},
     "input": plain.input_layer,
     "conv": weighted,

@@ -18,12 +18,12 @@ from .calibrate import Reals, output_exponent
 from .entries import Value, values_of
 from .fold import Affine
 from .fuse import Group
-from .walk import Tensor, Walk, append, new_layer
+from .walk import Made, Tensor, Walk, new_layer
 
 _FINE_BITS = 24
 
 
-def lookup(walk: Walk, group: Group) -> None:
+def lookup(walk: Walk, group: Group) -> Made:
     """The table of the layer's function, its exponent chosen on what the calibration images come to."""
     x = walk.tensors[group.inputs[0]]
     if max(x.hi - x.lo, x.format.hi - x.format.lo) >= operator.ENTRIES:
@@ -38,7 +38,7 @@ def lookup(walk: Walk, group: Group) -> None:
     layer = new_layer(walk, group, "lookup")
     layer = replace(layer, constants={"table": table}, exponent=exponent, requantize=step)
     codes: np.ndarray = operator.reference(x.codes, table=table).astype(fmt.dtype)
-    append(walk, group, layer, Tensor(layer.name, codes, exponent, fmt, int(table.min()), int(table.max())))
+    return Made((layer,), Tensor(layer.name, codes, exponent, fmt, int(table.min()), int(table.max())))
 
 
 def _row(value: Value, x: Tensor) -> list[Fraction]:

@@ -1,6 +1,7 @@
-"""Where a quantization stands: what is decided, what was made, which tensors later layers still read."""
+"""The records of a quantization: where it stands before a group, and what is made of one."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,9 +26,17 @@ class Tensor:
     hi: int
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The integer layers of a group in execution order, and the codes that the last gives; None for logits."""
+
+    layers: tuple[IntLayer, ...]
+    tensor: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
 class Walk:
-    """Where the walk stands: what is decided, what was made, and the tensors that later layers still read.
+    """Where the walk stands: what is decided, how many layers were made, the tensors that later layers still read.
 
     moments: what the float layers with weights give, where they have no batch norm that normalises.
     """
@@ -42,12 +51,16 @@ class Walk:
     threads: int
     float_side: FloatSide
     not_normalising: tuple[str, ...] = ()
-    layers: list[IntLayer] = field(default_factory=list)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+    made: int = 0
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def name(self, group_name: str) -> str:
         """The name of the layer that is made next."""
-        return f"{len(self.layers):03d}_{stem(group_name)}"
+        return f"{self.made:03d}_{stem(group_name)}"
+
+    def after(self, layers: Sequence[IntLayer]) -> "Walk":
+        """Where the walk stands when these layers of a group are made."""
+        return replace(self, made=self.made + len(layers))
 
     def last(self, group: Group) -> bool:
         """Whether the group gives the logits."""
@@ -66,13 +79,6 @@ def new_layer(walk: Walk, group: Group, op: str) -> IntLayer:
         accumulator_policy=scheme.accumulator_policy if group.weighted and scheme.accumulator_bits < 32 else "error",
         covers=group.covers,
     )
-
-
-def append(walk: Walk, group: Group, layer: IntLayer, tensor: Tensor | None) -> None:
-    """Put a finished layer into the network, and its codes where later layers find them."""
-    walk.layers.append(layer)
-    if tensor is not None:
-        walk.tensors[group.output] = tensor
 
 
 def sign_of(*tensors: Tensor) -> CodeFormat:

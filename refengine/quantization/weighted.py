@@ -23,7 +23,7 @@ from .epilogue import add_epilogue
 from .fold import Affine
 from .fuse import Group
 from .scheme import CALIBRATED
-from .walk import Tensor, Walk, append, new_layer
+from .walk import Made, Tensor, Walk, new_layer
 from .weights import IntWeights, WeightChoice, choose, erased
 
 _CONSTANT_BITS = 15
@@ -32,7 +32,7 @@ _MOST_SPREAD = 2**26
 _ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 
 
-def weighted(walk: Walk, group: Group) -> None:
+def weighted(walk: Walk, group: Group) -> Made:
     """conv and fc: codes and scales, fold, then requantize."""
     x = walk.tensors[group.inputs[0]]
     operands = _operands(group)
@@ -52,9 +52,8 @@ def weighted(walk: Walk, group: Group) -> None:
     if layer.op == "fc":
         acc = acc[:, 0, 0]
     if walk.last(group) and group.relu is None and group.residual is None:
-        append(walk, group, replace(layer, exponent=x.exponent + int(weights.exponent[0])), None)
-    else:
-        add_epilogue(walk, group, layer, acc, factor, INT8)
+        return Made((replace(layer, exponent=x.exponent + int(weights.exponent[0])),), None)
+    return add_epilogue(walk, group, layer, acc, factor, INT8)
 
 
 def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
