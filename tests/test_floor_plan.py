@@ -306,7 +306,7 @@ EXACT = "an exact division: the bits that go are 0"
 COUNT = "a count or an index, not a code"
 RIGHT_SHIFTS = {
     "analysis/explain.py": {"choice_of": FLOORED, "rounded": "the formula in plain integers, addend from numbers/"},
-    "analysis/lint.py": {"_overweight_operand": COUNT},
+    "analysis/lint_sums.py": {"_overweight_operand": COUNT},
     "engine/fast/packing.py": {"_fits": "a bound of the epilogue's sums", "_split": EXACT},
     "golden/diagnose/structure.py": {"_bits": FIELD},
     "golden/dumps/difference.py": {"bit_lengths": FIELD},

@@ -30,8 +30,9 @@ def command(ctx: click.Context, model: str, strict: bool, json_path: str | None)
     accumulators that may overflow, and codes that no image can reach.  "Dead" or "constant" holds for every image;
     "may overflow" means that the bounds do not exclude it.
     """
-    from ..analysis.lint import ERROR, SEVERITIES, WARNING, lint
     from ..analysis.lint import figures as of
+    from ..analysis.lint import lint
+    from ..analysis.lint_look import ERROR, SEVERITIES, WARNING
 
     console.check_outputs([model], json_path)
     network = read_int_network(model)
