@@ -305,7 +305,8 @@ EXTENDED = "sign extension: what was shifted left comes back"
 EXACT = "an exact division: the bits that go are 0"
 COUNT = "a count or an index, not a code"
 RIGHT_SHIFTS = {
-    "analysis/explain.py": {"choice_of": FLOORED, "rounded": "the formula in plain integers, addend from numbers/"},
+    "analysis/explain.py": {"choice_of": FLOORED},
+    "analysis/explain_rounding.py": {"rounded": "the formula in plain integers, addend from numbers/"},
     "analysis/lint_sums.py": {"_overweight_operand": COUNT},
     "engine/fast/packing.py": {"_fits": "a bound of the epilogue's sums", "_split": EXACT},
     "golden/diagnose/structure.py": {"_bits": FIELD},
@@ -333,7 +334,7 @@ RIGHT_SHIFTS = {
 }
 ROUNDING_NAMES = {"round", "rounded", "rounds", "rounding", "rint", "floor", "ceil", "truncated", "nearest"}
 NAMED_FOR_ROUNDING = {
-    "analysis/explain.py": {"rounded": "one rounding in words", "_nearest": "asks what a mode is"},
+    "analysis/explain_rounding.py": {"rounded": "one rounding in words", "_nearest": "asks what a mode is"},
     "analysis/intervals.py": {"_rounded": "calls round_shift at both ends"},
     "conform/answers.py": {
         "_round_shift": "calls round_shift",

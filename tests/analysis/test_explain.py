@@ -12,22 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refengine.analysis import explain as module
+from refengine.analysis import explain_rounding
 from refengine.analysis.explain import (
     clipped,
-    cut_bits,
     explain,
     explain_result,
     figures,
     held,
-    mode_words,
-    rounded,
     worth,
 )
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError, RefengineError
 from refengine.numbers.formats import INT8, UINT8
 from refengine.numbers.requantize import total
-from refengine.numbers.rounding import ALL, HALF, MODES, NOTHING, ROUNDINGS, UNDER
 from refengine.runs.trace import open_trace, write_trace
 
 POLICIES = ("wrap", "saturate")
@@ -210,50 +207,6 @@ def test_another_integer_than_the_runs_is_an_error(stage):
     assert explain_result(network, layer, (0, 0, 0), operands, spoilt, 5)
 
 
-@given(
-    st.integers(-(2**62), 2**62) | st.integers(-70, 70),
-    st.integers(0, 62) | st.integers(0, 5),
-    st.sampled_from(ROUNDINGS),
-    st.integers(0, 2**64 - 1),
-)
-def test_the_explained_rounding_is_the_oracles(total, shift, mode, bits):
-    found = rounded(total, shift, mode, bits)
-    assert found.rounded == oracle.round_shift(total, shift, mode, bits) == (total + found.addend) >> shift
-    assert found.discarded == Fraction(total, 2**shift) % 1 * 2**shift
-    assert found.decision.endswith(
-        f"goes up to {found.rounded}" if found.rounded > found.quotient else f"stays at {found.quotient}"
-    )
-    tie = 2 * found.discarded == 2**shift
-    assert ("a tie;" in found.decision) == tie
-    if mode == "half_even" and tie:
-        assert "is odd)" in found.decision or "is even)" in found.decision
-
-
-@given(st.integers(-(2**62), 2**62), st.integers(0, 62))
-def test_the_bits_are_those_of_the_total(total, shift):
-    kept, discarded = cut_bits(total, shift)
-    assert len(discarded) == shift
-    assert int(kept, 2) - (2 ** len(kept) if kept[0] == "1" else 0) == total >> shift
-    assert int("0" + discarded, 2) == total % 2**shift
-
-
-def test_the_words_of_a_mode_are_read_from_its_row():
-    """Every row of addends that a table can have says something of its own."""
-    assert len({mode_words(mode) for mode in ROUNDINGS}) == len(ROUNDINGS)
-    assert mode_words("half_away") == "goes to the nearest, a tie away from zero"
-    assert mode_words("toward_zero") == "goes toward zero: down from 0 on, up below"
-
-
-def test_a_row_that_has_no_name_is_listed(monkeypatch):
-    monkeypatch.setitem(MODES, "odd_one", (HALF, UNDER, HALF, UNDER))
-    monkeypatch.setitem(MODES, "strange", (HALF, UNDER, NOTHING, ALL))
-    assert mode_words("odd_one") == "goes to the nearest, a tie to the odd one"
-    assert mode_words("strange") == (
-        "adds a half (0 or more, even), a half less one (0 or more, odd), nothing (below 0, even), "
-        "a unit less one (below 0, odd)"
-    )
-
-
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(16, 31), st.sampled_from(POLICIES))
 def test_a_narrow_accumulator_holds_what_the_oracle_holds(value, bits, policy):
     assert held(value, bits, policy) == oracle.confine(value, bits, policy)
@@ -296,4 +249,4 @@ def test_unknown_layers_and_places_are_refused():
 
 def test_it_computes_without_the_engines_arithmetic():
     """No kernel, no operator's definition and no requantization: the opinion is a second one."""
-    assert not {"run_layer", "confine", "requantize", "round_shift", "OPS"} & {*vars(module)}
+    assert not {"run_layer", "confine", "requantize", "round_shift", "OPS"} & {*vars(module), *vars(explain_rounding)}
