@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import FileError, RangeError
 from ..text import PathLike
-from .read_hdf5 import CheckedDataset, CheckedGroup, open_checked
+from .hdf5_dataset import CheckedDataset
+from .read_hdf5 import CheckedGroup, open_checked
 from .write_hdf5 import put_array, put_attributes, write_atomically
 
 FORMAT, VERSION = "refengine-images", 1

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import FileError
 from ..text import PathLike, printable, reason_of
-from .read_hdf5 import HDF5_ERRORS, hdf5_guard
+from .hdf5_dataset import HDF5_ERRORS, hdf5_guard
 from .whole_file import beside, checked_target, synchronise
 
 SPARE_BYTES = 1 << 22  # left free on the disk for what HDF5 adds to the arrays

@@ -26,8 +26,9 @@ from .. import __version__
 from ..engine.run import Result, check_images
 from ..errors import NetworkError
 from ..network.batches import Images, batch_size, image_batches, image_count
+from ..network.hdf5_dataset import CheckedDataset
 from ..network.int_network import IntLayer, IntNetwork
-from ..network.read_hdf5 import MAX_CHILDREN, CheckedDataset, CheckedGroup, open_checked
+from ..network.read_hdf5 import MAX_CHILDREN, CheckedGroup, open_checked
 from ..network.write_hdf5 import put_attributes, write_atomically
 from ..numbers.formats import OUTPUT_FORMATS
 from ..numbers.requantize import total

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
-from ..network.read_hdf5 import MAX_ARRAY_BYTES
+from ..network.hdf5_dataset import MAX_ARRAY_BYTES
 from ..text import PathLike, printable
 
 Array = np.ndarray[Any, Any]

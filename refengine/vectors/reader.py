@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import FileError, RangeError
+from ..network.hdf5_dataset import MAX_ARRAY_BYTES
 from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
-from ..network.read_hdf5 import MAX_ARRAY_BYTES
 from ..runs.trace import STAGES
 from ..text import PathLike, printable, shown
 from . import npy

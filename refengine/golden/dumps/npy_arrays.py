@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileError, RefengineError
-from ...network.read_hdf5 import MAX_ARRAY_BYTES
+from ...network.hdf5_dataset import MAX_ARRAY_BYTES
 from ...text import printable
 from ...vectors.npy import BAD_FILE, header
 

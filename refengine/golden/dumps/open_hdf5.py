@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...network.read_hdf5 import CheckedDataset, CheckedGroup, open_checked
+from ...network.hdf5_dataset import CheckedDataset
+from ...network.read_hdf5 import CheckedGroup, open_checked
 from ...runs.trace import open_trace
 from ...text import shown
 from ...vectors.tensors import LOGITS

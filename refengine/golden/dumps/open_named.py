@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileError
-from ...network.read_hdf5 import DEFLATE_RATIO, MAX_CHILDREN
+from ...network.hdf5_dataset import DEFLATE_RATIO
+from ...network.read_hdf5 import MAX_CHILDREN
 from ...text import printable, shown
 from .chosen import EXCHANGED, NO_READER, Chosen, begins_with, files_below
 from .dump import ARCHIVE, FOLDER, IMAGES, Damaged, Dump, Values, by_order, checked, layer_and_stage, one_or_more

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ...errors import FileError
-from ...network.read_hdf5 import MAX_ARRAY_BYTES
+from ...network.hdf5_dataset import MAX_ARRAY_BYTES
 from ...text import PathLike, printable
 from .archives import MAX_UNPACKED, Files, open_files
 from .image_set import ROWS, Array, Block, ImageSet, picked
