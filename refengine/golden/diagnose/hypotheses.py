@@ -10,10 +10,12 @@ gives None where the layer has nothing to which it could happen.  A new one is a
 ``FAMILIES`` are hypotheses with open numbers; a member is named ``tap_dropped=2,1``, and ``named`` gives a hypothesis
 or a member by its name.  They are in
 
-    hypotheses_widths    widths, which are solved for: accumulator, partial sums, total, bias
-    hypotheses_orders    orders of constants and channels, tiles, blocked layouts
-    hypotheses_residual  other codes for the residual, other places at which it is added
-    hypotheses_numbers   a padding, a tap, a row
+    hypotheses_accumulator  widths of accumulator and partial sums, which are solved for
+    hypotheses_widths       widths between accumulator and code, which are solved for: total, residual, quotient
+    hypotheses_bias         widths, shifts and channels of the bias
+    hypotheses_orders       orders of constants and channels, tiles, blocked layouts
+    hypotheses_residual     other codes for the residual, other places at which it is added
+    hypotheses_numbers      a padding, a tap, a row
 
 Faults that need no recomputation, of memories and bits, are in ``golden/diagnose/structure.py``.
 """
@@ -25,9 +27,16 @@ import numpy as np
 
 from ...errors import RefengineError
 from ...numbers.rounding import DOUBLE_ROUND, MODES
+from . import (
+    hypotheses_accumulator,
+    hypotheses_bias,
+    hypotheses_numbers,
+    hypotheses_orders,
+    hypotheses_residual,
+    hypotheses_widths,
+)
 from . import hypotheses_codes as codes
 from . import hypotheses_layout as layout
-from . import hypotheses_numbers, hypotheses_orders, hypotheses_residual, hypotheses_widths
 from . import hypotheses_sums as sums
 from .clues import Clues, Family, Fault
 from .machine import Case, Machine, machine_of
@@ -426,7 +435,14 @@ HYPOTHESES = {
 
 FAMILIES = {
     family.name: family
-    for module in (hypotheses_numbers, hypotheses_widths, hypotheses_residual, hypotheses_orders)
+    for module in (
+        hypotheses_numbers,
+        hypotheses_accumulator,
+        hypotheses_widths,
+        hypotheses_bias,
+        hypotheses_residual,
+        hypotheses_orders,
+    )
     for family in module.families()
 }
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from . import hypotheses_codes as codes
 from .clues import Clues, Family, Fault, Numbers
-from .hypotheses_widths import fitting, held
+from .hypotheses_accumulator import held
+from .hypotheses_widths import fitting
 from .machine import Machine, Parts
 
 _WIDTHS = range(8, 62)
