@@ -27,13 +27,43 @@ from .operands import (
 _CLAMPS = ("Clip", "Max", "Min", "Relu")
 
 
+_CLOSE = 2.0**-22  # of a factor: what float32 rounds away of 1 / sqrt(2), twice
+
+
 def gated(layers: Layers, gate: FloatLayer, x: str) -> str | None:
-    """What x times its own sigmoid is called."""
+    """What x times its own sigmoid, or x * tanh(softplus(x)), is called."""
+    if gate.op == "tanh":
+        inner = layers.layers[gate.inputs[0]]
+        return "mish" if inner.op == "softplus" and inner.inputs == (x,) else None
     if gate.inputs != (x,):
         return None
     if gate.op == "hard_sigmoid" and gate.attributes["beta"] == 0.5:
         return "hard_swish" if np.float32(gate.attributes["alpha"]) == np.float32(1 / 6) else None
     return "silu" if gate.op == "sigmoid" else None
+
+
+def gelu_by_erf(layers: Layers, x: str, gate: str) -> tuple[str, float] | None:
+    """The layer v and the factor f where x is a * v and the gate b * (1 + erf(v / sqrt(2))): f * gelu(v), f = 2 a b."""
+    line = _line(layers, gate)
+    curve = None if line is None else layers.layers[line[0]]
+    if line is None or curve is None or curve.op != "erf" or line[1] != line[2]:
+        return None
+    inner = _line(layers, curve.inputs[0])
+    if inner is None or inner[2] != 0 or abs(inner[1] * math.sqrt(2) - 1) > _CLOSE:
+        return None
+    outer = (x, 1.0, 0.0) if x == inner[0] else _line(layers, x)
+    if outer is None or outer[0] != inner[0] or outer[2] != 0:
+        return None
+    return inner[0], 2 * outer[1] * line[1]
+
+
+def _line(layers: Layers, name: str) -> tuple[str, float, float] | None:
+    """What a layer of one factor and one addend for all channels reads, the two; None for another layer."""
+    if name not in layers.affine:
+        return None
+    layer = layers.layers[name]
+    factors, addends = ({*layer.constants[which].tolist()} for which in ("gamma", "beta"))
+    return (layer.inputs[0], *factors, *addends) if len(factors) == len(addends) == 1 else None
 
 
 def _activation(op: str, *defaults: tuple[str, float]) -> Callable[..., View]:
@@ -125,15 +155,18 @@ def _clamped(layers: Layers, node: Node, view: View, low: float, high: float) ->
 ACTIVATIONS: dict[str, Operator] = {
     "Clip": Operator(_clip, ("min", "max")),
     "Elu": Operator(_activation("elu", ("alpha", 1.0)), ("alpha",)),
+    "Erf": Operator(_activation("erf")),
     "Gelu": Operator(_gelu, ("approximate",)),
     "HardSigmoid": Operator(_activation("hard_sigmoid", ("alpha", 0.2), ("beta", 0.5)), ("alpha", "beta")),
     "HardSwish": Operator(_activation("hard_swish")),
     "LeakyRelu": Operator(_leaky_relu, ("alpha",)),
     "Max": Operator(_larger),
     "Min": Operator(_smaller),
+    "Mish": Operator(_activation("mish")),
     "PRelu": Operator(_prelu),
     "Relu": Operator(_relu),
     "Sigmoid": Operator(_activation("sigmoid")),
+    "Softplus": Operator(_activation("softplus")),
     "Swish": Operator(_activation("silu")),
     "Tanh": Operator(_activation("tanh")),
 }

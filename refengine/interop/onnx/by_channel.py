@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .activations import gated
+from .activations import gated, gelu_by_erf
 from .graph import Array, Node
 from .layers import Layers, View, float32
 from .operands import Operand, Operator, by_channels, constant_of, number_of, per_channel, view_of
@@ -54,7 +54,9 @@ def scaled(
         if maker.name in layers.affine:
             own = maker.constants
             layers.change(maker, gamma=own["gamma"] * gamma, beta=own["beta"] * gamma + beta)
-            return view
+            own = layers.layers[maker.name].constants
+            nothing = np.all(own["gamma"] == 1) and not np.any(own["beta"])
+            return replace(view, layer=maker.inputs[0]) if nothing else view
     ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     constants = {"gamma": gamma, "beta": beta, "mean": zeros, "var": ones}
     made = layers.append(node, "batchnorm", [view.layer], constants, epsilon=0.0)
@@ -117,8 +119,12 @@ def _multiply(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
 
 
 def _product(layers: Layers, node: Node, x: View, y: View) -> View:
-    """Two tensors of one shape, or an image and a pixel; x * sigmoid(x) is one layer."""
+    """Two tensors of one shape, or an image and a pixel; x * sigmoid(x) and its like are one layer."""
     for one, gate in ((x, y), (y, x)):
+        curve = gelu_by_erf(layers, one.layer, gate.layer)
+        if curve is not None and (one.shape, one.order) == (gate.shape, gate.order):
+            made = replace(one, layer=layers.append(node, "gelu", [curve[0]], tanh=False).layer)
+            return made if curve[1] == 1 else scaled(layers, node, made, "", np.full(1, curve[1], np.float32))
         op = gated(layers, layers.layers[gate.layer], one.layer)
         if op is not None and (one.shape, one.order) == (gate.shape, gate.order):
             return replace(one, layer=layers.append(node, op, [one.layer]).layer)

@@ -28,7 +28,7 @@ _CUT = "cut the graph before it (onnx.utils.extract_model)"
 _NORM = "it divides by sums over channels, which no layer does; put a BatchNormalization in its place and train again"
 _EXPORT_FLOATS = "export the float network, before it was quantized"
 ADVICE = {
-    **dict.fromkeys(("Celu", "Mish", "Selu", "Softplus", "Softsign", "ThresholdedRelu"), _TRAIN),
+    **dict.fromkeys(("Celu", "Selu", "Softsign", "ThresholdedRelu"), _TRAIN),
     **dict.fromkeys(("InstanceNormalization", "LRN", "LayerNormalization", "LpNormalization"), _NORM),
     **dict.fromkeys(("ArgMax", "LogSoftmax", "NonMaxSuppression", "Softmax", "TopK"), _CUT),
     **dict.fromkeys(

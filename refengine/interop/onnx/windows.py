@@ -86,16 +86,44 @@ def _maxpool(layers: Layers, node: Node, x: Operand) -> View:
     view = image_of(layers, node, x)
     if view.pads != NO_PADS and view.fill > MINUS_INFINITY and not (view.fill == 0 and layers.is_not_negative(view)):
         raise node.error(f"reads an image padded with {view.fill}, which could win; needed a ReLU before it")
-    kernel = _pool_kernel(node)
-    strides, pads = _window(layers, node, view, kernel)
-    return _pool(layers, node, "maxpool", view, kernel, strides, sum_of_pads(pads, view.pads))
-
-
-def _pool_kernel(node: Node) -> tuple[int, ...]:
     kernel = integers_of(node, "kernel_shape", (0, 0))
-    if _dilations(node, kernel) != (1, 1):
-        raise node.error(f"has dilations {node.attributes['dilations']}, which no pool knows here; needed 1, 1")
-    return kernel
+    apart = _dilations(node, kernel)
+    strides, pads = _window(layers, node, view, _spread(node, kernel, apart))
+    pads = sum_of_pads(pads, view.pads)
+    if apart == (1, 1):
+        return _pool(layers, node, "maxpool", view, kernel, strides, pads)
+    return _dilated_maxpool(layers, node, view, kernel, strides, pads, apart)
+
+
+def _spread(node: Node, kernel: Sequence[int], apart: Sequence[int]) -> tuple[int, ...]:
+    """The sides of windows whose taps lie ``apart``."""
+    if min(apart) < 1:
+        raise node.error(f"has dilations {node.attributes['dilations']}, needed 1 or more")
+    return tuple(spread_size(*pair) for pair in zip(kernel, apart, strict=True))
+
+
+def _dilated_maxpool(
+    layers: Layers,
+    node: Node,
+    view: View,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Pads,
+    apart: Sequence[int],
+) -> View:
+    """A pool of every n-th row and column, which are all that windows see that begin there, n pixels apart each."""
+    steps = (*strides, *pads)
+    if any(step % apart[axis % 2] for axis, step in enumerate(steps)) or number_of(node, "ceil_mode", 0):
+        raise node.error(
+            f"has dilations {tuple(apart)}, strides {tuple(strides)} and pads {pads}; a dilated pool needs strides and "
+            "pads that are multiples of its dilations, and no ceil_mode"
+        )
+    seen = _pool(layers, node, "maxpool", view, (1, 1), apart, NO_PADS)
+    rows, columns = apart
+    top, left, bottom, right = pads
+    fewer = (top // rows, left // columns, bottom // rows, right // columns)
+    closer = [stride // step for stride, step in zip(strides, apart, strict=True)]
+    return _pool(layers, node, "maxpool", seen, kernel, closer, fewer)
 
 
 def _pool(
@@ -108,27 +136,38 @@ def _pool(
 def _average_pool(layers: Layers, node: Node, x: Operand) -> View:
     """Averages that count the padding are those of a convolution with equal weights for each channel."""
     view = image_of(layers, node, x)
-    kernel = _pool_kernel(node)
-    strides, pads = _window(layers, node, view, kernel)
+    kernel = integers_of(node, "kernel_shape", (0, 0))
+    apart = _dilations(node, kernel)
+    spread = _spread(node, kernel, apart)
+    strides, pads = _window(layers, node, view, spread)
     counted = bool(number_of(node, "count_include_pad", 0))
     if view.pads != NO_PADS and view.fill != 0:
         raise node.error(f"reads an image padded with {view.fill}, needed zeros")
     if view.pads != NO_PADS and pads != NO_PADS and not counted:
         raise node.error("counts the zeros of the Pad before it but not its own; needed count_include_pad, or no pads")
-    if view.pads == NO_PADS and (pads == NO_PADS or not counted):
+    if apart != (1, 1) and not (counted or pads == NO_PADS):
+        raise node.error(
+            f"has dilations {apart} and pads {pads} that are not counted; needed count_include_pad, or none"
+        )
+    if apart == (1, 1) and view.pads == NO_PADS and (pads == NO_PADS or not counted):
         return _pool(layers, node, "avgpool", view, kernel, strides, pads)
     pads = sum_of_pads(pads, view.pads)
     channels = view.shape[1]
     if number_of(node, "ceil_mode", 0):
         grown = [
             _windows_more(size, k, s, *pads[a::2])
-            for a, (size, k, s) in enumerate(_axes_of_pool(view, kernel, strides))
+            for a, (size, k, s) in enumerate(_axes_of_pool(view, spread, strides))
         ]
+        if any(grown) and apart != (1, 1):
+            raise node.error(f"has dilations {apart}, and ceil_mode adds windows over the edge; needed ceil_mode 0")
         if any(grown):
             return _padded_average(layers, node, view, kernel, strides, pads, grown)
     layers.charge(node, 4 * channels * math.prod(kernel))
     weight = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
-    return layers.append(node, "conv", [view.layer], {"weight": weight}, strides=strides, pads=pads, group=channels)
+    window: dict[str, Any] = {"strides": strides, "pads": pads, "group": channels}
+    if apart != (1, 1):
+        window["dilations"] = apart
+    return layers.append(node, "conv", [view.layer], {"weight": weight}, **window)
 
 
 def _axes_of_pool(view: View, kernel: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -70,7 +70,47 @@ def test_ends_come_in_any_order(nodes):
         ([node("Clip", "x", max=6.0)], ["clip"]),
         ([node("Clip", "x", min=-1.0, max=6.0)], ["clip"]),
         ([node("LeakyRelu", "x")], ["prelu"]),
+        ([node("Mish", "x")], ["mish"]),
+        ([node("Softplus", "x"), node("Tanh", "softplus"), node("Mul", "x", "tanh")], ["mish"]),
+        ([node("Softplus", "x"), node("Tanh", "softplus"), node("Mul", "tanh", "softplus")],
+         ["softplus", "tanh", "mul"]),
     ],
-)
+)  # fmt: skip
 def test_what_activations_become(nodes, ops):
     assert ops_of(nodes) == ops
+
+
+ROOT = {"root": np.float32(2**0.5), "inverse": np.float32(0.5**0.5), "half": np.float32(0.5), "one": np.float32(1)}
+CURVE = [node("Div", "x", "root"), node("Erf", "div"), node("Add", "erf", "one")]
+BY_ERF = {
+    "the product, then a half": [*CURVE, node("Mul", "x", "add"), node("Mul", "mul", "half", out="made")],
+    "half of the image": [node("Mul", "x", "half"), *CURVE, node("Mul", "mul", "add", out="made")],
+    "half of the curve": [*CURVE, node("Mul", "add", "half"), node("Mul", "mul", "x", out="made")],
+    "a factor for a divisor": [
+        node("Mul", "x", "inverse", out="div"), *CURVE[1:], node("Mul", "half", "x"),
+        node("Mul", "add", "mul", out="made"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", BY_ERF.values(), ids=BY_ERF)
+def test_a_gelu_written_with_erf_is_one_layer(nodes):
+    assert ops_of(nodes, ROOT) == ["gelu"]
+
+
+def test_a_gelu_times_two_keeps_its_factor():
+    made = convert(graph([*CURVE, node("Mul", "x", "add"), node("Flatten", "mul")], ROOT)).network
+    assert [layer.op for layer in made.layers] == ["input", "gelu", "batchnorm"]
+    assert made.layers[-1].constants["gamma"].tolist() == [2] * 3
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Erf", "x"), node("Add", "erf", "one"), node("Mul", "x", "add")],  # no root of two
+        [node("Div", "x", "root"), node("Erf", "div"), node("Add", "erf", "half"), node("Mul", "x", "add")],
+        [*CURVE, node("Relu", "x"), node("Mul", "relu", "add")],
+    ],
+)
+def test_what_only_looks_like_it_stays_a_product(nodes):
+    assert ops_of(nodes, ROOT)[-1] == "mul"
