@@ -20,6 +20,7 @@ from ..numbers.formats import INT4, TERNARY
 from ..ops import OPS
 from .fold import Norm
 from .fuse import Group
+from .plan import Weights
 from .reconstruct import Shape, Target, reconstruct, reconstruct_dense
 from .walk import Walk
 from .weights import WeightChoice, choose, joined
@@ -63,13 +64,13 @@ class Operands:
         return slope, slope * (bias - _floats(self.norm.mean)) + _floats(self.norm.beta)
 
 
-def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, scope: str) -> WeightChoice:
+def choose_calibrated(walk: Walk, group: Group, operands: Operands, weights: Weights, scope: str) -> WeightChoice:
     """Codes and scales of a layer's weights, or the weights that int8 rounds.
 
     A layer with more than 5,120 taps to an output keeps what ``paper`` chooses: its covariance would not fit.
     """
     outputs, inputs, *kernel = operands.weight.shape
-    choice = choose(operands.weight, fmt, walk.scheme.cluster, "paper", scope)
+    choice = choose(operands.weight, weights.format, weights.cluster, "paper", scope)
     if inputs * math.prod(kernel) > MOST_TAPS:
         return choice
     groups = int(operands.attributes["group"])
@@ -77,7 +78,7 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, sc
     maps = _feature_maps(x.codes, inputs * groups)
     window = (kernel, operands.attributes["strides"], operands.attributes["pads"])
     chosen, target = _target(walk, group, operands)
-    shape = Shape(choice.cluster * math.prod(kernel), _TOPS.get(fmt, 0), scope)
+    shape = Shape(choice.cluster * math.prod(kernel), _TOPS.get(weights.format, 0), scope)
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)

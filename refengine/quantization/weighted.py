@@ -60,11 +60,11 @@ def weighted(walk: Walk, group: Group) -> None:
 def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
     """Codes and scales by the scheme's method, those of a dilated convolution with the zeros between its taps."""
     scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
-    fmt, method = walk.formats[group.core.name], walk.scheme.method
+    weights, method = walk.formats[group.core.name], walk.scheme.method
     if method == CALIBRATED:
-        choice = choose_calibrated(walk, group, operands, fmt, scope)
+        choice = choose_calibrated(walk, group, operands, weights, scope)
     else:
-        choice = choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+        choice = choose(operands.weight, weights.format, weights.cluster, method, scope)
     codes = None if choice.codes is None else spread(choice.codes, operands.dilations)
     return replace(choice, weight=spread(choice.weight, operands.dilations), codes=codes)
 
