@@ -35,7 +35,7 @@ _ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 def weighted(walk: Walk, group: Group) -> None:
     """conv and fc: codes and scales, fold, then requantize."""
     x = walk.tensors[group.inputs[0]]
-    operands = _operands(group)
+    operands = operands_of(group)
     attributes = operands.attributes
     choice = _choice(walk, group, operands)
     first = choice.at()
@@ -69,7 +69,7 @@ def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
     return replace(choice, weight=spread(choice.weight, operands.dilations), codes=codes)
 
 
-def _operands(group: Group) -> Operands:
+def operands_of(group: Group) -> Operands:
     """What the layer computes with, signs turned so that no gamma is negative."""
     core = group.core
     norm = None if group.batchnorm is None else fold.norm_of(group.batchnorm)
