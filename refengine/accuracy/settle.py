@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from .claims import Claims
+from ..claims import Claims
 
 PAUSE = 0.5  # seconds between looks at what other programs do
 

@@ -8,7 +8,6 @@ work in one folder at once: each job is claimed before it is done, and the resul
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..claims import Claims
 from ..errors import FileError
 from ..network.whole_file import write_whole
 from ..text import printable
