@@ -2,7 +2,7 @@
 
 from refengine.engine.fast import packing
 from refengine.kernels import instruction_sets
-from refengine.kernels.fast import cluster_tile, depthwise, epilogue, plan, step, tile, word_tile
+from refengine.kernels.fast import cluster_tile, depthwise, epilogue, pair_tile, plan, step, tile, word_tile
 
 __all__ = [
     "cluster_tile",
@@ -10,6 +10,7 @@ __all__ = [
     "epilogue",
     "instruction_sets",
     "packing",
+    "pair_tile",
     "plan",
     "step",
     "tile",

@@ -1,8 +1,11 @@
 """Small ONNX files for tests, made by the package onnx, and what ONNX Runtime makes of them."""
 
 import numpy as np
+import pytest
 
 from refengine import optional
+from refengine.errors import NetworkError
+from refengine.interop.onnx.convert import convert
 from refengine.interop.onnx.graph import Graph, Node
 
 
@@ -34,6 +37,25 @@ def as_bytes(graph):
 
 def floats(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+WEIGHT = {"w": floats(2, 3, 3, 3), "m": floats(4, 5), "v": floats(6, 5), "zero": np.float32(0), "zero0": np.int64(0)}
+WEIGHT |= {"three": np.float32(3), "six": np.float32(6), "nan": np.float32(np.nan)}
+PAD = node("Pad", "x", pads=(0, 0, 1, 1, 0, 0, 1, 1))
+
+
+def ops_of(nodes, constants=None):
+    """The operators of the layers that some nodes become, but for the input."""
+    end = node("Flatten", nodes[-1].outputs[0], out="end")
+    return [layer.op for layer in convert(graph([*nodes, end], WEIGHT | (constants or {}))).network.layers[1:]]
+
+
+def assert_named(nodes, complaint):
+    """What a node cannot be is refused in one line that names it."""
+    with pytest.raises(NetworkError, match=rf"^node '.*\): .*{complaint}") as caught:
+        convert(graph([*nodes, node("Flatten", nodes[-1].outputs[0], out="end")], WEIGHT))
+    assert "\n" not in str(caught.value)
+    assert "()" not in str(caught.value)  # no function's name of ours
 
 
 def classifier(shape=(2, 3, 6, 5), opset=17, name="made"):

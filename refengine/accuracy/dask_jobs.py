@@ -25,7 +25,7 @@ from ..network.int_file import read_int_network
 from ..network.int_network import IntNetwork
 from ..runs.predict import Predictor, predictor
 from .evaluate import Batch, Counting, Counts, count_batch, fitted
-from .jobs import Content, Files, Job, Record, content_of, run_content, unpacked
+from .jobs import Files, Job, Record, content_of, run_content, unpacked
 from .processes import Failure
 
 _AHEAD = 2  # tasks for each thread of the cluster that are sent before an answer is back
@@ -42,13 +42,23 @@ def records(client: Any, files: Files, jobs: Iterable[Job]) -> Iterator[tuple[Jo
 
     A job is asked for when there is a worker for it soon.  RefengineError where the scheduler is lost.
     """
+    yield from shared(client, jobs, partial(content_of, files), run_content)
+
+
+def shared(
+    client: Any, jobs: Iterable[Any], content_for: Callable[[Any], Any], work: Callable[[Any, Any], Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Yield each job with what ``work`` made of it on some worker, from the content that ``content_for`` the first is.
+
+    The content is asked for where there is a job.  RefengineError where the scheduler is lost.
+    """
     waiting = iter(jobs)
     first = next(waiting, None)
     if first is None:
         return
-    content = _sent(client, content_of(files, first))
+    content = _sent(client, content_for(first))
     calls = ((job, (job, content)) for job in chain([first], waiting))
-    yield from _answers(client, calls, partial(_record, PROGRAM))
+    yield from _answers(client, calls, partial(_worked, PROGRAM, work))
 
 
 def counting(client: Any, model: str, float_network: str | None, backend: str) -> Counting:
@@ -143,10 +153,10 @@ def _same(content: Any) -> Any:
     return content
 
 
-def _record(program: Program, job: Job, content: Content) -> Record | Failure:
+def _worked(program: Program, work: Callable[[Any, Any], Any], job: Any, content: Any) -> Any:
     try:
         _check(program)
-        return run_content(job, content)
+        return work(job, content)
     except RefengineError as error:
         return Failure(str(error))
 

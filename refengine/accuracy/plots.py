@@ -120,6 +120,26 @@ def by_share(matplotlib: Any, series: Sequence[Series], front: Sequence[Point], 
         return _with_legend(figure, axes, [point.tip for one in series for point in one.points])
 
 
+def by_cost(
+    matplotlib: Any, what: str, loss: str, series: Sequence[Series], predicted: Series, levels: Sequence[Level]
+) -> str:
+    """A loss against a cost, ``what``: what was measured as points, what was ``predicted`` as a line without points."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _chart(matplotlib, what, loss)
+        xs, ys = [point.x for point in predicted.points], [point.y for point in predicted.points]
+        if xs:
+            axes.plot(xs, ys, color=SOFT, linewidth=1, label=_label(predicted.name), zorder=1)
+        for number, one in enumerate(series):
+            _points(axes, number, one, joined=False)
+            for point in one.points:
+                place = {"xytext": (6, 6), "textcoords": "offset points", "fontsize": 8, "color": SOFT}
+                axes.annotate(printable(point.note), (point.x, point.y), **place)
+        _levels(axes, levels, len(series))
+        highest = [point.y for one in series for point in one.points]
+        axes.set_ylim(0, 1.3 * max([*highest, *(level.y for level in levels)], default=1.0) or 1.0)
+        return _with_legend(figure, axes, [point.tip for one in series for point in one.points])
+
+
 def by_layer(matplotlib: Any, layers: Sequence[str], panels: Sequence[tuple[str, Sequence[LayerLine]]]) -> str:
     """Panels above each other that share the axis of layers: (what is shown, a line for each setting)."""
     with matplotlib.rc_context(_STYLE):

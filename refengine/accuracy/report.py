@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from itertools import zip_longest
-from string import Template
 from typing import Any
 
 from .. import CONTRACT, __version__
 from ..quantization.scheme import Scheme, stem
-from ..text import printable
 from . import plots
 from .evaluate import wilson
 from .grid import label, matters, varied, written
+from .html_page import document, percent, table, text
 from .jobs import LayerRecord, Record
 from .paired import paired
 from .plots import LayerLine, Level, Point, Series
@@ -26,37 +24,6 @@ from .results import Row, Sweep
 
 SHOWN_LAYERS = 6  # settings whose layers are drawn
 _OF_WEIGHTS = ("weights", "cluster", "first", "last", "layers")
-
-_STYLE = """
-:root { --ink: #1c2127; --soft: #66707b; --line: #d5dade; --paper: #fff; --card: #f4f6f8; --mark: #e7f0fb;
-  --bad: #a8322a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e7eb; --soft: #97a1ab; --line: #3b434b; --paper: #171b1f;
-  --card: #20262c; --mark: #1d3048; --bad: #e58a82; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 76rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
-p { margin: .3rem 0; max-width: 60rem; } .soft { color: var(--soft); } .bad { color: var(--bad); }
-.cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
-.card { background: var(--card); border-radius: 8px; padding: .7rem 1rem; min-width: 10rem; max-width: 22rem; }
-.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); white-space: nowrap; }
-td, th { padding: .2rem .9rem .2rem 0; vertical-align: top; } td { border-bottom: 1px solid var(--line); }
-td.n, th.n { text-align: right; white-space: nowrap; } tr.front td { background: var(--mark); }
-.scroll { overflow-x: auto; } svg { max-width: none; height: auto; display: block; }
-code { font: .85em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-td code, td:first-child { white-space: nowrap; } h2 + p { margin-bottom: .8rem; }
-footer { margin: 2.5rem 0 1rem; font-size: .85rem; }
-"""
-
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>$title</title><style>$style</style></head><body>
-<h1>$title</h1>
-$body
-</body></html>
-""")
 
 
 @dataclass(frozen=True)
@@ -89,7 +56,7 @@ def page(sweep: Sweep, matplotlib: Any) -> str:
     if view.done:
         parts += [_clusters(view, matplotlib), _shares(view, matplotlib), _beside(view), _layers(view, matplotlib)]
     parts += [_table_of_jobs(view), _footer(view)]
-    return _PAGE.substitute(title=_text(title), style=_STYLE, body="\n".join(parts))
+    return document(title, parts)
 
 
 class View:
@@ -118,7 +85,7 @@ class View:
         """What the page says of a point."""
         record = _record(row)
         share = 100 * (record.multiplications_replaced or 0)
-        return f"{self.name(row)}: {_percent(record.correct / record.count)}, {share:.2f} % replaced"
+        return f"{self.name(row)}: {percent(record.correct / record.count)}, {share:.2f} % replaced"
 
     def point(self, row: Row, x: float) -> Point:
         """A setting's accuracy in percent, with its interval."""
@@ -179,9 +146,9 @@ def _summary(view: View) -> str:
     sweep, done = view.sweep, view.done
     job = sweep.rows[0].job
     first = (
-        f"<p>{len(sweep.settings)} settings of <b>{_text(view.network)}</b>, each calibrated on "
-        f"{job.calibration_images} images of <code>{_text(sweep.files.calibration)}</code> and run in "
-        f"integers on the same {job.count} images of <code>{_text(sweep.files.images)}</code>.</p>"
+        f"<p>{len(sweep.settings)} settings of <b>{text(view.network)}</b>, each calibrated on "
+        f"{job.calibration_images} images of <code>{text(sweep.files.calibration)}</code> and run in "
+        f"integers on the same {job.count} images of <code>{text(sweep.files.images)}</code>.</p>"
     )
     missing = sum(not row.settled for row in sweep.rows)
     failed = sum(row.error is not None for row in sweep.rows)
@@ -194,14 +161,14 @@ def _summary(view: View) -> str:
     if not done or view.best is None:
         return first + notes_html
     cards = [] if view.real is None else [_card("float network", _share(view.real), _interval(view.real))]
-    cards.append(_card("best setting, on these images", _share(_record(view.best)), _text(view.name(view.best))))
+    cards.append(_card("best setting, on these images", _share(_record(view.best)), text(view.name(view.best))))
     cheapest = view.front[0]
-    cards.append(_card("most multiplications replaced", _percent(_replaced(cheapest)), _cheapest(view, cheapest)))
+    cards.append(_card("most multiplications replaced", percent(_replaced(cheapest)), _cheapest(view, cheapest)))
     return f'{first}{notes_html}<div class="cards">{"".join(cards)}</div>'
 
 
 def _cheapest(view: View, row: Row) -> str:
-    return f"{_text(view.name(row))}: {_share(_record(row))}"
+    return f"{text(view.name(row))}: {_share(_record(row))}"
 
 
 def _card(what: str, figure: str, note: str) -> str:
@@ -209,12 +176,12 @@ def _card(what: str, figure: str, note: str) -> str:
 
 
 def _share(record: Record) -> str:
-    return _percent(record.correct / record.count)
+    return percent(record.correct / record.count)
 
 
 def _interval(record: Record) -> str:
     low, high = wilson(record.correct, record.count)
-    return f"{_percent(low)} to {_percent(high)}"
+    return f"{percent(low)} to {percent(high)}"
 
 
 # -------------------------------------------------------------------------------------------------------------- charts
@@ -308,7 +275,7 @@ def _beside(view: View) -> str:
         "of multiplications replaced. Beside stand the settings with these weights and clusters everywhere but in the "
         "first and the last layer, which have 8 bits."
     )
-    return f'<h2>The paper beside</h2><p class="soft">{text}</p>{_table((*heads, "replaced>"), rows)}'
+    return f'<h2>The paper beside</h2><p class="soft">{text}</p>{table((*heads, "replaced>"), rows)}'
 
 
 def _as_in(one: Published, scheme: Scheme) -> bool:
@@ -321,8 +288,8 @@ def _here(view: View, one: Published, row: Row) -> list[str]:
     """A setting's cells beside the paper's: its name, and its figures."""
     record, real = _record(row), view.real
     below = "" if real is None else f"{100 * (real.correct / real.count - record.correct / record.count):.1f}"
-    name = _text(view.name(row)) + (", not trained" if one.note == TRAINED else "")
-    return [name, _share(record), below, _percent(_replaced(row))]
+    name = text(view.name(row)) + (", not trained" if one.note == TRAINED else "")
+    return [name, _share(record), below, percent(_replaced(row))]
 
 
 def _figure(value: float | None) -> str:
@@ -348,17 +315,17 @@ def _table_of_jobs(view: View) -> str:
         "choose on some images, and report on others. Seconds are those of the clock, of jobs that may have shared the "
         "processor."
     )
-    return f'<h2>All jobs</h2><p class="soft">{text}</p>{_table(heads, rows, marks)}'
+    return f'<h2>All jobs</h2><p class="soft">{text}</p>{table(heads, rows, marks)}'
 
 
 def _job_cells(view: View, row: Row, ranked: bool, width: int) -> list[str]:
     cells, record = _setting_cells(view, row), row.record
     if record is None or record.right is None:
-        why = "not done yet" if row.error is None else f'<span class="bad">{_text(row.error)}</span>'
+        why = "not done yet" if row.error is None else f'<span class="bad">{text(row.error)}</span>'
         return [*cells, f'<td colspan="{width - len(cells)}">{why}</td>']
     cells += [f"{record.correct} of {record.count}", f"{_share(record)} {_soft(_interval(record))}"]
     if ranked:
-        cells.append("" if record.correct_top5 is None else _percent(record.correct_top5 / record.count))
+        cells.append("" if record.correct_top5 is None else percent(record.correct_top5 / record.count))
     best = None if view.best is None else _record(view.best)
     if best is None or best.right is None or best is record:
         cells += ["", ""]
@@ -372,12 +339,12 @@ def _job_cells(view: View, row: Row, ranked: bool, width: int) -> list[str]:
     lowest = min((layer.sqnr for layer in record.layers if layer.sqnr is not None), default=None)
     return [
         *cells,
-        _percent(_replaced(row)),
+        percent(_replaced(row)),
         str(record.saturated),
         str(record.overflowed),
         "" if lowest is None else f"{lowest:.1f} dB",
         f"{record.seconds:.1f}",
-        f'<code title="{_text(record.model_hash)}">{_text(record.model_hash)[:12]}</code>',
+        f'<code title="{text(record.model_hash)}">{text(record.model_hash)[:12]}</code>',
     ]
 
 
@@ -387,45 +354,23 @@ def _setting_cells(view: View, row: Row) -> list[str]:
     if row.job.scheme is None:
         return ["float network", *[""] * (width - 1)]
     if not view.names:
-        return [_text(view.name(row))]
+        return [text(view.name(row))]
     scheme = row.job.scheme
-    return [_text(written(name, getattr(scheme, name))) if matters(scheme, name) else "" for name in view.names]
+    return [text(written(name, getattr(scheme, name))) if matters(scheme, name) else "" for name in view.names]
 
 
 def _soft(text: str) -> str:
     return f'<span class="soft">{text}</span>'
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], marks: Sequence[str] = ()) -> str:
-    """Cells are HTML, whole ones where they begin with ``<td``; a head that ends in '>' is that of figures."""
-    kinds = [' class="n"' if head.endswith(">") else "" for head in heads]
-    top = "".join(f"<th{kind}>{escape(head.rstrip('>'))}</th>" for head, kind in zip(heads, kinds, strict=True))
-    lines = []
-    for number, row in enumerate(rows):
-        mark = f' class="{marks[number]}"' if marks and marks[number] else ""
-        cells = (
-            cell if cell.startswith("<td") else f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=False)
-        )
-        lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
-    return f'<div class="scroll"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
-
-
 def _footer(view: View) -> str:
     """What the figures were made with: the files' contents, and what all settings have in common."""
     job = view.sweep.rows[0].job
     files = ", ".join(
-        f"{name} <code>{_text(path)}</code> (SHA-256 <code>{getattr(job, name)[:16]}</code>)"
+        f"{name} <code>{text(path)}</code> (SHA-256 <code>{getattr(job, name)[:16]}</code>)"
         for name, path in vars(view.sweep.files).items()
     )
     schemes = [_scheme(row) for row in view.sweep.settings]
     fixed = [field.name for field in fields(Scheme) if field.name not in view.names]
-    same = f"<p>All settings have {_text(label(schemes[0], fixed))}.</p>" if schemes else ""
+    same = f"<p>All settings have {text(label(schemes[0], fixed))}.</p>" if schemes else ""
     return f'<footer class="soft"><p>refengine {__version__}, contract {CONTRACT}; {files}.</p>{same}</footer>'
-
-
-def _text(value: object) -> str:
-    return escape(printable(value))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"

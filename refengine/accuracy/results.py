@@ -13,16 +13,15 @@ is read is believed when its hash and every type are right.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +34,11 @@ from ..text import PathLike, printable
 from .evaluate import wilson
 from .grid import written
 from .jobs import Files, Job, LayerRecord, Record
+from .sealed import as_text, check_types, sealed, typed, unsealed
 
 FORMAT, VERSION = "refengine-sweep", 1
 PLAN, JOBS = "sweep.json", "jobs"
 FLOAT = "float"
-MAX_BYTES = 1 << 28
 
 _COUNTS = ("count", "correct", "correct_top5", "multiplications_replaced", "saturated", "overflowed", "model_hash")
 
@@ -101,7 +100,7 @@ def write_plan(folder: Path, files: Files, jobs: Sequence[Job]) -> None:
         raise FileError(f"{printable(folder)}: cannot be made a folder ({error.strerror})") from error
     jobs_told = [job.definition for job in jobs]
     plan = {"format": FORMAT, "version": VERSION, "files": vars(called(files)), "jobs": jobs_told}
-    write_whole(folder / PLAN, _sealed(plan), printable(folder / PLAN))
+    write_whole(folder / PLAN, sealed(plan), printable(folder / PLAN))
 
 
 def called(files: Files) -> Files:
@@ -114,20 +113,7 @@ def write_record(folder: Path, job: Job, record: Record) -> None:
     told = asdict(record)
     told["right"] = None if record.right is None else np.packbits(record.right).tobytes().hex()
     place = _place(folder, job)
-    write_whole(place, _sealed({"definition": job.definition, "record": told}), printable(place))
-
-
-def _sealed(content: Mapping[str, Any]) -> bytes:
-    """The content as JSON, with its SHA-256."""
-    return (json.dumps({**content, "sha256": _seal(content)}, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _seal(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_text(content).encode()).hexdigest()
-
-
-def _text(content: object) -> str:
-    return json.dumps(content, sort_keys=True)
+    write_whole(place, sealed({"definition": job.definition, "record": told}), printable(place))
 
 
 def _place(folder: Path, job: Job) -> Path:
@@ -145,10 +131,10 @@ def read_sweep(folder: Path) -> Sweep:
     place = folder / PLAN
     if not place.exists():
         raise FileError(f"{printable(folder)}: is no folder of a sweep, needed one that 'refengine sweep -o' made")
-    plan = _unsealed(place)
+    plan = unsealed(place)
     if (plan.get("format"), plan.get("version")) != (FORMAT, VERSION) or not isinstance(plan.get("jobs"), list):
         raise FileError(f"{printable(place)}: is no list of jobs of this version, needed {FORMAT} {VERSION}")
-    files = _typed(Files, plan.get("files"), place)
+    files = typed(Files, plan.get("files"), place)
     jobs = [_job(definition, place) for definition in plan["jobs"]]
     return Sweep(files, tuple(_row(folder, job) for job in jobs), apart(folder, jobs))
 
@@ -170,7 +156,7 @@ def read_others(folder: Path, jobs: Sequence[Job]) -> tuple[Row, ...]:
     for place in _stored(folder):
         if place.stem not in known:
             with suppress(FileError):
-                job = _job(_unsealed(place).get("definition"), place)
+                job = _job(unsealed(place).get("definition"), place)
                 if replace(job, scheme=None) == wanted:
                     found.append(Row(job, read_record(folder, job)))
     return tuple(sorted(found, key=_order))
@@ -198,14 +184,14 @@ def read_record(folder: Path, job: Job) -> Record | None:
     place = _place(folder, job)
     if not place.exists():
         return None
-    content = _unsealed(place)
-    if _text(content.get("definition")) != _text(job.definition):
+    content = unsealed(place)
+    if as_text(content.get("definition")) != as_text(job.definition):
         raise FileError(f"{printable(place)}: is the result of another job")
     told = content.get("record")
     if not isinstance(told, dict) or not isinstance(told.get("layers"), list):
         raise FileError(f"{printable(place)}: has no record")
-    layers = tuple(_typed(LayerRecord, layer, place) for layer in told["layers"])
-    record = _typed(Record, {**told, "layers": layers, "right": None}, place)
+    layers = tuple(typed(LayerRecord, layer, place) for layer in told["layers"])
+    record = typed(Record, {**told, "layers": layers, "right": None}, place)
     right = _bits(told.get("right"), record.count, place)
     if right is not None and int(right.sum()) != record.correct:
         raise FileError(f"{printable(place)}: has {int(right.sum())} images right, counted {record.correct}")
@@ -227,22 +213,6 @@ def _bits(text: object, count: int, place: Path) -> np.ndarray | None:
     return np.unpackbits(packed, count=count).astype(bool)
 
 
-def _unsealed(path: Path) -> dict[str, Any]:
-    """The content of a file that ``_sealed`` wrote; FileError where it is anything else."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"{printable(path)}: has more than {MAX_BYTES} bytes, no result is so large")
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise FileError(f"{printable(path)}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{printable(path)}: is damaged, it is no JSON") from error
-    seal = content.pop("sha256", None) if isinstance(content, dict) else None
-    if not isinstance(content, dict) or seal != _seal(content):
-        raise FileError(f"{printable(path)}: is damaged, its SHA-256 is not that of its content")
-    return content
-
-
 def _job(definition: object, place: Path) -> Job:
     """A job of its definition; FileError where the definition is none."""
     told = {**definition} if isinstance(definition, dict) else {}
@@ -251,48 +221,14 @@ def _job(definition: object, place: Path) -> Job:
         if isinstance(scheme, dict):
             layers = tuple((str(pattern), str(fmt)) for pattern, fmt in scheme.get("layers", ()))
             rest = {name: value for name, value in scheme.items() if name != "layers"}
-            _check_types(Scheme, rest, {"layers"}, place)
+            check_types(Scheme, rest, {"layers"}, place)
             told["scheme"] = Scheme(**{**rest, "layers": layers})
-        job = _typed(Job, {name: told.get(name) for name in (field.name for field in fields(Job))}, place)
+        job = typed(Job, {name: told.get(name) for name in (field.name for field in fields(Job))}, place)
     except (RefengineError, TypeError, ValueError) as error:
         raise FileError(f"{printable(place)}: has a job that cannot be done ({printable(error)[:200]})") from error
-    if _text(job.definition) != _text(definition):  # as texts: 1 is not true, though Python calls them equal
+    if as_text(job.definition) != as_text(definition):  # as texts: 1 is not true, though Python calls them equal
         raise FileError(f"{printable(place)}: its jobs are of another version of refengine than {__version__}")
     return job
-
-
-def _typed(kind: Any, values: object, place: Path) -> Any:
-    """A dataclass of plain values, each of its annotated type; FileError otherwise."""
-    made = values
-    if isinstance(values, dict):
-        made = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return kind(**_check_types(kind, made, set(), place))
-
-
-def _check_types(kind: Any, values: object, apart: set[str], place: Path) -> dict[str, Any]:
-    """The values of a dataclass's fields but those ``apart``; FileError unless each has its annotated type."""
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in apart}
-    if not isinstance(values, dict) or set(values) != set(hints):
-        raise FileError(f"{printable(place)}: has not the fields of a {kind.__name__}")
-    for name, value in values.items():
-        if not _is_a(value, hints[name]):
-            raise FileError(f"{printable(place)}: {kind.__name__} has {name} of type {type(value).__name__}")
-    return values
-
-
-def _is_a(value: object, hint: Any) -> bool:
-    """Whether a value has an annotated type: a class, ``X | None``, ``tuple[X, ...]`` or a mapping of texts."""
-    choices = get_args(hint)
-    if type(None) in choices:
-        return value is None or any(_is_a(value, choice) for choice in choices if choice is not type(None))
-    if not choices:
-        whole = type(value) is int and -(2**63) <= value < 2**63
-        if hint is float:
-            return whole or (isinstance(value, float) and math.isfinite(value))
-        return whole if hint is int else type(value) is hint
-    if isinstance(value, tuple):
-        return all(isinstance(item, choices[0]) for item in value)
-    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
 
 
 # -------------------------------------------------------------------------------------------------------------- tables

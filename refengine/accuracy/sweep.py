@@ -5,11 +5,9 @@ order (``processes.answers`` here, ``dask_jobs.records`` on a cluster).  No figu
 work in one folder at once: each job is claimed before it is done, and the results of the others are awaited.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..claims import Claims
 from ..errors import FileError
 from ..network.whole_file import write_whole
 from ..text import printable
@@ -27,9 +25,9 @@ from .results import (
     write_record,
     write_results,
 )
+from .settle import Hands, settle
 
 CSV, HDF5 = "results.csv", "results.h5"
-_PAUSE = 0.5  # seconds between looks at what other sweeps do
 
 Share = Callable[[Iterable[Job]], Iterator[tuple[Job, Record | Failure]]]
 Progress = Callable[[int, int], None]
@@ -58,21 +56,21 @@ def run_sweep(
             progress(sum(row.settled for row in rows.values()), len(rows))
 
     show()
-    with Claims(folder) as claims:
-        while missing := [row.job for row in rows.values() if not row.settled]:
-            tried = False
-            for job, answer in share(_claimed(folder, missing, claims, rows)):
-                tried = True
-                if isinstance(answer, Failure):
-                    rows[job.key] = Row(job, failure=answer.reason)
-                else:
-                    write_record(folder, job, answer)
-                    rows[job.key] = Row(job, answer)
-                claims.give_back(job.key)
-                show()
-            if not tried:  # what is left is in other hands
-                time.sleep(_PAUSE)
-                show()
+
+    def settled(job: Job, answer: Record | Failure) -> None:
+        if isinstance(answer, Failure):
+            rows[job.key] = Row(job, failure=answer.reason)
+        else:
+            write_record(folder, job, answer)
+            rows[job.key] = Row(job, answer)
+
+    def found(job: Job) -> bool:
+        record = _kept(folder, job, None)
+        if record is not None:
+            rows[job.key] = Row(job, record)
+        return record is not None
+
+    settle(folder, jobs, share, Hands(lambda job: rows[job.key].settled, found, settled, show))
     others = _plan(folder, files, jobs)
     made = Sweep(called(files), (*rows.values(), *others), apart(folder, [*jobs, *(row.job for row in others)]))
     write_whole(folder / CSV, csv_of(made.rows).encode(), printable(folder / CSV))
@@ -85,19 +83,6 @@ def _plan(folder: Path, files: Files, jobs: Sequence[Job]) -> tuple[Row, ...]:
     others = read_others(folder, jobs)
     write_plan(folder, files, [*jobs, *(row.job for row in others)])
     return others
-
-
-def _claimed(folder: Path, jobs: Iterable[Job], claims: Claims, rows: dict[str, Row]) -> Iterator[Job]:
-    """The jobs that are this process's to do, each claimed when it is asked for; others' results go to ``rows``."""
-    for job in jobs:
-        if not claims.take(job.key):
-            continue
-        record = _kept(folder, job, None)
-        if record is None:
-            yield job
-        else:
-            rows[job.key] = Row(job, record)
-            claims.give_back(job.key)
 
 
 def _kept(folder: Path, job: Job, complain: Callable[[str], None] | None) -> Record | None:

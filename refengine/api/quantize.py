@@ -15,6 +15,7 @@ from ..network.images import LabelledImages
 from ..network.int_network import IntNetwork
 from ..numbers.arith import arithmetic_named
 from ..quantization.calibration_set import calibration_set
+from ..quantization.plan import Plan, check_alone, read_plan
 from ..quantization.quantize import quantize as quantized
 from ..quantization.scheme import Scheme
 from ..text import PathLike
@@ -46,6 +47,7 @@ def quantize(
     accumulator_bits: int = 32,
     accumulator_policy: str = "error",
     calibration_images: int | None = None,
+    plan: Plan | PathLike | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], object] | None = None,
@@ -64,7 +66,8 @@ def quantize(
     ``error``, ``wrap`` or ``saturate`` for a sum that does not fit (contract A).  ``reestimate``: batch norm on the
     images; None: if any layer is ternary, unless the method is ``calibrated``.  ``equalize``: bring channels to like
     ranges first, by powers of two.  ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for those of
-    the design that ``arith`` names.  ``seed``: of stochastic rounding.
+    the design that ``arith`` names.  ``seed``: of stochastic rounding.  ``plan``: the format and cluster of each layer,
+    as ``refengine search`` makes it, or the path of its file, in place of the five arguments that say so by pattern.
 
     ``threads``: None for one on each core; changes no number.  ``progress(done, total, layer)`` is called before each
     layer, ``warn(line)`` for images that show next to nothing (None: a UserWarning).  SchemeError for a choice that
@@ -95,6 +98,8 @@ def quantize(
         accumulator_bits=accumulator_bits,
         accumulator_policy=accumulator_policy,
     )
+    by_layer = plan if plan is None or isinstance(plan, Plan) else read_plan(plan)
+    check_alone(by_layer, scheme)
     floats = float_network(network)
     pixels = _calibration(floats, images, calibration_images)
     if (dull := _dull(pixels)) is not None:
@@ -104,7 +109,7 @@ def quantize(
         if progress is not None:
             progress(done, total, layer)
 
-    return quantized(floats, pixels, scheme, show, cores() if threads is None else threads)
+    return quantized(floats, pixels, scheme, show, cores() if threads is None else threads, by_layer)
 
 
 def _warning(line: str) -> None:

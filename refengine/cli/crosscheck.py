@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..interop.onnx.engines import ENGINES
-from ..interop.tosa.engine import TOSA, VARIABLE
+from ..interop.tosa.engine import TOSA, VARIABLE, WHOLE
 from ..network.images import chosen_images, open_images
 from ..network.int_file import read_int_network
 from . import console, options
@@ -31,7 +31,7 @@ _NAMED = 6
     metavar="NAME,...",
     default=",".join(ENGINES),
     show_default=True,
-    help=f"Which engines; {TOSA} is another.",
+    help=f"Which engines; {TOSA} and {WHOLE} are others.",
 )
 @click.option(
     "--tosa-python",
@@ -70,6 +70,7 @@ def command(
     onnxruntime and onnx-reference run what 'refengine export --layers' writes.  The comparison with an engine ends with
     the first batch that differs; the faulty layer is named, with its first wrong element and the cause.
     tosa, Arm's reference model, runs each layer alone on refengine's codes, if TOSA's operators can express the layer.
+    tosa-network is the same model on what 'refengine export OUT.tosa --layers' writes, the whole network in one run.
     Exit code 0: every integer is equal; 1: some differ; 2: wrong arguments or files, or an engine that cannot run it.
     """
     from ..golden.compare.json_report import figures as of

@@ -1,4 +1,4 @@
-"""``refengine export``: a network as ONNX, of integers or of floats as it is, or as C."""
+"""``refengine export``: a network as ONNX, of integers or of floats as it is, or as TOSA or C."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..errors import NetworkError
+from ..interop.tosa.engine import VARIABLE
 from ..network.float_network import FloatNetwork
 from ..network.int_network import IntNetwork
 from ..network.network_file import read_network
@@ -16,8 +17,16 @@ _FORMS = ("packed", "bytes")
 
 @click.command("export")
 @click.argument("network", metavar="NETWORK.h5")
-@click.argument("output", metavar="OUT.onnx|OUT.c")
-@click.option("--layers", is_flag=True, help="ONNX: give every layer's accumulators and codes as outputs too.")
+@click.argument("output", metavar="OUT.onnx|OUT.tosa|OUT.c")
+@click.option("--layers", is_flag=True, help="ONNX, TOSA: give every layer's accumulators and codes as outputs too.")
+@click.option("--batch", type=options.POSITIVE, metavar="N", help="TOSA: images a run, 1 unless told.")
+@click.option(
+    "--tosa-python",
+    envvar=VARIABLE,
+    show_envvar=True,
+    metavar="FILE",
+    help="TOSA: the interpreter of an environment with tosa-tools.",
+)
 @click.option("--name", metavar="NAME", help="C: what functions begin with; the name of the file unless told.")
 @click.option("--weights", type=click.Choice(_FORMS), help="C: weight codes packed, by default, or bytes.")
 @click.option("--dpi", is_flag=True, help="C: write a SystemVerilog package and an example testbench, too.")
@@ -27,33 +36,44 @@ def command(
     network: str,
     output: str,
     layers: bool,
+    batch: int | None,
+    tosa_python: str | None,
     name: str | None,
     weights: str | None,
     dpi: bool,
     layer: str | None,
     json_path: str | None,
 ) -> None:
-    """Export a network to ONNX, or an integer network to C.
+    """Export a network to ONNX, or an integer network to TOSA or C.
 
     An integer network in ONNX has standard operators on integers alone, and the same bits in every layer.  It reads
     uint8 pixels (N, H, W, C) as in the image file and returns int32 logits (N, classes).  Dynamic exponents and
     stochastic rounding are refused.  'refengine crosscheck' runs it in other engines and compares every integer.
+
+    In TOSA an integer network is one graph, a flatbuffer that tosa-tools writes: from int8 pixels (N, H, W, C), 128
+    less than those of the image file, to int32 logits, in integers alone.  The number of images is fixed.
 
     A float network in ONNX reads normalised float32 (N, C, H, W); 'convert' reads it back.
 
     In C an integer network becomes OUT.c and OUT.h: C99 without allocation, NAME_run(image, logits, taps), every
     integer of every layer.  With --dpi, SystemVerilog calls it: OUT_dpi.c, OUT_pkg.sv, OUT_check.sv and OUT_tb.sv.
     """
-    if Path(output).suffix == ".c":
+    kind = Path(output).suffix
+    if batch is not None and kind != ".tosa":
+        raise NetworkError(f"{output}: --batch is for TOSA, the file must end in .tosa")
+    if kind == ".c":
         if layers:
-            raise NetworkError(f"{output}: --layers is for ONNX, a C model shows its layers to callbacks")
+            raise NetworkError(f"{output}: --layers is for ONNX and TOSA, a C model shows its layers to callbacks")
         if layer is not None and not dpi:
             raise NetworkError(f"{output}: --layer needs --dpi")
         _to_c(network, output, name, weights or _FORMS[0], (dpi, layer), json_path)
     else:
         if dpi or any(given is not None for given in (name, weights, layer)):
             raise NetworkError(f"{output}: --name, --weights, --dpi and --layer are for C, the file must end in .c")
-        _to_onnx(network, output, layers, json_path)
+        if kind == ".tosa":
+            _to_tosa(network, output, layers, (batch or 1, tosa_python), json_path)
+        else:
+            _to_onnx(network, output, layers, json_path)
 
 
 # ---------------------------------------------------------------------------------------------------------------- ONNX
@@ -98,6 +118,29 @@ def _of_floats(network: FloatNetwork) -> tuple[Any, dict[str, Any], str]:
 
 def _model_line(network: IntNetwork) -> str:
     return f"model {network.hash}, contract {network.contract}"
+
+
+# ---------------------------------------------------------------------------------------------------------------- TOSA
+
+
+def _to_tosa(network: str, output: str, layers: bool, given: tuple[int, str | None], json_path: str | None) -> None:
+    from ..interop.tosa.engine import reference_model
+    from ..interop.tosa.export_network import to_tosa
+
+    console.check_outputs([network], json_path, output)
+    read = read_network(network)
+    if not isinstance(read, IntNetwork):
+        raise NetworkError(f"{network} holds a network of floats: TOSA needs an integer network")
+    images, python = given
+    document = to_tosa(read, images, layers)
+    content = reference_model(python).flatbuffer(document)
+    console.write_file(output, content, [network])
+    block = document["regions"][0]["blocks"][0]
+    counts = {"operators": len(block["operators"]), "outputs": len(block["outputs"]), "bytes": len(content)}
+    figures = {"model_hash": read.hash, "output": output, "batch": images, **counts}
+    if not console.write_json(json_path, "export", figures, [network]):
+        console.say(_model_line(read))
+        console.say(f"{output}: batch {images}, {counts['operators']} operators, {len(content):,} bytes")
 
 
 # ------------------------------------------------------------------------------------------------------------------- C

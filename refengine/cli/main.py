@@ -40,6 +40,7 @@ VERBS = {
     "evaluate": "Measure the accuracy of an integer network on labelled images.",
     "cost": "Count the multiplications, additions, bytes and energy of one image.",
     "sweep": "Quantize and evaluate a network with every combination of some options.",
+    "search": "Choose the weight format and cluster size of each layer within a budget.",
     "report": "Write the results of a sweep as one HTML page.",
     "arith": "Count how often the arithmetic of TOSA, TFLite, NVDLA and others differs.",
     "conform": "Check whether another implementation of the contract computes its integers.",

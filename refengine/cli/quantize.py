@@ -13,6 +13,7 @@ from ..network.int_network import IntNetwork
 from ..numbers.accumulator import POLICIES
 from ..numbers.formats import ACTIVATION_FORMATS, WEIGHT_FORMATS
 from ..numbers.rounding import ROUNDINGS
+from ..quantization.plan import SAID_BY_A_PLAN
 from ..quantization.scheme import EXPONENTS, METHODS, SCALE_EXPONENTS, Scheme
 from . import console, options
 from .layers import int_layers
@@ -73,6 +74,12 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
 )
 @_scheme_option("--accumulator-bits", metavar="B", help="Width of the accumulators, 16 to 32.")
 @_scheme_option("--accumulator-policy", POLICIES, help="What a sum does that does not fit.")
+@click.option(
+    "--plan",
+    "plan_path",
+    metavar="PLAN.json",
+    help="The weight format and cluster of each layer, as 'refengine search' writes it.",
+)
 @options.calibration_images
 @options.threads
 @options.json_file
@@ -82,6 +89,7 @@ def command(
     output: str,
     threads: int,
     json_path: str | None,
+    plan_path: str | None,
     layers: Any,
     **fields: Any,
 ) -> None:
@@ -93,15 +101,23 @@ def command(
 
     The result depends on the two files and the options alone.  Every trace and report names it by its hash.
     """
-    inputs = [network, calibration]
+    inputs = [network, calibration, *([] if plan_path is None else [plan_path])]
     chosen = tuple(_pair(text) for text in layers)
+    _check_alone(plan_path)
     console.check_outputs(inputs, json_path, output)
     float_network = read_float_network(network)
     fields |= {name: None for name in ("rounding", "multiplier_bits") if not _is_given(name)}  # --arith may say them
     start = time.perf_counter()
     with console.progress("quantize") as show:
         made = quantize(
-            float_network, calibration, **fields, layers=chosen, threads=threads, progress=show, warn=console.complain
+            float_network,
+            calibration,
+            **fields,
+            layers=chosen,
+            plan=plan_path,
+            threads=threads,
+            progress=show,
+            warn=console.complain,
         )
     seconds = time.perf_counter() - start
     write_int_network(made, output, inputs)
@@ -129,6 +145,13 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not pattern:
         raise SchemeError(f"--layer is {text!r}, needed PATTERN=FORMAT, as 'layer2.*=int4'")
     return pattern, fmt
+
+
+def _check_alone(plan: str | None) -> None:
+    """SchemeError where a plan and an option both say which weights layers have, even if they say the same."""
+    given = ["--layer" if name == "layers" else f"--{name}" for name in SAID_BY_A_PLAN if _is_given(name)]
+    if plan is not None and given:
+        raise SchemeError(f"--plan says the weights of every layer, {', '.join(given)} cannot be given beside it")
 
 
 def _is_given(option: str) -> bool:

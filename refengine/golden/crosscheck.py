@@ -5,8 +5,8 @@ The network is exported with all of its layers as outputs, other engines run the
 the batch where it does: its layers are then recomputed alone, and the one that goes wrong by itself is named with its
 cause.
 
-TOSA's reference model runs no whole network here but each layer alone, on refengine's own codes, and gives the stages
-that TOSA can express.
+TOSA's reference model runs each layer alone, on refengine's own codes, and gives the stages that TOSA can express; as
+``tosa-network`` it runs the whole network at once, if TOSA can express all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..engine.run import Result, check_images
 from ..errors import RefengineError
 from ..interop.onnx.engines import ENGINES, engine
 from ..interop.onnx.export_int import LOGITS, to_onnx
-from ..interop.tosa.engine import TOSA, TosaEngine, reference_model
+from ..interop.tosa.engine import TOSA, WHOLE, TosaEngine, TosaNetwork, reference_model
 from ..network.batches import Images, image_batches, image_count
 from ..network.int_network import IntLayer, IntNetwork
 from ..ops import OPS
@@ -102,7 +102,7 @@ def crosscheck(
     """Run uint8 images (N, H, W, C) through refengine and through each of ``engines``: all accumulators and codes.
 
     ``model``: the ``onnx.ModelProto`` that the engines run, with all layers as outputs; None: ``to_onnx`` makes it.
-    ``tosa_python``: the interpreter beside which the engine ``tosa`` is found; None: that of ``TOSA_PYTHON``.
+    ``tosa_python``: the interpreter beside which TOSA's reference model is found; None: that of ``TOSA_PYTHON``.
     ``first_image``: the first one's number in its file, for the report.  ``progress(done, total, engine)`` counts
     batches times engines.  RefengineError for an engine that is unknown, missing or cannot run the export; NetworkError
     for a network that cannot be exported; RangeError for images that it cannot read.
@@ -139,14 +139,16 @@ def images_at_a_time(network: IntNetwork) -> int:
 def _programs(
     network: IntNetwork, names: Sequence[str], model: Any, threads: int, tosa_python: str | None
 ) -> list[_Program]:
-    known = (*ENGINES, TOSA)
+    known = (*ENGINES, TOSA, WHOLE)
     for name in names:
         if name not in known:
             raise RefengineError(f"engine {name[:80]!r} is unknown; available: {', '.join(known)}")
     if model is None and any(name in ENGINES for name in names):
         model = to_onnx(network, layers=True)
+    in_tosa = {TOSA: _tosa, WHOLE: _whole_in_tosa}
     return [
-        _tosa(network, threads, tosa_python) if name == TOSA else _onnx(network, name, model, threads) for name in names
+        in_tosa[name](network, threads, tosa_python) if name in in_tosa else _onnx(network, name, model, threads)
+        for name in names
     ]
 
 
@@ -168,6 +170,11 @@ def _tosa(network: IntNetwork, threads: int, tosa_python: str | None) -> _Progra
         return made.run(pixels, codes), None
 
     return _Program(made.name, made.version, run, True, made.left_out, made.by_int64)
+
+
+def _whole_in_tosa(network: IntNetwork, threads: int, tosa_python: str | None) -> _Program:
+    made = TosaNetwork(network, reference_model(tosa_python))
+    return _Program(made.name, made.version, lambda pixels, golden: made.run(pixels))
 
 
 def _compared(

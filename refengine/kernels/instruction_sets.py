@@ -89,6 +89,9 @@ def packed(builder: ir.IRBuilder, vectors: Sequence[ir.Value], lanes: int) -> ir
     return builder.bitcast(builder.shuffle_vector(fours, fours, picks), vector(I8, count * lanes))
 
 
+DENSE = DOT, WORDS, PAIRED = "dot", "words", "paired"  # ``tile``, ``word_tile``, ``pair_tile``
+
+
 @dataclass(frozen=True)
 class Target:
     """An instruction set: what it needs, its dot product, the lanes of a vector, and the tiles that fit its registers.
@@ -96,8 +99,8 @@ class Target:
     tiles: (pixels, vectors), widest first; beside each, the walker uses tiles of one pixel less and of a single pixel.
     cluster_tiles, crossed_tiles: the same of the tiles that keep clusters apart (``cluster_tile``), of the same widths;
     none where those do not pay.
-    pairs: whether there is no instruction for ``dot``: then those add the products of a cluster by ``byte_pairs``, and
-    the dense tile multiplies words (``word_tile``).
+    pairs: whether there is no instruction for ``dot``: then those add the products of a cluster by ``byte_pairs``.
+    dense: how the dense tile multiplies, and so how its weights lie in a panel.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Target:
     cluster_tiles: tuple[tuple[int, int], ...] = ()
     crossed_tiles: tuple[tuple[int, int], ...] = ()
     pairs: bool = False
+    dense: str = DOT
 
     @property
     def has_words(self) -> bool:
@@ -149,8 +153,9 @@ TARGETS = (
         ((6, 2), (8, 1)),
         ((6, 2), (8, 1)),
         pairs=True,
+        dense=WORDS,
     ),
-    Target("avx2", ("avx2",), generic, 8, ((3, 4), (6, 2)), ((6, 2),), ((3, 2),), pairs=True),
+    Target("avx2", ("avx2",), generic, 8, ((4, 2),), ((6, 2),), ((3, 2),), pairs=True, dense=PAIRED),
     Target("generic", (), generic, 8, ((6, 2),)),
 )
 

@@ -72,8 +72,30 @@ def gelu(layer: FloatLayer, x: Array) -> Array:
     if layer.attributes["tanh"]:
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(CUBIC) * x * x * x)
         return x / 2 * (1 + np.tanh(inner))
-    erf = np.asarray(np.frompyfunc(math.erf, 1, 1)(x.astype(np.float64) / math.sqrt(2)), np.float64)
-    return (x / 2 * (1 + erf)).astype(np.float32)
+    return (x / 2 * (1 + _erf(x.astype(np.float64) / math.sqrt(2)))).astype(np.float32)
+
+
+def erf(layer: FloatLayer, x: Array) -> Array:
+    """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
+    return _erf(x.astype(np.float64)).astype(np.float32)
+
+
+def _erf(x: Array) -> Array:
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), np.float64)
+
+
+def softplus(layer: FloatLayer, x: Array) -> Array:
+    """log(1 + exp(x))."""
+    found: Array = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return found
+
+
+def mish(layer: FloatLayer, x: Array) -> Array:
+    """x * tanh(log(1 + exp(x))); the tanh is (s**2 + 2 s) / (s**2 + 2 s + 2) of s = exp(x)."""
+    small = np.exp(-np.abs(x))
+    above, below = 1 + 2 * small, small * (small + 2)
+    found: Array = x * np.where(x < 0, below / (below + 2), above / (above + 2 * small * small))
+    return found
 
 
 ACTIVATIONS: dict[str, Callable[[FloatLayer, Array], Array]] = {
@@ -86,4 +108,7 @@ ACTIVATIONS: dict[str, Callable[[FloatLayer, Array], Array]] = {
     "hard_sigmoid": hard_sigmoid,
     "hard_swish": hard_swish,
     "gelu": gelu,
+    "erf": erf,
+    "softplus": softplus,
+    "mish": mish,
 }

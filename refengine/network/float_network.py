@@ -103,6 +103,9 @@ LAYER_OPS: Mapping[str, LayerOp] = {
     "hard_sigmoid": LayerOp(attributes={"alpha": Attribute("real"), "beta": _REAL}),
     "hard_swish": LayerOp(),
     "gelu": LayerOp(attributes={"tanh": Attribute("flag")}),
+    "erf": LayerOp(),
+    "softplus": LayerOp(),
+    "mish": LayerOp(),
 }
 
 

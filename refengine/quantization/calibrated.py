@@ -20,7 +20,8 @@ from ..numbers.formats import INT4, TERNARY
 from ..ops import OPS
 from .fold import Norm
 from .fuse import Group
-from .reconstruct import Shape, Target, reconstruct, reconstruct_dense
+from .plan import Weights
+from .reconstruct import Prepared, Shape, Target, reconstruct, reconstruct_dense
 from .walk import Walk
 from .weights import WeightChoice, choose, joined
 from .windows import Windows, positions, windows
@@ -63,27 +64,27 @@ class Operands:
         return slope, slope * (bias - _floats(self.norm.mean)) + _floats(self.norm.beta)
 
 
-def choose_calibrated(walk: Walk, group: Group, operands: Operands, fmt: str, scope: str) -> WeightChoice:
+def choose_calibrated(walk: Walk, group: Group, operands: Operands, weights: Weights, scope: str) -> WeightChoice:
     """Codes and scales of a layer's weights, or the weights that int8 rounds.
 
     A layer with more than 5,120 taps to an output keeps what ``paper`` chooses: its covariance would not fit.
     """
     outputs, inputs, *kernel = operands.weight.shape
-    choice = choose(operands.weight, fmt, walk.scheme.cluster, "paper", scope)
+    choice = choose(operands.weight, weights.format, weights.cluster, "paper", scope)
     if inputs * math.prod(kernel) > MOST_TAPS:
         return choice
     groups = int(operands.attributes["group"])
     x = walk.tensors[group.inputs[0]]
-    maps = _feature_maps(x.codes, inputs * groups)
+    maps = feature_maps(x.codes, inputs * groups)
     window = (kernel, operands.attributes["strides"], operands.attributes["pads"])
     chosen, target = _target(walk, group, operands)
-    shape = Shape(choice.cluster * math.prod(kernel), _TOPS.get(fmt, 0), scope)
+    shape = shape_of(choice)
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
         tensor = maps[..., g * inputs : (g + 1) * inputs]
         seen = windows(tensor, *window, chosen, 2.0**x.exponent, walk.threads, operands.dilations)
-        parts.append(_solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
+        parts.append(solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)
 
 
@@ -98,12 +99,20 @@ def mean_wanted(walk: Walk, group: Group, operands: Operands) -> np.ndarray:
     return mean
 
 
-def _solved(seen: Windows, target: Target, choice: WeightChoice, shape: Shape, threads: int) -> WeightChoice:
-    """The choice for one group of channels, made anew."""
+def shape_of(choice: WeightChoice) -> Shape:
+    """How the codes of a choice look."""
+    taps = math.prod(choice.weight.shape[2:])
+    return Shape(choice.cluster * taps, _TOPS.get(choice.format, 0), choice.scope)
+
+
+def solved(
+    seen: Windows, target: Target, choice: WeightChoice, shape: Shape, threads: int, prepared: Prepared | None = None
+) -> WeightChoice:
+    """The choice for one group of channels, or a sample of it, made anew; quickly where windows are ``prepared``."""
     weight = choice.weight.reshape(len(choice.weight), -1)
     if choice.alphas is None:
-        return replace(choice, weight=reconstruct_dense(seen, target, weight).reshape(choice.weight.shape))
-    codes, scales = reconstruct(seen, target, weight, choice.alphas, shape, threads)
+        return replace(choice, weight=reconstruct_dense(seen, target, weight, prepared).reshape(choice.weight.shape))
+    codes, scales = reconstruct(seen, target, weight, choice.alphas, shape, threads, prepared)
     return replace(choice, codes=codes.astype(np.int8).reshape(choice.weight.shape), alphas=scales)
 
 
@@ -111,23 +120,37 @@ def _target(walk: Walk, group: Group, operands: Operands) -> tuple[np.ndarray, T
     """Which output positions are looked at, and the sums wanted there."""
     sums = _rows(walk.float_side.output(group.core.name))
     chosen = positions(len(sums), operands.weight[0].size)
-    wanted = sums[chosen] * operands.signs - _floats(operands.bias)
+    if group.residual is None:
+        return chosen, target_of(group, operands, sums[chosen])
+    residual = walk.tensors[group.residual]
+    reached = np.ldexp(_rows(residual.codes)[chosen].astype(np.float64), residual.exponent)
+    return chosen, target_of(
+        group, operands, sums[chosen], reached, _rows(walk.float_side.output(group.residual))[chosen] - reached
+    )
+
+
+def target_of(
+    group: Group,
+    operands: Operands,
+    sums: np.ndarray,
+    reached: np.ndarray | float = 0.0,
+    lost: np.ndarray | float = 0.0,
+) -> Target:
+    """The target for float sums (P, O), a residual that has ``reached`` the layer, and what it has ``lost``."""
+    wanted = sums * operands.signs - _floats(operands.bias)
     _, intercept = operands.affine()
-    reached, beyond = np.zeros(wanted.shape), operands.inverse_slope()
-    if group.residual is not None:
-        residual = walk.tensors[group.residual]
-        reached = np.ldexp(_rows(residual.codes)[chosen].astype(np.float64), residual.exponent)
-        wanted += (_rows(walk.float_side.output(group.residual))[chosen] - reached) * beyond
+    reached, beyond = np.broadcast_to(reached, wanted.shape), operands.inverse_slope()
+    wanted += lost * beyond
     low, high = np.full(wanted.shape, -np.inf), np.full(wanted.shape, np.inf)
     if group.relu is not None:
         dead = beyond == 0
         low = np.where(dead, -np.inf, -(intercept + reached) * beyond)
         if "max" in group.relu.attributes:
             high = np.where(dead, np.inf, (float(group.relu.attributes["max"]) - intercept - reached) * beyond)
-    return chosen, Target(*(values.astype(np.float32) for values in (wanted, low, high)))
+    return Target(*(values.astype(np.float32) for values in (wanted, low, high)))
 
 
-def _feature_maps(codes: np.ndarray, channels: int) -> np.ndarray:
+def feature_maps(codes: np.ndarray, channels: int) -> np.ndarray:
     """Codes (N, H, W, C) of a convolution as they are; what an fc reads as (N, 1, 1, K)."""
     if codes.ndim == 4 and codes.shape[-1] == channels:
         return codes

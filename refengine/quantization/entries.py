@@ -73,6 +73,24 @@ def _silu(x: Decimal) -> Decimal:
     return _MORE.multiply(x, _sigmoid(x))
 
 
+def _softplus(x: Decimal) -> Decimal:
+    """max(x, 0) + log(1 + exp(-abs(x))), whose last digits are right beside 1 alone."""
+    return _MORE.add(max(x, Decimal(0)), _MORE.ln(_MORE.add(1, _exp(x.copy_abs().copy_negate()))))
+
+
+def _mish(x: Decimal) -> Decimal:
+    """x * tanh(log(1 + s)), s = exp(x): the tanh is (s**2 + 2 s) / (s**2 + 2 s + 2), or that with 1 / s."""
+    small = _exp(x.copy_abs().copy_negate())
+    square, twice = _MORE.multiply(small, small), _MORE.multiply(2, small)
+    if x < 0:
+        above = _MORE.add(square, twice)
+        below = _MORE.add(above, 2)
+    else:
+        above = _MORE.add(1, twice)
+        below = _MORE.add(above, _MORE.multiply(2, square))
+    return _MORE.multiply(x, _MORE.divide(above, below))
+
+
 def _less_one(x: Decimal) -> Decimal:
     return _MORE.subtract(_exp(x), 1)
 
@@ -129,4 +147,7 @@ _FUNCTIONS: dict[str, Any] = {
     "elu": _less_one,
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
+    "erf": _erf,
+    "softplus": _softplus,
+    "mish": _mish,
 }

@@ -14,6 +14,7 @@ from ..errors import RefengineError, SchemeError
 from ..network.activations import ACTIVATIONS
 from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.int_network import IntLayer, IntNetwork
+from ..numbers.formats import INT8_WEIGHT
 from ..ops import OPS
 from . import plain, tabled
 from .equalize import equalized
@@ -21,6 +22,7 @@ from .float_moments import float_moments
 from .float_side import FloatSide
 from .fuse import Group, fuse
 from .normalising import not_normalising
+from .plan import SAID_BY_A_PLAN, Plan, Weights, check_alone, check_fits
 from .scheme import CALIBRATED, ROLES, Scheme, matches
 from .walk import Made, Walk
 from .weighted import weighted
@@ -34,11 +36,13 @@ def quantize(
     scheme: Scheme = Scheme(),  # noqa: B008  (frozen)
     progress: Progress | None = None,
     threads: int = 1,
+    plan: Plan | None = None,
 ) -> IntNetwork:
     """Quantize ``network`` by ``scheme``, calibrated on uint8 images (N, H, W, C).
 
     A pure function: the same network, images and scheme give the same integers, whatever the number of threads.  Where
-    the images' height and width are not the network's, the network is made for theirs, if its layers allow it.
+    the images' height and width are not the network's, the network is made for theirs, if its layers allow it.  A
+    ``plan`` says each layer's format and cluster in place of the scheme.
     ``progress(layer, done, total)`` is called before each layer.  NetworkError, SchemeError or AccumulatorOverflow,
     naming the layer, where it cannot be done.
     """
@@ -51,9 +55,12 @@ def quantize(
         )
     if images.shape[1:3] != tuple(network.input_shape[:2]):
         network = with_input_shape(network, images.shape[1:3])
-    formats = _weight_formats(fuse(network), scheme)
+    formats = _weight_formats(network.name, fuse(network), scheme, plan)
     reestimate = _reestimate(scheme, formats)
     made_with = {"network": network.name, "source": network.source, "licence": network.licence, **scheme.described()}
+    if plan is not None:
+        made_with = {name: value for name, value in made_with.items() if name not in SAID_BY_A_PLAN}
+        made_with["plan"] = plan.described()
     if scheme.equalize:
         scaled = equalized(network, images, reestimate)
         network, made_with["equalized"] = scaled.network, scaled.described()
@@ -79,26 +86,31 @@ def quantize(
     return IntNetwork(network.name, network.input_shape, network.classes, network.channels, tuple(layers), made_with)
 
 
-def _reestimate(scheme: Scheme, formats: dict[str, str]) -> bool:
+def _reestimate(scheme: Scheme, formats: dict[str, Weights]) -> bool:
     """What the scheme says, or else: for ternary weights that were not chosen on the calibration images."""
     if scheme.reestimate is not None:
         return scheme.reestimate
-    return "ternary" in formats.values() and scheme.method != CALIBRATED
+    return any(weights.format == "ternary" for weights in formats.values()) and scheme.method != CALIBRATED
 
 
 def _norm(group: Group) -> str | None:
     return None if group.batchnorm is None else group.batchnorm.name
 
 
-def _weight_formats(groups: tuple[Group, ...], scheme: Scheme) -> dict[str, str]:
-    """The format of every layer with weights; SchemeError for a pattern that means none of them."""
+def _weight_formats(network: str, groups: tuple[Group, ...], scheme: Scheme, plan: Plan | None) -> dict[str, Weights]:
+    """The weights of every layer that has some; SchemeError for a pattern that means none, a plan that does not fit."""
     with_weights = [group.core.name for group in groups if group.weighted]
+    if plan is not None:
+        check_alone(plan, scheme)
+        check_fits(plan, network, with_weights)
+        return dict(plan.layers)
     ends = (with_weights[:1], with_weights[-1:])
     roles = {group.core.name: _roles(group, *(group.core.name in end for end in ends)) for group in groups}
     for pattern, _ in scheme.layers:
         if pattern not in ROLES and not any(matches(pattern, name, roles[name]) for name in with_weights):
             raise SchemeError(f"layer pattern {pattern!r} means no layer with weights: {', '.join(with_weights)}")
-    return {name: scheme.format_of(name, roles[name]) for name in with_weights}
+    chosen = {name: scheme.format_of(name, roles[name]) for name in with_weights}
+    return {name: Weights(fmt, 1 if fmt == INT8_WEIGHT.name else scheme.cluster) for name, fmt in chosen.items()}
 
 
 def _roles(group: Group, first: bool, last: bool) -> tuple[str, ...]:

@@ -96,22 +96,43 @@ class Ridge:
         return ((cross + self._ridge * weight) @ self._root.T) @ self._root
 
 
-def reconstruct_dense(seen: Windows, target: Target, weight: np.ndarray) -> np.ndarray:
+class Prepared:
+    """What a quick ``reconstruct`` needs of windows, computed once for all formats and clusters."""
+
+    def __init__(self, seen: Windows) -> None:
+        self.ridge = Ridge(seen.covariance, len(seen.columns))
+        self.root = _root(seen.covariance)
+
+
+def reconstruct_dense(
+    seen: Windows, target: Target, weight: np.ndarray, prepared: Prepared | None = None
+) -> np.ndarray:
     """Weights wanted, float64 (O, n), for formats fine enough to be rounded to."""
-    return Ridge(seen.covariance, len(seen.columns)).wanted(weight, seen.covariance_with(target.sums))
+    ridge = Ridge(seen.covariance, len(seen.columns)) if prepared is None else prepared.ridge
+    return ridge.wanted(weight, seen.covariance_with(target.sums))
 
 
 def reconstruct(
-    seen: Windows, target: Target, weight: np.ndarray, first: np.ndarray, shape: Shape, threads: int = 1
+    seen: Windows,
+    target: Target,
+    weight: np.ndarray,
+    first: np.ndarray,
+    shape: Shape,
+    threads: int = 1,
+    prepared: Prepared | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (O, n) and scales (O, G) for the weights (O, n) of one group of channels, from first scales (O, G)."""
+    """Codes (O, n) and scales (O, G) for the weights (O, n) of one group of channels, from first scales (O, G).
+
+    ``prepared``: make it quick, with no more starts than three and no exchanges of codes.
+    """
     from .descent import expanded  # here, because asking for help should not load the compiler
 
-    ridge, free = Ridge(seen.covariance, len(seen.columns)), np.zeros(len(weight))
+    ridge = Ridge(seen.covariance, len(seen.columns)) if prepared is None else prepared.ridge
+    free = np.zeros(len(weight))
     wanted = ridge.wanted(weight, seen.covariance_with(target.sums))
     codes, scales = np.zeros(weight.shape), first.copy()
-    state = State(wanted, seen.covariance, codes, scales, shape, threads)
-    _search(state, first)
+    state = State(wanted, seen.covariance, codes, scales, shape, threads, prepared is not None)
+    _search(state, first, _root(seen.covariance) if prepared is None else prepared.root)
     _improve(state, free, _EXCHANGES)
     mean = target.sums.mean(axis=0)
     for _ in range(_RELAXATIONS if target.cuts else 0):
@@ -134,7 +155,10 @@ def reconstruct(
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """One group of channels: weights wanted, covariance, and codes and scales, which change in place."""
+    """One group of channels: weights wanted, covariance, and codes and scales, which change in place.
+
+    quick: no more starts than three, and no exchanges.
+    """
 
     wanted: np.ndarray
     covariance: np.ndarray
@@ -142,6 +166,7 @@ class State:
     scales: np.ndarray
     shape: Shape
     threads: int
+    quick: bool = False
 
     def by_rows(self, function: Callable[[slice], None]) -> None:
         """Share out the output channels: blocks large enough for products of matrices, enough of them for threads."""
@@ -167,13 +192,17 @@ class State:
         exchange(self.problem(rows), self.codes[rows], self.scales[rows])
 
 
-def _search(state: State, first: np.ndarray) -> None:
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """The root of the damped covariance's inverse, which feeds errors back."""
+    return root_of_inverse(covariance + _damping(covariance, _RIDGE) * np.eye(len(covariance)))
+
+
+def _search(state: State, first: np.ndarray, root: np.ndarray) -> None:
     """Of several starts the codes and scales of least error, for each output channel by itself."""
     from .descent import feed_back
 
     covariance, step = state.covariance, state.shape.step
-    root = root_of_inverse(covariance + _damping(covariance, _RIDGE) * np.eye(len(covariance)))
-    starts = _starts(state.wanted.shape)
+    starts = len(_FIRST_SCALES) if state.quick else _starts(state.wanted.shape)
     inverse = root.T @ root if starts > len(_FIRST_SCALES) else root
     best, free = np.full(len(state.codes), np.inf), np.zeros(len(state.codes))
     for start in range(starts):
@@ -213,6 +242,7 @@ def _order(start: int, covariance: np.ndarray) -> np.ndarray:
 def _improve(state: State, units: np.ndarray, times: int) -> None:
     """Exchange codes and descend again, as many ``times`` as a bounded amount of work allows."""
     outputs, columns = state.wanted.shape
+    times = 0 if state.quick else times
 
     def improve(rows: slice) -> None:
         for _ in range(min(times, _EXCHANGE_WORK // (outputs * columns**2))):

@@ -11,6 +11,7 @@ from ..numbers.formats import INT8, UINT8, CodeFormat
 from .float_side import FloatSide
 from .fold import Moments
 from .fuse import Group
+from .plan import Weights
 from .scheme import Scheme, stem
 
 
@@ -46,7 +47,7 @@ class Walk:
     images: np.ndarray
     groups: tuple[Group, ...]
     reestimate: bool
-    formats: dict[str, str]
+    formats: dict[str, Weights]
     moments: dict[str, Moments]
     threads: int
     float_side: FloatSide

@@ -35,7 +35,7 @@ _ONE_PIXEL = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 def weighted(walk: Walk, group: Group) -> Made:
     """conv and fc: codes and scales, fold, then requantize."""
     x = walk.tensors[group.inputs[0]]
-    operands = _operands(group)
+    operands = operands_of(group)
     attributes = operands.attributes
     choice = _choice(walk, group, operands)
     first = choice.at()
@@ -59,16 +59,16 @@ def weighted(walk: Walk, group: Group) -> Made:
 def _choice(walk: Walk, group: Group, operands: Operands) -> WeightChoice:
     """Codes and scales by the scheme's method, those of a dilated convolution with the zeros between its taps."""
     scope = "layer" if walk.last(group) else walk.scheme.scale_exponent
-    fmt, method = walk.formats[group.core.name], walk.scheme.method
+    weights, method = walk.formats[group.core.name], walk.scheme.method
     if method == CALIBRATED:
-        choice = choose_calibrated(walk, group, operands, fmt, scope)
+        choice = choose_calibrated(walk, group, operands, weights, scope)
     else:
-        choice = choose(operands.weight, fmt, walk.scheme.cluster, method, scope)
+        choice = choose(operands.weight, weights.format, weights.cluster, method, scope)
     codes = None if choice.codes is None else spread(choice.codes, operands.dilations)
     return replace(choice, weight=spread(choice.weight, operands.dilations), codes=codes)
 
 
-def _operands(group: Group) -> Operands:
+def operands_of(group: Group) -> Operands:
     """What the layer computes with, signs turned so that no gamma is negative."""
     core = group.core
     norm = None if group.batchnorm is None else fold.norm_of(group.batchnorm)

@@ -17,6 +17,7 @@ from sweeps import record, told
 from refengine.accuracy import results
 from refengine.accuracy.jobs import Files, Job
 from refengine.accuracy.results import Row, Sweep, csv_of, read_record, read_sweep, write_plan, write_record
+from refengine.accuracy.sealed import sealed
 from refengine.errors import FileError
 from refengine.quantization.scheme import Scheme
 
@@ -80,7 +81,7 @@ def changed(folder, **values):
     content = json.loads(place(folder).read_text())
     content.pop("sha256")
     content["record"] |= values
-    place(folder).write_bytes(results._sealed(content))
+    place(folder).write_bytes(sealed(content))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_plan_of_other_content(folder, spoil):
     plan = json.loads((folder / "sweep.json").read_text())
     plan.pop("sha256")
     spoil(plan)
-    (folder / "sweep.json").write_bytes(results._sealed(plan))
+    (folder / "sweep.json").write_bytes(sealed(plan))
     with pytest.raises(FileError, match=r"sweep\.json"):
         read_sweep(folder)
 
@@ -199,7 +200,7 @@ def resealed(path, change):
     content = json.loads(path.read_bytes())
     content.pop("sha256")
     change(content)
-    path.write_bytes(results._sealed(content))
+    path.write_bytes(sealed(content))
 
 
 @pytest.mark.parametrize("value", [1, 0, 1.0, "yes", [True]])

@@ -86,7 +86,10 @@ def test_a_difference_in_json(files, planted):
 @pytest.mark.parametrize(
     ("options", "needle"),
     [
-        (["--with", "abacus"], "engine 'abacus' is unknown; available: onnxruntime, onnx-reference, tosa"),
+        (
+            ["--with", "abacus"],
+            "engine 'abacus' is unknown; available: onnxruntime, onnx-reference, tosa, tosa-network",
+        ),
         (["--with", "tosa", "--tosa-python", "no/python"], "'no/python' is in no environment with tosa-tools"),
         (["--with", "onnxruntime,"], "engine '' is unknown"),
         (["--first", "99"], "has images 0..11, asked for 99"),
@@ -115,6 +118,13 @@ def test_tosa_says_what_it_compared(files):
         r"^tosa: (\d+) of \1 accumulators and codes of layers compared, each layer alone$", outcome.out, re.M
     )
     assert "  codes by INT64 operators, not RESCALE: " in outcome.out
+
+
+@needs_tosa
+def test_tosa_runs_the_whole_network_at_once(files):
+    outcome = refengine(*CALL, "--with", "tosa-network", "--count", "2")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "tosa-network" in outcome.out
 
 
 @needs_tosa

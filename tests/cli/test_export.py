@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tosa_tools import needs_tosa
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine import optional
@@ -77,6 +78,18 @@ def test_a_float_network_comes_back(files):
     assert entry.type.tensor_type.shape.dim[0].dim_param == "N"
 
 
+@needs_tosa
+def test_a_network_is_a_file_of_tosa(files):
+    outcome = refengine("export", "model.h5", "out.tosa", "--batch", "2")
+    assert (outcome.code, outcome.err) == (0, "")
+    content = (files / "out.tosa").read_bytes()
+    assert content[4:8] == b"TOSA"
+    assert outcome.out.splitlines()[1].startswith("out.tosa: batch 2, ")
+    figures = refengine("export", "model.h5", "again.tosa", "--batch", "2", "--layers", "--json", "-").json
+    assert (figures["report"], figures["batch"]) == ("export", 2)
+    assert figures["outputs"] > len(read_int_network("model.h5").layers)
+
+
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
@@ -85,6 +98,9 @@ def test_a_float_network_comes_back(files):
         (["model.h5", "out.onnx", "--json", "out.onnx"], "would be written twice"),
         (["images.h5", "out.onnx"], "images.h5"),
         (["net.h5", "out.onnx", "--layers"], "--layers needs an integer network"),
+        (["model.h5", "out.onnx", "--batch", "2"], "--batch is for TOSA, the file must end in .tosa"),
+        (["net.h5", "out.tosa"], "net.h5 holds a network of floats: TOSA needs an integer network"),
+        (["model.h5", "out.tosa", "--tosa-python", "no/python"], "'no/python' is in no environment with tosa-tools"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(files, arguments, needle):

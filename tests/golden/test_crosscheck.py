@@ -287,7 +287,7 @@ def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, faulty):
 @needs_tosa
 def test_a_wrong_zero_point_is_found(monkeypatch):
     """Every layer that reads unsigned codes and computes with them is faulty, and no other."""
-    monkeypatch.setattr(export_layer._Building, "zero", lambda self, name: 0)
+    monkeypatch.setattr(export_layer.Building, "zero", lambda self, name: 0)
     network = small()
     one = by_tosa(network, 20)
     assert [report.layer for report in one.comparison.faulty_layers] == ["000_input", "001_conv"]

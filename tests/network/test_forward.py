@@ -125,6 +125,9 @@ def oracle_activation(layer, x):
         "tanh": lambda v, c: math.tanh(v),
         "hard_sigmoid": lambda v, c: min(max(attributes["alpha"] * v + attributes["beta"], 0), 1),
         "hard_swish": lambda v, c: v * min(max(v + 3, 0), 6) / 6,
+        "erf": lambda v, c: math.erf(v),
+        "softplus": lambda v, c: math.log1p(math.exp(v)),
+        "mish": lambda v, c: v * math.tanh(math.log1p(math.exp(v))),
         "gelu": lambda v, c: v * (1 + (
             math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)) if attributes["tanh"] else math.erf(v / 2**0.5)
         )) / 2,

@@ -1,11 +1,11 @@
 """Products of words are exact: any byte times any weight of 16 bits, two of them added, wherever a lane's sum stands.
 
-The code under proof is the builder's code of ``kernels/fast/word_tile.py`` and ``kernels/fast/depthwise.py``: one round
-of their loops for any sums that the rounds before can have left.
+The code under proof is the builder's code of ``kernels/fast/``'s ``word_tile``, ``pair_tile`` and ``depthwise``: one
+round of their loops for any sums that the rounds before can have left.
 """
 
 import pytest
-from kernels_under_proof import depthwise, instruction_sets, word_tile
+from kernels_under_proof import depthwise, instruction_sets, pair_tile, word_tile
 from symbolic import counterexample, proved, z3
 from symbolic_ir import Builder, Lanes, one_after_the_other, same_in_every_lane
 
@@ -46,6 +46,30 @@ def test_a_round_adds_four_products(target):
         tile = tile_of(word_tile, "WordTile", builder, target)
         (found,) = tile._round(0, [FIRST], WEIGHTS, [Lanes(32, tuple(total))])
         if beyond:
+            assert counterexample(found.values[0] == exact, ranges) is not None
+        else:
+            proved(found.values[0] == exact, ranges)
+            assert same_in_every_lane(found.values, [*w, total])
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target.pairs], ids=lambda target: target.name)
+def test_a_round_of_paired_products_adds_four_and_what_is_known_of_either_side(target):
+    """Weights may be a code times a scale; from 2**15 - 255 on, a sum is no word."""
+    lanes = target.lanes
+    a, total = one_after_the_other("a", 4), one_after_the_other("total", lanes)
+    w = [one_after_the_other(f"w{n}_", lanes) for n in range(4)]
+    own = a[0] * a[1] + a[2] * a[3] + w[0][0] * w[1][0] + w[2][0] * w[3][0]
+    exact = total[0] + sum(a[n] * w[n][0] for n in range(4)) + own
+    memory = {FIRST: a[0], FIRST + 1: 0, FIRST + 2: a[2], FIRST + 3: 0}
+    memory |= {pair_tile.CHUNK + place: a[n] for place, n in ((FIRST, 1), (FIRST + 2, 3))}
+    memory |= {pair_tile.CHUNK + place: 0 for place in (FIRST + 1, FIRST + 3)}
+    memory |= {WEIGHTS + 4 * lanes * n: Lanes(16, interleaved(w[1 - n], w[3 - n])) for n in range(2)}
+    for most in (pair_tile.MOST, 2**15 - 255):
+        ranges = z3.And(within(BYTES, *a), within((-most, most), *[column[0] for column in w]))
+        builder = Builder(ranges, memory=memory, symbols=[*w, total])
+        tile = tile_of(pair_tile, "PairTile", builder, target)
+        (found,) = tile._round(0, [FIRST], WEIGHTS, [Lanes(32, tuple(total))])
+        if most > pair_tile.MOST:
             assert counterexample(found.values[0] == exact, ranges) is not None
         else:
             proved(found.values[0] == exact, ranges)

@@ -18,7 +18,7 @@ ATTRIBUTES = {
     "elu": {"alpha": 0.1},
     "hard_sigmoid": {"alpha": 0.2, "beta": 0.5},
 }
-SMOOTH = ["sigmoid", "silu", "tanh", "elu", "gelu", "gelu_tanh"]
+SMOOTH = ["sigmoid", "silu", "tanh", "elu", "gelu", "gelu_tanh", "erf", "softplus", "mish"]
 
 
 def value(op, x):
@@ -65,6 +65,9 @@ def test_a_hundred_digits_are_those_of_mpmath(op, x):
             "elu": lambda: v if v >= 0 else mp.mpf(0.1) * mp.expm1(v),
             "gelu": lambda: v * mp.erfc(-v / mp.sqrt(2)) / 2,
             "gelu_tanh": lambda: v * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (v + mp.mpf("0.044715") * v**3))) / 2,
+            "erf": lambda: mp.erf(v),
+            "softplus": lambda: mp.log1p(mp.exp(v)),
+            "mish": lambda: v * mp.tanh(mp.log1p(mp.exp(v))),
         }[op]()
         found = value(op, x)
         assert abs(mp.mpf(found.numerator) / found.denominator - wanted) < mp.mpf(10) ** -97 * (1 + abs(wanted))

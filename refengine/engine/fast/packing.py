@@ -12,8 +12,10 @@ from itertools import groupby
 import numpy as np
 
 from ...kernels.fast.epilogue import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
+from ...kernels.fast.pair_tile import paired_products
 from ...kernels.fast.plan import ADDENDS, EXACT_HEIGHT, EXACT_ROWS
 from ...kernels.fast.tile import LIMB_BITS
+from ...kernels.instruction_sets import DOT, PAIRED, WORDS
 from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.formats import INT8, INT8_WEIGHT
 from ...numbers.requantize import Requantize
@@ -61,7 +63,7 @@ def widths(channels: int, available: tuple[int, ...]) -> Iterator[tuple[int, int
             first += count * width
 
 
-def panels(rows: np.ndarray, first: int, width: int, words: bool = False) -> Iterator[Panels]:
+def panels(rows: np.ndarray, first: int, width: int, dense: str = DOT) -> Iterator[Panels]:
     """Integer weights in panels, neighbours of as many limbs together.
 
     rows: int32 (channels, bytes), the weights of channels ``first`` and up in the order in which a window's bytes are
@@ -69,8 +71,9 @@ def panels(rows: np.ndarray, first: int, width: int, words: bool = False) -> Ite
     ``words`` hold every weight.
     """
     fours = rows.reshape(-1, width, rows.shape[1] // 4, 4).transpose(0, 2, 1, 3)
-    if words:
-        twos = fours.reshape(*fours.shape[:3], 2, 2).transpose(0, 1, 3, 2, 4)
+    if dense != DOT:
+        order = [[0, 1], [2, 3]] if dense == WORDS else [[1, 3], [0, 2]]
+        twos = fours[..., order].transpose(0, 1, 3, 2, 4)
         yield Panels(first, width, np.ascontiguousarray(twos[:, None]).astype(np.int16))
         return
     limbs = [1 if np.abs(panel).max(initial=0) <= INT8_WEIGHT.hi else 2 for panel in fours]
@@ -80,6 +83,13 @@ def panels(rows: np.ndarray, first: int, width: int, words: bool = False) -> Ite
         part = fours[place : place + length]
         yield Panels(first + place * width, width, _split(part, count))
         place += length
+
+
+def missing(rows: np.ndarray, dense: str) -> np.ndarray:
+    """What the dense tile's sums of each channel have too little, int64 (channels); ``rows`` as for ``panels``."""
+    if dense == PAIRED:
+        return -paired_products(rows)
+    return np.zeros(len(rows), np.int64)
 
 
 def _split(fours: np.ndarray, limbs: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from ...ops.conv import integer_weights
 from ...ops.interface import sources
 from .buffers import Buffer, Store
 from .cluster_packing import Chains, chains_of, packed_clusters
-from .packing import Panels, exact_table, in_reading_order, panels, table, widths
+from .packing import Panels, exact_table, in_reading_order, missing, panels, table, widths
 
 _PLACE = 4  # bytes of a place are a multiple of it
 _MAX_WEIGHT = 2**15 - 1
@@ -121,16 +121,18 @@ def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray
     if chains is not None:
         return _clustered(compiler, layer, sums, weight, chains)
     common = _common(compiler, layer, sums, step.CONV)
-    zeros = _zeros_of(sums.source, weight)
+    begun = np.zeros(common[step.STORED], np.int64)
+    begun[: len(weight)] = sums.bias - _zeros_of(sums.source, weight)
     steps = []
     for first, width, count in widths(common[step.STORED], kernel.TARGET.widths):
         for part in _parts(weight, group, first, width, count):
             places, length = _places(sums.source, part)
             rows = in_reading_order(part.by_place(), part.channels(sums.source), length)
-            for packed in panels(rows, part.first, width, kernel.TARGET.pairs):
+            begun[part.first : part.first + len(rows)] += missing(rows, kernel.TARGET.dense)
+            for packed in panels(rows, part.first, width, kernel.TARGET.dense):
                 steps.append(
                     common
-                    | _panelled(compiler, common, sums.bias - zeros, packed, packed.limbs)
+                    | _panelled(compiler, common, begun, packed, packed.limbs)
                     | {
                         step.IMAGES: sums.source.address + part.channel,
                         step.TAPS: len(places),

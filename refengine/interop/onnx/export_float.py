@@ -3,8 +3,9 @@
     image  float32 (N, C, H, W)   normalised, channels in the network's order: what ``network/forward.py`` normalises to
     logits float32 (N, classes)
 
-N is fixed or open.  Every layer becomes the node of its meaning in opset 17, under its own name; ``ceil_mode`` is
-written as the padding that it amounts to, since engines differ in windows that reach over the edge.
+N is fixed or open.  Every layer becomes the node of its meaning, under its own name, in opset 17 or the first that has
+all of them; ``ceil_mode`` is written as the padding that it amounts to, since engines differ in windows that reach over
+the edge.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ...optional import package
 
 OPSET = 17
 IR_VERSION = 8  # the one that came with the opset
+_LATER = {"mish": (18, 8), "gelu": (20, 9)}  # operators that came later: opset, version of the file format
 IMAGE, LOGITS = "image", "logits"
 
 Array = np.ndarray[Any, Any]
@@ -41,9 +43,10 @@ def to_onnx(network: FloatNetwork, batch: int | str = 1) -> Any:
     image = helper.make_tensor_value_info(IMAGE, onnx.TensorProto.FLOAT, [batch, channels, height, width])
     logits = helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, [batch, network.classes])
     made = helper.make_graph(graph.nodes, network.name, [image], [logits], graph.initializers)
-    opsets = [helper.make_opsetid("", OPSET)]
+    opset, version = max((OPSET, IR_VERSION), *(_LATER.get(layer.op, (0, 0)) for layer in network.layers))
+    opsets = [helper.make_opsetid("", opset)]
     return helper.make_model(
-        made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="refengine", producer_version=__version__
+        made, opset_imports=opsets, ir_version=version, producer_name="refengine", producer_version=__version__
     )
 
 
@@ -206,4 +209,7 @@ _NODES: dict[str, Callable[..., None]] = {
     "hard_sigmoid": _with_attributes("HardSigmoid"),
     "hard_swish": _plain("HardSwish"),
     "gelu": _gelu,
+    "erf": _plain("Erf"),
+    "softplus": _plain("Softplus"),
+    "mish": _plain("Mish"),
 }

@@ -318,6 +318,12 @@ def _elu(call: Call, a: Arguments) -> Meaning:
     return "Elu", [a["self"]], {"alpha": float(a["alpha"])}
 
 
+def _softplus(call: Call, a: Arguments) -> Meaning:
+    if a["beta"] != 1:
+        raise call.error(f"has beta {a['beta']}, needed 1")
+    return "Softplus", [a["self"]], {}
+
+
 def _prelu(call: Call, a: Arguments) -> Meaning:
     slope = a["weight"]
     rank = len(call.shape())
@@ -367,6 +373,7 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "clamp_min.default": _clip("min", ""),
     "dropout.default": _plain("Identity", "input"),
     "elu.default": _elu,
+    "erf.default": _plain("Erf", "self"),
     "gelu.default": lambda call, a: ("Gelu", [a["self"]], {"approximate": a["approximate"]}),
     "hardsigmoid.default": lambda call, a: ("HardSigmoid", [a["self"]], {"alpha": 1 / 6, "beta": 0.5}),
     "hardswish.default": _plain("HardSwish", "self"),
@@ -376,6 +383,7 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "matmul.default": _plain("MatMul", "self", "other"),
     "max_pool2d.default": _pool("MaxPool"),
     "mean.dim": _mean,
+    "mish.default": _plain("Mish", "self"),
     "mm.default": _plain("MatMul", "self", "mat2"),
     "relu.default": _plain("Relu", "self"),
     "relu6.default": lambda call, a: ("Clip", [a["self"]], {"min": 0.0, "max": 6.0}),
@@ -383,5 +391,6 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "sigmoid.default": _plain("Sigmoid", "self"),
     "silu.default": _plain("Swish", "self"),
     "slice.Tensor": _slice,
+    "softplus.default": _softplus,
     "tanh.default": _plain("Tanh", "self"),
 }

@@ -150,4 +150,7 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "hard_sigmoid": _hard_sigmoid,
     "hard_swish": lambda torch, layer, rank: torch.nn.Hardswish(),
     "gelu": lambda torch, layer, rank: torch.nn.GELU("tanh" if layer.attributes["tanh"] else "none"),
+    "erf": lambda torch, layer, rank: torch.erf,
+    "softplus": lambda torch, layer, rank: torch.nn.Softplus(),
+    "mish": lambda torch, layer, rank: torch.nn.Mish(),
 }

@@ -1,4 +1,4 @@
-"""TOSA's reference model, by which layers of an integer network run one by one.
+"""TOSA's reference model, by which the layers of an integer network run one by one, or the whole network in one run.
 
 The model comes with the package tosa-tools, whose pinned dependencies need an environment of their own.  Nothing of it
 is imported: its program reads a graph as JSON and tensors as .npy files.
@@ -23,14 +23,16 @@ import numpy as np
 from ...errors import RefengineError
 from ...network.int_network import IntLayer, IntNetwork
 from .export_layer import CODE, LayerGraph, layer_graph, left_out, no_rescale, signed, unsigned
+from .export_network import IMAGE, LOGITS, to_tosa
 
 TOSA = "tosa"
+WHOLE = "tosa-network"
 VARIABLE = "TOSA_PYTHON"
 NEEDED = f"the interpreter of an environment with tosa-tools, as --tosa-python or {VARIABLE}"
 
 Array = np.ndarray[Any, Any]
 
-_PROGRAM, _SCHEMA = "tosa_reference_model", "tosa.fbs"
+_PROGRAM, _SCHEMA, _WRITER = "tosa_reference_model", "tosa.fbs", "flatc"
 _PACKAGES = ("lib*/python*/site-packages", "Lib/site-packages")  # the second on Windows
 _WIDTH_OF_A_REASON = 200
 
@@ -71,6 +73,17 @@ class ReferenceModel:
             if code:
                 raise RefengineError(f"{TOSA} cannot run {what}: {_reason(said)}")
             return {stage: _written(folder / f"{stage}.npy", what) for stage in graph.outputs}
+
+    def flatbuffer(self, document: Mapping[str, Any]) -> bytes:
+        """A graph as the bytes of a ``.tosa`` file, by the compiler of schemas that lies beside the program."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "graph.json").write_text(json.dumps(document))
+            writer = ReferenceModel(self.program.with_name(_WRITER + self.program.suffix), self.schema)
+            code, said = writer._ran(["--binary", "-o", name, str(self.schema), str(folder / "graph.json")])
+            if code:
+                raise RefengineError(f"{TOSA} cannot write the graph: {_reason(said)}")
+            return (folder / "graph.tosa").read_bytes()
 
     def _ran(self, arguments: Sequence[str]) -> tuple[int, str]:
         """Its exit status, and what it said."""
@@ -135,6 +148,31 @@ class TosaEngine:
         with ThreadPoolExecutor(self._threads) as pool:
             found = pool.map(work, self._network.layers)
             return dict(zip((layer.name for layer in self._network.layers), found, strict=True))
+
+
+class TosaNetwork:
+    """A whole network, which runs from its pixels to its logits at once."""
+
+    def __init__(self, network: IntNetwork, model: ReferenceModel) -> None:
+        """NetworkError, naming the layer, for what TOSA cannot say."""
+        to_tosa(network)
+        self._network, self._model = network, model
+        self.name, self.version = WHOLE, model.version
+
+    def run(self, pixels: Array) -> tuple[dict[str, dict[str, Array]], Array]:
+        """On uint8 images (N, H, W, C): layer -> stage -> integers (N, ..., C), and the logits (N, classes)."""
+        document = to_tosa(self._network, len(pixels), layers=True)
+        (region,) = document["regions"]
+        names = region["blocks"][0]["outputs"]
+        outputs = {f"output{number}": name for number, name in enumerate(names)}
+        found = self._model.outputs(LayerGraph(document, (IMAGE,), outputs), [signed(pixels)], "the network")
+        values = {name: found[file] for file, name in outputs.items()}
+        stages: dict[str, dict[str, Array]] = {layer.name: {} for layer in self._network.layers}
+        for name in names[:-1]:
+            layer, _, stage = name.rpartition(".")
+            unsigned_codes = stage == CODE and self._network.formats[layer].dtype == np.uint8
+            stages[layer][stage] = unsigned(values[name]) if unsigned_codes else values[name]
+        return stages, values[LOGITS]
 
 
 def _written(file: Path, what: str) -> Array:

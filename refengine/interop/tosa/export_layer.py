@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,17 @@ class Graph:
         self._tensors: list[dict[str, Any]] = []
         self._shapes: list[dict[str, Any]] = []
 
-    def input(self, shape: Sequence[int]) -> Tensor:
+    def input(self, shape: Sequence[int], name: str | None = None) -> Tensor:
         """Another input: codes as int8."""
-        tensor = self._tensor(f"input{len(self.inputs)}", shape, np.int8)
+        tensor = self._tensor(name or f"input{len(self.inputs)}", shape, np.int8)
         self.inputs.append(tensor.name)
         return tensor
+
+    def output(self, x: Tensor, name: str) -> None:
+        """Another output, under a name of its own."""
+        tensor = self._tensor(name, x.shape, x.dtype)
+        self._append("IDENTITY", [x.name], [tensor.name])
+        self.outputs.append(tensor.name)
 
     def constant(self, array: Array) -> Tensor:
         """A constant."""
@@ -166,23 +173,27 @@ def layer_graph(network: IntNetwork, layer: IntLayer, images: int) -> LayerGraph
     Stages for which ``left_out`` has a reason are missing.  NetworkError for dynamic exponents.
     """
     network.require_static("TOSA")
+    building = Building(network, layer, images, Graph())
+    stages = {stage: tensor.name for stage, tensor in layer_stages(building).items()}
+    building.graph.outputs.extend(stages.values())
+    return LayerGraph(building.graph.document(), tuple(building.graph.inputs), stages)
+
+
+def layer_stages(building: Building) -> dict[str, Tensor]:
+    """Append a layer's operators to the graph: stage -> tensor; NetworkError for an operator without any."""
+    layer = building.layer
     if layer.op not in SUMS and layer.op not in PASS and not OPS[layer.op].MOVES:
         known = ", ".join(name for name in OPS if name in SUMS or name in PASS or OPS[name].MOVES)
         raise NetworkError(
             f"layer {layer.name!r} ({layer.op}): the export to TOSA has no graph for this operator; it has: {known}"
         )
-    building = _Building(network, layer, images, Graph())
     operands = [building.operand(name) for name in layer.inputs or [None]]
-    stages: dict[str, str] = {}
     if not OPS[layer.op].ACCUMULATES:
-        stages[CODE] = PASS.get(layer.op, _moved)(building, operands).name
-    else:
-        accumulator = _confined(building, SUMS[layer.op](building, operands))
-        stages[ACCUMULATOR] = accumulator.name
-        if layer.requantize is not None and CODE not in left_out(layer):
-            stages[CODE] = _requantized(building, accumulator, layer.requantize).name
-    building.graph.outputs.extend(stages.values())
-    return LayerGraph(building.graph.document(), tuple(building.graph.inputs), stages)
+        return {CODE: PASS.get(layer.op, _moved)(building, operands)}
+    stages = {ACCUMULATOR: _confined(building, SUMS[layer.op](building, operands))}
+    if layer.requantize is not None and CODE not in left_out(layer):
+        stages[CODE] = _requantized(building, stages[ACCUMULATOR], layer.requantize)
+    return stages
 
 
 def left_out(layer: IntLayer) -> dict[str, str]:
@@ -220,15 +231,24 @@ def unsigned(codes: Array) -> Array:
     return (codes.astype(np.int16) + _ZERO).astype(np.uint8)
 
 
-class _Building:
-    """One layer under construction."""
+class Building:
+    """One layer under construction; ``made``: tensors of the graph that hold codes of layers, or (None) the pixels."""
 
-    def __init__(self, network: IntNetwork, layer: IntLayer, images: int, graph: Graph) -> None:
-        self.network, self.layer, self.images, self.graph = network, layer, images, graph
+    def __init__(
+        self,
+        network: IntNetwork,
+        layer: IntLayer,
+        images: int,
+        graph: Graph,
+        made: Mapping[str | None, Tensor] = MappingProxyType({}),
+    ) -> None:
+        self.network, self.layer, self.images, self.graph, self.made = network, layer, images, graph, made
         self.shape = (images, *network.shapes[layer.name])
 
     def operand(self, name: str | None) -> Tensor:
-        """Another input: the codes of a layer, or the pixels."""
+        """The codes of a layer, or the pixels: what is made already, or else another input."""
+        if name in self.made:
+            return self.made[name]
         shape = self.network.input_shape if name is None else self.network.shapes[name]
         return self.graph.input((self.images, *shape))
 
@@ -258,7 +278,7 @@ class _Building:
 # ---------------------------------------------------------------------------------------------- sums, by operator
 
 
-def _input(building: _Building, operands: list[Tensor]) -> Tensor:
+def _input(building: Building, operands: list[Tensor]) -> Tensor:
     graph, (x,) = building.graph, operands
     if building.layer.attributes["flip"]:
         x = graph.node("REVERSE", [x], x.shape, x.dtype, axis=3)
@@ -266,7 +286,7 @@ def _input(building: _Building, operands: list[Tensor]) -> Tensor:
     return building.biased(graph.elementwise("MUL", building.wide(x, None), unit))
 
 
-def _conv(building: _Building, operands: list[Tensor]) -> Tensor:
+def _conv(building: Building, operands: list[Tensor]) -> Tensor:
     layer, attributes = building.layer, building.layer.attributes
     weight = integer_weights(layer.constants["weight"], layer.constants["scale"], attributes["cluster"])
     zero = building.zero(layer.inputs[0])
@@ -275,7 +295,7 @@ def _conv(building: _Building, operands: list[Tensor]) -> Tensor:
     return _convolved(building, x, zero, weight, layer.constants["bias"], attributes["group"], window)
 
 
-def _fc(building: _Building, operands: list[Tensor]) -> Tensor:
+def _fc(building: Building, operands: list[Tensor]) -> Tensor:
     """A convolution of one pixel."""
     graph, layer = building.graph, building.layer
     weight = integer_weights(layer.constants["weight"], layer.constants["scale"], layer.attributes["cluster"])
@@ -287,7 +307,7 @@ def _fc(building: _Building, operands: list[Tensor]) -> Tensor:
 
 
 def _windows(
-    building: _Building, x: Tensor, kernel: Sequence[int], attributes: Mapping[str, Any], filler: int
+    building: Building, x: Tensor, kernel: Sequence[int], attributes: Mapping[str, Any], filler: int
 ) -> tuple[Tensor, list[int]]:
     """What the windows read, and TOSA's padding of it, in its order: windows must end where the padded image ends.
 
@@ -307,7 +327,7 @@ def _windows(
 
 
 def _convolved(
-    building: _Building, x: Tensor, zero: int, weight: Array, bias: Array, group: int, window: dict[str, Any]
+    building: Building, x: Tensor, zero: int, weight: Array, bias: Array, group: int, window: dict[str, Any]
 ) -> Tensor:
     """Sums of products of codes and integer weights, plus bias; within the bound of contract A2 at every step."""
     graph, shape = building.graph, (building.images, *_hw(x, weight, window), len(weight))
@@ -354,13 +374,13 @@ def _products(
     return parts[0] if group == 1 else graph.node("CONCAT", parts, shape, np.int32, axis=3)
 
 
-def _batchnorm(building: _Building, operands: list[Tensor]) -> Tensor:
+def _batchnorm(building: Building, operands: list[Tensor]) -> Tensor:
     factor = building.by_channel(building.layer.constants["sign"].astype(np.int32) << CODE_SHIFT)
     wide = building.wide(operands[0], building.layer.inputs[0])
     return building.biased(building.graph.elementwise("MUL", wide, factor))
 
 
-def _add(building: _Building, operands: list[Tensor]) -> Tensor:
+def _add(building: Building, operands: list[Tensor]) -> Tensor:
     layer = building.layer
     shifted = [
         building.graph.elementwise("MUL", building.wide(x, name), building.number(1 << shift, np.int32))
@@ -369,7 +389,7 @@ def _add(building: _Building, operands: list[Tensor]) -> Tensor:
     return building.graph.elementwise("ADD", *shifted)
 
 
-def _avgpool(building: _Building, operands: list[Tensor]) -> Tensor:
+def _avgpool(building: Building, operands: list[Tensor]) -> Tensor:
     layer, attributes = building.layer, building.layer.attributes
     shape = building.network.shapes[layer.inputs[0]]
     total = _summed(building, operands[0], attributes["kernel_shape"], attributes)
@@ -377,11 +397,11 @@ def _avgpool(building: _Building, operands: list[Tensor]) -> Tensor:
     return building.graph.elementwise("MUL", total, building.graph.constant(share))
 
 
-def _global_avgpool(building: _Building, operands: list[Tensor]) -> Tensor:
+def _global_avgpool(building: Building, operands: list[Tensor]) -> Tensor:
     return _summed(building, operands[0], operands[0].shape[1:3], {"strides": (1, 1), "pads": (0, 0, 0, 0)})
 
 
-def _summed(building: _Building, x: Tensor, kernel: Sequence[int], attributes: Mapping[str, Any]) -> Tensor:
+def _summed(building: Building, x: Tensor, kernel: Sequence[int], attributes: Mapping[str, Any]) -> Tensor:
     """The sum of each window: a convolution of every channel with ones, whose padding adds nothing."""
     channels, zero = x.shape[3], building.zero(building.layer.inputs[0])
     x, pad = _windows(building, x, kernel, attributes, zero)
@@ -390,11 +410,11 @@ def _summed(building: _Building, x: Tensor, kernel: Sequence[int], attributes: M
     return _convolved(building, x, zero, ones, np.zeros(channels, np.int32), channels, window)
 
 
-def _requantize(building: _Building, operands: list[Tensor]) -> Tensor:
+def _requantize(building: Building, operands: list[Tensor]) -> Tensor:
     return building.wide(operands[0], building.layer.inputs[0])
 
 
-def _lookup(building: _Building, operands: list[Tensor]) -> Tensor:
+def _lookup(building: Building, operands: list[Tensor]) -> Tensor:
     """TABLE, whose entries are those of the bytes from -128 on; a table a channel: SLICE, TABLE each, CONCAT."""
     graph, layer, (x,) = building.graph, building.layer, operands
     table, held = layer.constants["table"], building.zero(layer.inputs[0])
@@ -414,12 +434,12 @@ def _lookup(building: _Building, operands: list[Tensor]) -> Tensor:
     return graph.elementwise("SUB", wide, building.number(zero, np.int32)) if zero else wide
 
 
-def _mul(building: _Building, operands: list[Tensor]) -> Tensor:
+def _mul(building: Building, operands: list[Tensor]) -> Tensor:
     names = building.layer.inputs
     return building.graph.elementwise("MUL", *map(building.wide, operands, names))
 
 
-_Operator = Callable[[_Building, list[Tensor]], Tensor]
+_Operator = Callable[[Building, list[Tensor]], Tensor]
 
 SUMS: dict[str, _Operator] = {
     "input": _input,
@@ -435,7 +455,7 @@ SUMS: dict[str, _Operator] = {
 }
 
 
-def _confined(building: _Building, x: Tensor) -> Tensor:
+def _confined(building: Building, x: Tensor) -> Tensor:
     """The sum as a narrow accumulator holds it (contract A3, A4)."""
     layer, graph = building.layer, building.graph
     if layer.accumulator_policy == "saturate":
@@ -449,7 +469,7 @@ def _confined(building: _Building, x: Tensor) -> Tensor:
     return x
 
 
-def _between(building: _Building, x: Tensor, lo: int, hi: int) -> Tensor:
+def _between(building: Building, x: Tensor, lo: int, hi: int) -> Tensor:
     kind, graph = x.dtype.type, building.graph
     raised = graph.elementwise("MAXIMUM", x, building.number(lo, kind), nan_mode="PROPAGATE")
     return graph.elementwise("MINIMUM", raised, building.number(hi, kind), nan_mode="PROPAGATE")
@@ -458,7 +478,7 @@ def _between(building: _Building, x: Tensor, lo: int, hi: int) -> Tensor:
 # ------------------------------------------------------------------------------------------------- contract Q1 to Q3
 
 
-def _requantized(building: _Building, accumulator: Tensor, step: Requantize) -> Tensor:
+def _requantized(building: Building, accumulator: Tensor, step: Requantize) -> Tensor:
     """Codes of accumulators, as ``signed`` holds them."""
     network, layer = building.network, building.layer
     raised = _raised(network, layer, step) if no_rescale(network, layer) is None else None
@@ -483,7 +503,7 @@ def _raised(network: IntNetwork, layer: IntLayer, step: Requantize) -> tuple[Arr
     return (raised, shift + more) if fits and once else None
 
 
-def _rescaled(building: _Building, accumulator: Tensor, step: Requantize, multiplier: Array, shift: Array) -> Tensor:
+def _rescaled(building: Building, accumulator: Tensor, step: Requantize, multiplier: Array, shift: Array) -> Tensor:
     graph, dtype = building.graph, _held(step)
     zero = -_ZERO if step.format.dtype == np.uint8 else 0
     constants = [
@@ -511,7 +531,7 @@ def _rescaled(building: _Building, accumulator: Tensor, step: Requantize, multip
     return graph.node("CLAMP", [codes], codes.shape, dtype, min_val=lo, max_val=hi, nan_mode="PROPAGATE")
 
 
-def _by_int64(building: _Building, accumulator: Tensor, step: Requantize) -> Tensor:
+def _by_int64(building: Building, accumulator: Tensor, step: Requantize) -> Tensor:
     """The same by the operators of INT64."""
     graph, layer = building.graph, building.layer
     total = graph.elementwise("MUL", graph.cast(accumulator, np.int64), building.by_channel(step.multiplier))
@@ -526,7 +546,7 @@ def _by_int64(building: _Building, accumulator: Tensor, step: Requantize) -> Ten
     return graph.cast(codes, _held(step))
 
 
-def _addend(building: _Building, total: Tensor, step: Requantize) -> Tensor:
+def _addend(building: Building, total: Tensor, step: Requantize) -> Tensor:
     """What is added before the shift (contract R3): by the total's sign and by whether its quotient is odd."""
     graph, table = building.graph, np.moveaxis(addends(step.shift, step.rounding), -1, 0)
     if (table == table[0]).all():
@@ -540,7 +560,7 @@ def _addend(building: _Building, total: Tensor, step: Requantize) -> Tensor:
     return graph.elementwise("SELECT", graph.elementwise("GREATER", zero, total), negative, positive)
 
 
-def _shifted(building: _Building, x: Tensor, step: Requantize) -> Tensor:
+def _shifted(building: Building, x: Tensor, step: Requantize) -> Tensor:
     return building.graph.elementwise("ARITHMETIC_RIGHT_SHIFT", x, building.by_channel(step.shift), round=False)
 
 
@@ -551,7 +571,7 @@ def _held(step: Requantize) -> type:
 # ----------------------------------------------------------------------------------------------------- codes, passed on
 
 
-def _maxpool(building: _Building, operands: list[Tensor]) -> Tensor:
+def _maxpool(building: Building, operands: list[Tensor]) -> Tensor:
     attributes, lowest = building.layer.attributes, -_ZERO
     kernel = attributes["kernel_shape"]
     x, pad = _windows(building, operands[0], kernel, attributes, lowest)
@@ -559,17 +579,17 @@ def _maxpool(building: _Building, operands: list[Tensor]) -> Tensor:
     return building.graph.node("MAX_POOL2D", [x], building.shape, np.int8, **window)
 
 
-def _concat(building: _Building, operands: list[Tensor]) -> Tensor:
+def _concat(building: Building, operands: list[Tensor]) -> Tensor:
     return building.graph.node("CONCAT", operands, building.shape, np.int8, axis=len(building.shape) - 1)
 
 
-def _pad_channels(building: _Building, operands: list[Tensor]) -> Tensor:
+def _pad_channels(building: Building, operands: list[Tensor]) -> Tensor:
     layer = building.layer
     pads = [*[(0, 0)] * (len(building.shape) - 1), (layer.attributes["before"], layer.attributes["after"])]
     return _padded(building.graph, operands[0], pads, building.zero(layer.inputs[0]))
 
 
-def _flat(building: _Building, operands: list[Tensor]) -> Tensor:
+def _flat(building: Building, operands: list[Tensor]) -> Tensor:
     """Vectors in the order C, H, W."""
     graph, (x,) = building.graph, operands
     if len(x.shape) == 4:
@@ -586,7 +606,7 @@ PASS: dict[str, _Operator] = {
 }
 
 
-def _moved(building: _Building, operands: list[Tensor]) -> Tensor:
+def _moved(building: Building, operands: list[Tensor]) -> Tensor:
     """Codes that only move, by their numbers in the operands laid end to end; the last number is code 0."""
     graph, layer, images = building.graph, building.layer, building.images
     found = sources(OPS[layer.op], [building.network.shapes[name] for name in layer.inputs], layer.arguments)

@@ -4,7 +4,7 @@ A loop of independent sums, as many as there are registers to hide the instructi
 
     sum[i] = add(sum[i], activations, sum[i + 1])             i = 0 .. SUMS-1, the last one's neighbour being sum[0]
 
-    DENSE     the dense tile: ``dot``, or ``word_pairs`` where words are multiplied
+    DENSE     the dense tile: ``dot``, or ``word_pairs`` where words are multiplied, or sums of words
     CLUSTERS  the inside of a long cluster: ``dot``, or ``byte_pairs`` and an addition of words
     CROSSED   two clusters of 4: two ``byte_pairs``, an addition of words, and ``word_pairs`` for their scales
 
@@ -24,7 +24,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .. import jit
-from ..instruction_sets import Dot, Target, byte_pairs, chosen_target, word_pairs
+from ..instruction_sets import PAIRED, WORDS, Dot, Target, byte_pairs, chosen_target, word_pairs
 from ..lanes import I16, I32, Loop, load, number, store, vector
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ TARGET = chosen_target()
 
 def _words(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
     return word_pairs(builder, sums, activations, weights, lanes)
+
+
+def _paired(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    kind = vector(I16, 2 * lanes)
+    first, second = (builder.bitcast(words, kind) for words in (activations, weights))
+    return word_pairs(builder, sums, builder.add(first, second), builder.sub(first, second), lanes)
 
 
 def _bytes(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
@@ -56,7 +62,7 @@ FORMS = DENSE, CLUSTERS, CROSSED = range(3)
 
 def forms(target: Target) -> tuple[tuple[Dot, int], ...]:
     """What adds to a sum in each form that an instruction set has, and how many products to each lane."""
-    dense = (_words, 2) if target.pairs else (target.dot, 4)
+    dense = {WORDS: (_words, 2), PAIRED: (_paired, 4)}.get(target.dense, (target.dot, 4))
     if not target.cluster_tiles:
         return (dense,)
     return dense, (_bytes, 4) if target.pairs else dense, (_crossed, 8)

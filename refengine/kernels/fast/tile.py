@@ -39,7 +39,8 @@ class Tile:
     The step's LENGTH is a multiple of 4.
     """
 
-    WEIGHT_BYTES = 1  # of each weight in its panel, and of each activation that a round reads
+    WEIGHT_BYTES = 1  # of each weight in its panel
+    ROW_BYTES = 1  # of each activation where a round reads it
 
     def __init__(
         self, builder: ir.IRBuilder, target: Target, vectors: int, row: ir.Value, first: ir.Value, panel: ir.Value
@@ -107,7 +108,7 @@ class Tile:
         k, weights, *totals = loop.values
         after = builder.add(k, number(4 * rounds))
         loop.leave_unless(builder.icmp_signed("<=", after, length))
-        here = [builder.add(row, builder.mul(k, number(self.WEIGHT_BYTES))) for row in rows]
+        here = [builder.add(row, builder.mul(k, number(self.ROW_BYTES))) for row in rows]
         size = 4 * self._target.lanes * self._vectors * rounds * self.WEIGHT_BYTES
         self._ask_ahead(weights, size)
         for turn in range(rounds):

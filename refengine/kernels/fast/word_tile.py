@@ -28,6 +28,7 @@ class WordTile(Tile):
     """Tiles of one panel.  The step is as for ``Tile``, with one limb; places may be read CHUNK bytes at a time."""
 
     WEIGHT_BYTES = 2
+    ROW_BYTES = 2
 
     def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
         """As ``Tile``, with room for the words of the tile's pixels."""

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refengine.engine.fast.packing import exact_table, in_reading_order, panels, table, widths
+from refengine.engine.fast.packing import exact_table, in_reading_order, missing, panels, table, widths
 from refengine.kernels.fast.epilogue import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, SHIFT
 from refengine.kernels.fast.plan import ADDENDS, EXACT_HEIGHT
+from refengine.kernels.instruction_sets import DOT, PAIRED, WORDS
 from refengine.numbers import requantize
 from refengine.numbers.formats import INT8, UINT8
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES, round_shift
@@ -57,16 +58,27 @@ def test_every_weight_stands_in_its_panel(count, fours, width, first, seed):
     assert all(one != other for one, other in pairwise(limbs_of))
 
 
+@pytest.mark.parametrize(("dense", "order"), [(WORDS, [0, 1, 2, 3]), (PAIRED, [1, 3, 0, 2])])
 @given(st.integers(1, 5), st.integers(1, 4), st.sampled_from([16, 32]), st.integers(0, 64), st.integers(0, 99))
-def test_every_weight_stands_in_its_panel_of_words(count, fours, width, first, seed):
-    """Two neighbours of each channel, then the next two; all panels together, whatever their weights."""
+def test_every_weight_stands_in_its_panel_of_words(dense, order, count, fours, width, first, seed):
+    """Of each channel two of four weights, then the other two; all panels together, whatever their weights."""
     rows = np.random.default_rng(seed).integers(-16129, 16130, (count * width, 4 * fours)).astype(np.int32)
-    (packed,) = panels(rows, first, width, words=True)
+    (packed,) = panels(rows, first, width, dense)
     assert (packed.weights.dtype, packed.first, packed.width) == (np.int16, first, width)
     assert packed.weights.shape == (count, 1, fours, 2, width, 2)
     for channel, row in enumerate(rows):
         panel, column = divmod(channel, width)
-        assert packed.weights[panel, 0, :, :, column].ravel().tolist() == row.tolist()
+        assert packed.weights[panel, 0, :, :, column].ravel().tolist() == row.reshape(-1, 4)[:, order].ravel().tolist()
+
+
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 99))
+def test_what_the_sums_of_paired_products_have_too_little(count, fours, seed):
+    """Each channel's own products, even for the largest weights; other tiles need nothing."""
+    rows = np.random.default_rng(seed).choice([-16129, -128, -1, 0, 1, 127, 16129], (count, 4 * fours)).astype(np.int32)
+    wanted = [-sum(row[n] * row[n + 1] for n in range(0, 4 * fours, 2)) for row in rows.tolist()]
+    assert missing(rows, PAIRED).tolist() == wanted
+    assert not missing(rows, DOT).any()
+    assert not missing(rows, WORDS).any()
 
 
 @pytest.mark.parametrize("weight", [-128 * 127 - 64, -16129, -128, -64, 0, 63, 64, 127, 128, 16129, 128 * 127 + 63])

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from float_networks import every_op, networks
+from float_networks import every_op, layer, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine import optional
 from refengine.errors import RefengineError
 from refengine.interop.onnx.export_float import _NODES, IMAGE, LOGITS, onnx_input, to_onnx
-from refengine.network.float_network import LAYER_OPS
+from refengine.network.float_network import LAYER_OPS, FloatNetwork
 from refengine.network.forward import forward
 from refengine.network.geometry import geometry
 
@@ -88,3 +88,11 @@ def test_without_onnx_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(optional, "import_module", missing)
     with pytest.raises(RefengineError, match=r"onnx cannot be imported .*; needed: pip install"):
         to_onnx(every_op())
+
+
+@needs_onnx
+@pytest.mark.parametrize(("op", "opset"), [("tanh", 17), ("mish", 18), ("gelu", 20)])
+def test_the_opset_is_the_first_that_has_every_operator(op, opset):
+    layers = (layer(0, "input"), layer(1, op, ["000_input"], **({"tanh": False} if op == "gelu" else {})))
+    network = FloatNetwork("one", (2, 3, 1), 6, (0.0,), (1.0,), "gray", layers)
+    assert to_onnx(network).opset_import[0].version == opset

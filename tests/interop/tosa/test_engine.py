@@ -10,9 +10,9 @@ import pytest
 from networks import dynamic, random_images, small
 from tosa_tools import needs_tosa
 
-from refengine.engine.run import run_layer
+from refengine.engine.run import run, run_layer
 from refengine.errors import NetworkError, RefengineError
-from refengine.interop.tosa.engine import TosaEngine, reference_model
+from refengine.interop.tosa.engine import TosaEngine, TosaNetwork, reference_model
 
 needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
 
@@ -83,6 +83,35 @@ def test_a_program_that_is_none(environment):
 def test_dynamic_exponents_are_refused(environment):
     with pytest.raises(NetworkError, match="the crosscheck with TOSA needs a network of static exponents"):
         TosaEngine(dynamic(), reference_model(environment("")))
+
+
+@needs_scripts
+def test_a_graph_that_cannot_be_written_is_one_line(environment):
+    model = reference_model(environment(""))
+    with pytest.raises(RefengineError, match="tosa cannot be started"):
+        model.flatbuffer({})
+    writer = model.program.with_name("flatc")
+    writer.write_text("#!/bin/sh\necho 'unknown field'; exit 1\n")
+    writer.chmod(0o755)
+    with pytest.raises(RefengineError, match="tosa cannot write the graph: unknown field"):
+        model.flatbuffer({})
+
+
+@needs_scripts
+def test_a_whole_network_that_cannot_run_is_one_line(environment):
+    made = TosaNetwork(small(), reference_model(environment("echo 'too deep'; exit 2")))
+    with pytest.raises(RefengineError, match=r"^tosa cannot run the network: too deep$"):
+        made.run(random_images(small(), 1))
+
+
+@needs_tosa
+def test_a_whole_network_gives_the_stages_of_a_trace():
+    network, pixels = small(), random_images(small(), 3)
+    stages, logits = TosaNetwork(network, reference_model()).run(pixels)
+    wanted = run(network, pixels, "reference")
+    np.testing.assert_array_equal(logits, wanted)
+    np.testing.assert_array_equal(stages["002_fc"]["accumulator"], wanted)
+    assert [*stages["001_conv"]] == ["accumulator", "code"]
 
 
 @needs_tosa

@@ -6,7 +6,7 @@ from kernels_rows import wrapped
 from numba import njit, types
 
 from refengine.kernels.fast import peak
-from refengine.kernels.instruction_sets import generic, runnable
+from refengine.kernels.instruction_sets import PAIRED, generic, runnable
 
 
 def pairs(codes, weights):
@@ -30,6 +30,9 @@ def added(target, form, total, codes, weights):
         return wrapped(total + products.reshape(-1, 4).sum(axis=1))
     if form == peak.CLUSTERS:
         return low_words(words[0] + pairs(codes, weights)).astype(np.int16).view(np.int32).ravel()
+    if target.dense == PAIRED:
+        sums, differences = low_words(words[1] + words[2]), low_words(words[1] - words[2])
+        return wrapped(total + (sums * differences).sum(axis=1))
     return wrapped(total + (words[1] * words[2]).sum(axis=1))
 
 

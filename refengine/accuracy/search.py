@@ -1,0 +1,407 @@
+"""A search: each layer's format and cluster size, so that the loss is least for the cost, or the cost for the loss.
+
+1. Sensitivities: a job a layer (search_jobs.py).  2. A plan for a budget, exactly, by losses that add up (choices.py).
+3. Trials: that plan quantized and run on the images that judge.  For a budget of points the sum of losses allowed is
+then corrected by what was measured, and the next plan is tried, until a trial lies just within the budget.
+
+A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together: what each image
+adds to kl is far less a matter of chance than how many images change their class.
+
+The folder holds, as a sweep's does, a file for each job that is done, so a search goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import FileError, RangeError, RefengineError
+from ..network.float_file import read_float_network
+from ..network.float_network import with_input_shape
+from ..network.images import open_images
+from ..network.whole_file import write_whole
+from ..quantization.plan import Plan, Weights
+from ..text import printable, shown
+from .choices import INT8, Option, least, measured, options, total
+from .cost import cost_of
+from .energy import HOROWITZ, energy
+from .processes import Failure
+from .sealed import as_text, sealed, typed, unsealed
+from .search_jobs import Given, SearchJob, Sensitivity, Sources, Trial, given_of
+from .settle import Hands, settle
+from .workload import Workload, in_format, workloads
+
+HEAD, JOBS = "search.json", "jobs"
+FORMAT, VERSION = "refengine-search", 1
+KINDS = ("points", "replaced", "energy", "bytes")
+USUAL_TRIALS = 5
+FRONT = 24  # plans of a predicted front
+_CLOSE = 0.85  # share of a budget of points at which no other plan is tried
+_STEP = 4.0  # at most by this factor is a sum of losses changed without a trial on either side
+
+Share = Callable[[Iterable[SearchJob]], Iterator[tuple[SearchJob, "Sensitivity | Trial | Failure"]]]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most ``points`` of accuracy or ``bytes`` or a share of int8's ``energy``, or a share ``replaced`` at least."""
+
+    kind: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}={self.value:g}"
+
+
+def budget_of(text: str) -> Budget:
+    """A budget as it is written, KIND=NUMBER; RangeError for anything else.
+
+    >>> budget_of("replaced=0.8")
+    Budget(kind='replaced', value=0.8)
+    """
+    kind, _, number = text.partition("=")
+    try:
+        value = float(number if number.isascii() and "_" not in number else "")
+    except ValueError:
+        value = float("nan")
+    if kind not in KINDS or not value == value:
+        raise RangeError(f"--budget is {shown(text)}, needed points=1.0, replaced=0.8, energy=0.5 or bytes=500000")
+    top = {"points": 100.0, "replaced": 1.0, "energy": 1.0, "bytes": float(2**62)}[kind]
+    if not 0 < value <= top:
+        raise RangeError(f"--budget is {shown(text)}, needed {kind} above 0 and at most {top:g}")
+    return Budget(kind, value)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A plan that was quantized and run: what it is called, the sum of its layers' losses, what was measured."""
+
+    name: str
+    plan: Plan
+    predicted: float
+    trial: Trial
+
+    def cost(self, name: str) -> float:
+        """What is to be little: multiplications left (share of the MACs), energy (pJ) or bytes."""
+        return {"multiplications": 1 - self.trial.replaced, "energy": self.trial.picojoules,
+                "bytes": float(self.trial.constant_bytes)}[name]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a search works on: the network's layers with weights and their options, and what no plan changes.
+
+    macs, int8_energy: of one image.  fixed: energy (pJ) and bytes of layers without weights.
+    """
+
+    network: str
+    given: Given
+    names: tuple[str, ...]
+    choices: tuple[tuple[Option, ...], ...]
+    sensitivities: tuple[Sensitivity, ...]
+    macs: int
+    int8_energy: float
+    fixed: dict[str, float]
+
+    def plan(self, chosen: Sequence[Option]) -> Plan:
+        """The plan that options, one a layer, are."""
+        return Plan(self.network, tuple(zip(self.names, (option.weights for option in chosen), strict=True)))
+
+    def predicted(self, plan: Plan) -> float | None:
+        """The sum of losses of a plan; None where it has what was not offered."""
+        sums = 0.0
+        for (_, weights), layer in zip(plan.layers, self.choices, strict=True):
+            found = [option.loss for option in layer if option.weights == weights]
+            if not found:
+                return None
+            sums += found[0]
+        return sums
+
+    def limit(self, budget: Budget) -> tuple[str, float]:
+        """A budget of costs as a field of options, and the most that its sum may be."""
+        if budget.kind == "replaced":
+            return "multiplications", (1 - budget.value) * self.macs
+        if budget.kind == "energy":
+            return "energy", budget.value * self.int8_energy - self.fixed["energy"]
+        return "bytes", budget.value - self.fixed["bytes"]
+
+
+@dataclass
+class Search:
+    """A search that goes on: its folder, the share of work, and what was tried.  Trials are in the order of trying."""
+
+    folder: Path
+    share: Share
+    problem: Problem
+    progress: Progress
+    complain: Callable[[str], None]
+    trials: list[Tried] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Points by kl, of all trials, or before any of all layers' noise."""
+        found: Sequence[Trial | Sensitivity] = [one.trial for one in self.trials] or self.problem.sensitivities
+        kl, points = sum(one.kl for one in found), sum(one.points for one in found)
+        return points / kl if kl > 0 and points > 0 else 100.0
+
+    def points(self, tried: Tried) -> float:
+        """The points that a trial is estimated to lose."""
+        return self.rate * tried.trial.kl
+
+    def try_plans(self, plans: Sequence[tuple[str, Plan]]) -> list[Tried]:
+        """Quantize and run plans, those alone that were not; RefengineError where one fails."""
+        known = {one.plan for one in self.trials}
+        new = {plan: name for name, plan in plans if plan not in known}
+        jobs = {_trial_job(self.problem.given, plan): plan for plan in new}
+        answers = _answers(self.folder, [*jobs], self.share, self._show("plans"), self.complain)
+        for job, plan in jobs.items():
+            answer = answers[job.key]
+            if not isinstance(answer, Trial):
+                raise RefengineError(f"plan {new[plan]} cannot be tried: {_reason(answer)}")
+            self.trials.append(Tried(new[plan], plan, self.problem.predicted(plan) or 0.0, answer))
+        return [one for one in self.trials if one.plan in {plan for _, plan in plans}]
+
+    def _show(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, count: self.progress(done, count, what)
+
+
+# ----------------------------------------------------------------------------------------------------------- the search
+
+
+def prepare(
+    folder: Path,
+    sources: Sources,
+    share: Share,
+    wanted: int | None = None,
+    progress: Progress = lambda done, count, what: None,
+    complain: Callable[[str], None] = lambda line: None,
+) -> Search:
+    """Measure the sensitivities that the folder does not hold yet; ``wanted``: how many images calibrate.
+
+    FileError where the folder is another search's: of other files or other numbers of images.
+    """
+    given = given_of(sources, wanted)
+    network = read_float_network(sources.network)
+    with open_images(sources.calibration, labels_required=False) as file:
+        network = with_input_shape(network, file.shape[:2])
+    _claim_folder(folder, given)
+    layers = workloads(network)
+    with_weights = [layer for layer in layers if layer.filters is not None]
+    jobs = [
+        SearchJob(given, layer.name, tuple(map(str, measured(layer.filters))))
+        for layer in with_weights
+        if layer.filters
+    ]
+    answers = _answers(folder, jobs, share, lambda done, count: progress(done, count, "layers"), complain)
+    found = []
+    for job in jobs:
+        answer = answers[job.key]
+        if not isinstance(answer, Sensitivity):
+            raise RefengineError(f"layer {job.layer!r} cannot be measured: {_reason(answer)}")
+        found.append(answer)
+    return Search(folder, share, _problem(network.name, given, layers, found), progress, complain)
+
+
+def _problem(network: str, given: Given, layers: Sequence[Workload], found: Sequence[Sensitivity]) -> Problem:
+    with_weights = [layer for layer in layers if layer.filters is not None]
+    others = cost_of(layer for layer in layers if layer.filters is None)
+    eight = cost_of(in_format(tuple(layers), INT8.format))
+    return Problem(
+        network,
+        given,
+        tuple(layer.name for layer in with_weights),
+        tuple(options(layer, one) for layer, one in zip(with_weights, found, strict=True)),
+        tuple(found),
+        eight.macs,
+        energy(eight.layers, HOROWITZ).total,
+        {"energy": energy(others.layers, HOROWITZ).total, "bytes": float(others.storage.total)},
+    )
+
+
+def uniform(problem: Problem, weights: Weights) -> Plan:
+    """Every layer the same but the first and the last, which are int8, as ``quantize`` has it."""
+    inner = [weights] * (len(problem.names) - 2)
+    ends = [INT8] * (len(problem.names) - len(inner))
+    return Plan(problem.network, tuple(zip(problem.names, [*ends[:1], *inner, *ends[1:]], strict=True)))
+
+
+def within_points(search: Search, points: float, cost: str, trials: int = USUAL_TRIALS) -> Tried:
+    """The plan of least ``cost`` found that loses no more than ``points``, after at most so many trials.
+
+    RefengineError where even int8 throughout loses more.
+    """
+    allowed = points / search.rate
+    for number in range(trials):
+        chosen = least(search.problem.choices, cost, "loss", allowed)
+        plan = uniform_int8(search.problem) if chosen is None else search.problem.plan(chosen)
+        if any(one.plan == plan for one in search.trials):
+            break
+        search.try_plans([(f"points {number + 1}", plan)])
+        nearest = max((one for one in search.trials if search.points(one) <= points), key=search.points, default=None)
+        if nearest is not None and search.points(nearest) >= _CLOSE * points and number:
+            break
+        allowed = _corrected(search, points)
+    found = best_within(search, points, cost)
+    if found is None:
+        search.try_plans([("int8", uniform_int8(search.problem))])
+        found = best_within(search, points, cost)
+    if found is None:
+        lost = min(map(search.points, search.trials))
+        raise RefengineError(f"no plan loses {points:g} points or less; the best one tried loses {lost:.2f}")
+    return found
+
+
+def best_within(search: Search, points: float, cost: str) -> Tried | None:
+    """Of all trials that lose no more than ``points`` the one of least cost."""
+    good = [one for one in search.trials if search.points(one) <= points]
+    return min(good, key=lambda one: (one.cost(cost), one.trial.kl), default=None)
+
+
+def _corrected(search: Search, points: float) -> float:
+    """The sum of losses at which ``points`` are expected: in proportion, by the nearest trials on either side."""
+    measured_ones = sorted((one.predicted, search.points(one)) for one in search.trials if one.predicted > 0)
+    below = [pair for pair in measured_ones if pair[1] <= points]
+    above = [pair for pair in measured_ones if pair[1] > points]
+    if below and above and below[-1][0] < above[0][0]:
+        (low, less), (high, more) = below[-1], above[0]
+        return low + (high - low) * (0.97 * points - less) / (more - less)
+    if not measured_ones:
+        return points / search.rate
+    predicted, lost = below[-1] if below else above[0]
+    factor = points / lost if lost > 0 else _STEP
+    return predicted * min(_STEP, max(1 / _STEP, 0.97 * factor))
+
+
+def within_cost(search: Search, budget: Budget) -> Tried:
+    """The plan of least loss within a budget of costs; RefengineError where no plan is so cheap."""
+    name, limit = search.problem.limit(budget)
+    chosen = least(search.problem.choices, "loss", name, limit)
+    if chosen is None:
+        lowest = sum(min(getattr(option, name) for option in layer) for layer in search.problem.choices)
+        raise RefengineError(f"--budget {budget} cannot be met, {_lowest(search.problem, budget, lowest)}")
+    (tried,) = search.try_plans([(str(budget), search.problem.plan(chosen))])
+    return tried
+
+
+def _lowest(problem: Problem, budget: Budget, lowest: float) -> str:
+    if budget.kind == "replaced":
+        return f"at most {1 - lowest / problem.macs:.4f} are replaced"
+    if budget.kind == "energy":
+        return f"the least energy is {(lowest + problem.fixed['energy']) / problem.int8_energy:.4f} of int8's"
+    return f"the fewest bytes are {lowest + problem.fixed['bytes']:.0f}"
+
+
+def uniform_int8(problem: Problem) -> Plan:
+    """Every layer int8."""
+    return Plan(problem.network, tuple((name, INT8) for name in problem.names))
+
+
+def front(problem: Problem, cost: str, count: int = FRONT) -> list[tuple[float, float]]:
+    """(cost, sum of losses) of plans of least loss, evenly spaced in cost from the least that is possible to int8's."""
+    lowest = sum(min(getattr(option, cost) for option in layer) for layer in problem.choices)
+    highest = sum(max(getattr(option, cost) for option in layer if option.weights == INT8) for layer in problem.choices)
+    points = []
+    for step in range(count):
+        limit = lowest + (highest - lowest) * step / (count - 1)
+        chosen = least(problem.choices, "loss", cost, limit * (1 + 1e-12))
+        if chosen is not None:
+            points.append((total(chosen, cost), total(chosen, "loss")))
+    return points
+
+
+def pareto(search: Search, cost: str) -> list[Tried]:
+    """Trials than which none costs as little and loses less, the cheapest first."""
+    found: list[Tried] = []
+    for one in sorted(search.trials, key=lambda one: (one.cost(cost), one.trial.kl)):
+        if not found or one.trial.kl < found[-1].trial.kl:
+            found.append(one)
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------------- the folder
+
+
+def _claim_folder(folder: Path, given: Given) -> None:
+    """Make the folder this search's; FileError where it is another one's."""
+    place = folder / HEAD
+    told = {"format": FORMAT, "version": VERSION, "given": vars(given)}
+    try:
+        (folder / JOBS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{printable(folder)}: cannot be made a folder ({error.strerror})") from error
+    if place.exists():
+        before = unsealed(place)
+        if before == told:
+            return
+        other = before.get("given")
+        told_before = other if isinstance(other, dict) else {}
+        changed = [name for name, value in vars(given).items() if told_before.get(name) != value]
+        raise FileError(
+            f"{printable(folder)}: is the folder of a search with another {' and '.join(changed) or 'version'}, "
+            "needed the same files and counts, or another folder"
+        )
+    write_whole(place, sealed(told), printable(place))
+
+
+def _answers(
+    folder: Path,
+    jobs: Sequence[SearchJob],
+    share: Share,
+    show: Callable[[int, int], None],
+    complain: Callable[[str], None],
+) -> dict[str, Sensitivity | Trial | Failure]:
+    """What every job gave, by its key, those done before included."""
+    answers: dict[str, Sensitivity | Trial | Failure] = {}
+
+    def found(job: SearchJob, say: Callable[[str], None] = lambda line: None) -> bool:
+        try:
+            record = _read(folder, job)
+        except FileError as error:
+            say(f"{error}; its job is done again")
+            return False
+        if record is not None:
+            answers[job.key] = record
+        return record is not None
+
+    def store(job: SearchJob, answer: Sensitivity | Trial | Failure) -> None:
+        answers[job.key] = answer
+        if not isinstance(answer, Failure):
+            place = _place(folder, job)
+            write_whole(place, sealed({"definition": job.definition, "record": vars(answer)}), printable(place))
+
+    def shown_so_far() -> None:
+        show(len(answers), len(jobs))
+
+    for job in jobs:
+        found(job, complain)
+    shown_so_far()
+    settle(folder, jobs, share, Hands(lambda job: job.key in answers, found, store, shown_so_far))
+    return answers
+
+
+def _place(folder: Path, job: SearchJob) -> Path:
+    return folder / JOBS / f"{job.key}.json"
+
+
+def _read(folder: Path, job: SearchJob) -> Sensitivity | Trial | None:
+    """What a job gave before, None if nothing; FileError where the file is damaged or another job's."""
+    place = _place(folder, job)
+    if not place.exists():
+        return None
+    content = unsealed(place)
+    if as_text(content.get("definition")) != as_text(job.definition):
+        raise FileError(f"{printable(place)}: is the result of another job")
+    made: Sensitivity | Trial = typed(Trial if job.layer is None else Sensitivity, content.get("record"), place)
+    if isinstance(made, Sensitivity) and len(made.errors) != len(job.options):
+        raise FileError(f"{printable(place)}: has {len(made.errors)} errors for {len(job.options)} options")
+    return made
+
+
+def _trial_job(given: Given, plan: Plan) -> SearchJob:
+    return SearchJob(given, None, tuple(str(weights) for _, weights in plan.layers))
+
+
+def _reason(answer: object) -> str:
+    return answer.reason if isinstance(answer, Failure) else "its result is of another kind"
