@@ -4,8 +4,8 @@
 3. Trials: that plan quantized and run on the images that judge.  For a budget of points the sum of losses allowed is
 then corrected by what was measured, and the next plan is tried, until a trial lies just within the budget.
 
-A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together: what each image
-adds to kl is far less a matter of chance than how many images change their class.
+A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together and a guess that
+weighs little: what each image adds to kl is far less a matter of chance than how many images change their class.
 
 The folder holds, as a sweep's does, a file for each job that is done, so a search goes on where it was stopped.
 """
@@ -38,6 +38,7 @@ KINDS = ("points", "replaced", "energy", "bytes")
 USUAL_TRIALS = 5
 FRONT = 24  # plans of a predicted front
 _CLOSE = 0.85  # share of a budget of points at which no other plan is tried
+_USUAL_RATE, _USUAL_KL = 15.0, 0.02  # points by kl, and what kl of trials weighs as much as this guess
 _STEP = 4.0  # at most by this factor is a sum of losses changed without a trial on either side
 
 Share = Callable[[Iterable[SearchJob]], Iterator[tuple[SearchJob, "Sensitivity | Trial | Failure"]]]
@@ -141,10 +142,10 @@ class Search:
 
     @property
     def rate(self) -> float:
-        """Points by kl, of all trials, or before any of all layers' noise."""
-        found: Sequence[Trial | Sensitivity] = [one.trial for one in self.trials] or self.problem.sensitivities
+        """Points by kl of all trials; before there is much to see, a usual one."""
+        found = [one.trial for one in self.trials]
         kl, points = sum(one.kl for one in found), sum(one.points for one in found)
-        return points / kl if kl > 0 and points > 0 else 100.0
+        return (points + _USUAL_RATE * _USUAL_KL) / (kl + _USUAL_KL)
 
     def points(self, tried: Tried) -> float:
         """The points that a trial is estimated to lose."""
