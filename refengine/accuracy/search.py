@@ -4,8 +4,8 @@
 3. Trials: that plan quantized and run on the images that judge.  For a budget of points the sum of losses allowed is
 then corrected by what was measured, and the next plan is tried, until a trial lies just within the budget.
 
-A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together: what each image
-adds to kl is far less a matter of chance than how many images change their class.
+A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together and a guess that
+weighs little: what each image adds to kl is far less a matter of chance than how many images change their class.
 
 The folder holds, as a sweep's does, a file for each job that is done, so a search goes on where it was stopped.
 """
@@ -38,6 +38,9 @@ KINDS = ("points", "replaced", "energy", "bytes")
 USUAL_TRIALS = 5
 FRONT = 24  # plans of a predicted front
 _CLOSE = 0.85  # share of a budget of points at which no other plan is tried
+_USUAL_RATE, _USUAL_KL = 15.0, 0.02  # points by kl, and what kl of trials weighs as much as this guess
+_TIGHTER = 3  # plans that are tried to meet a budget of costs
+_NOTHING = 1e-9  # share of the MACs, which two sums of floats may differ by
 _STEP = 4.0  # at most by this factor is a sum of losses changed without a trial on either side
 
 Share = Callable[[Iterable[SearchJob]], Iterator[tuple[SearchJob, "Sensitivity | Trial | Failure"]]]
@@ -127,6 +130,14 @@ class Problem:
             return "energy", budget.value * self.int8_energy - self.fixed["energy"]
         return "bytes", budget.value - self.fixed["bytes"]
 
+    def excess(self, budget: Budget, trial: Trial) -> float:
+        """By how much a trial takes more than a budget of costs allows, 0 or less where it meets it."""
+        if budget.kind == "replaced":
+            return (budget.value - trial.replaced - _NOTHING) * self.macs
+        if budget.kind == "energy":
+            return trial.picojoules - budget.value * self.int8_energy
+        return trial.constant_bytes - budget.value
+
 
 @dataclass
 class Search:
@@ -141,10 +152,10 @@ class Search:
 
     @property
     def rate(self) -> float:
-        """Points by kl, of all trials, or before any of all layers' noise."""
-        found: Sequence[Trial | Sensitivity] = [one.trial for one in self.trials] or self.problem.sensitivities
+        """Points by kl of all trials; before there is much to see, a usual one."""
+        found = [one.trial for one in self.trials]
         kl, points = sum(one.kl for one in found), sum(one.points for one in found)
-        return points / kl if kl > 0 and points > 0 else 100.0
+        return (points + _USUAL_RATE * _USUAL_KL) / (kl + _USUAL_KL)
 
     def points(self, tried: Tried) -> float:
         """The points that a trial is estimated to lose."""
@@ -275,14 +286,27 @@ def _corrected(search: Search, points: float) -> float:
 
 
 def within_cost(search: Search, budget: Budget) -> Tried:
-    """The plan of least loss within a budget of costs; RefengineError where no plan is so cheap."""
-    name, limit = search.problem.limit(budget)
-    chosen = least(search.problem.choices, "loss", name, limit)
-    if chosen is None:
-        lowest = sum(min(getattr(option, name) for option in layer) for layer in search.problem.choices)
-        raise RefengineError(f"--budget {budget} cannot be met, {_lowest(search.problem, budget, lowest)}")
-    (tried,) = search.try_plans([(str(budget), search.problem.plan(chosen))])
-    return tried
+    """Of all trials within a budget of costs the one of least loss, the solver's plan among them.
+
+    The model may take a little more than what was counted beforehand, wider multipliers for one: then a plan that takes
+    as much less is tried.  RefengineError where no plan is so cheap.
+    """
+    problem = search.problem
+    name, limit = problem.limit(budget)
+    for _ in range(_TIGHTER):
+        chosen = least(problem.choices, "loss", name, limit)
+        if chosen is None:
+            break
+        (tried,) = search.try_plans([(str(budget), problem.plan(chosen))])
+        excess = problem.excess(budget, tried.trial)
+        if excess <= 0:
+            break
+        limit -= excess
+    good = [one for one in search.trials if problem.excess(budget, one.trial) <= 0]
+    if not good:
+        lowest = sum(min(getattr(option, name) for option in layer) for layer in problem.choices)
+        raise RefengineError(f"--budget {budget} cannot be met, {_lowest(problem, budget, lowest)}")
+    return min(good, key=lambda one: one.trial.kl)
 
 
 def _lowest(problem: Problem, budget: Budget, lowest: float) -> str:

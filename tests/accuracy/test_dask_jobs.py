@@ -10,11 +10,12 @@ from verbs import refengine, refusal
 
 from refengine.accuracy import dask_cluster, dask_jobs
 from refengine.accuracy.dask_cluster import connected
-from refengine.accuracy.dask_jobs import counting, records
+from refengine.accuracy.dask_jobs import counting, records, shared
 from refengine.accuracy.evaluate import evaluate
 from refengine.accuracy.grid import schemes
 from refengine.accuracy.jobs import jobs_for, run_files
 from refengine.accuracy.processes import Failure
+from refengine.accuracy.search_jobs import SearchJob, Sources, given_of, material, run_material, run_sources
 from refengine.errors import RefengineError
 from refengine.network.float_file import read_float_network
 from refengine.network.images import open_images
@@ -94,6 +95,16 @@ def test_evaluate_and_sweep_give_the_same_on_a_cluster(three, files, model, tmp_
     found = {row["job"]: row["correct"] for row in outcome.json["jobs"]}
     jobs = jobs_for(schemes(["cluster=1,2"]), files)
     assert found == {job.key: run_files(job, files).correct for job in jobs}
+
+
+def test_a_search_makes_the_same_model_on_a_cluster(three, files):
+    _, client = three
+    sources = Sources(files.network, files.calibration)
+    jobs = [SearchJob(given_of(sources), None, ("int8", weights, "int8")) for weights in ("ternary:2", "int4:4")]
+    found = dict(shared(client, jobs, lambda job: material(sources, job.given), run_material))
+    assert {job: trial.model_hash for job, trial in found.items()} == {
+        job: run_sources(job, sources).model_hash for job in jobs
+    }
 
 
 def test_a_worker_of_another_version_refuses(three, files, jobs, model, monkeypatch):

@@ -6,11 +6,14 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from calibrated import pixels
+from sweeps import seven
 
 import refengine
 from refengine.errors import RangeError, SchemeError
 from refengine.network.float_file import read_float_network
 from refengine.network.images import write_images
+from refengine.quantization.plan import Plan, Weights, plan_text
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import Scheme
 
@@ -113,3 +116,16 @@ def test_calibration_needs_no_labels(files):
     write_images("bare.h5", refengine.load("images.h5")[:], None)
     found = [refengine.quantize("net.h5", name) for name in ("images.h5", "bare.h5")]
     assert found[0].hash == found[1].hash
+
+
+def test_a_plan_may_be_a_path_or_an_object_and_stands_alone(tmp_path):
+    network = seven()
+    images = pixels(network)
+    plan = Plan("seven", tuple((name, Weights("int4", 2)) for name in ("001_conv", "003_conv", "006_fc")))
+    (tmp_path / "plan.json").write_text(plan_text(plan))
+    one, other = (
+        refengine.quantize(network, images, plan=given, threads=1) for given in (plan, tmp_path / "plan.json")
+    )
+    assert one.hash == other.hash
+    with pytest.raises(SchemeError, match="cluster is 8, but the plan says each layer's weights"):
+        refengine.quantize(network, images, plan=plan, cluster=8)

@@ -12,6 +12,8 @@ from refengine.cli.main import verbs
 from refengine.network.float_file import read_float_network, write_float_network
 from refengine.network.images import evenly_spaced, open_images, write_images
 from refengine.network.int_file import read_int_network
+from refengine.quantization.fuse import fuse
+from refengine.quantization.plan import Plan, Weights, plan_text
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import Scheme
 
@@ -217,3 +219,19 @@ def test_another_design_s_arithmetic_is_a_rounding_and_a_width(files, options, f
 def test_an_arithmetic_that_no_layer_has_is_refused(files, options, needle):
     assert needle in refusal(*CALL, *options)
     assert not (files / "out.h5").exists()
+
+
+def test_a_plan_s_file_and_what_cannot_stand_beside_it(files):
+    names = [group.core.name for group in fuse(read_float_network("net.h5")) if group.weighted]
+    plan = Plan("any", tuple((name, Weights("int4", 2)) for name in names))
+    (files / "plan.json").write_text(plan_text(plan))
+    call = ("quantize", "net.h5", "--calibration", "unlabelled.h5", "-o", "out.h5", "--plan", "plan.json")
+    made = refengine(*call, "--json", "-").json
+    assert {layer["weights"]["format"] for layer in made["layers"] if layer["weights"]} == {"int4"}
+    assert made["made_with"]["plan"] == plan.described()
+    line = refusal(*call, "--weights", "ternary", "--layer", "first=int8")
+    assert "--plan says the weights of every layer, --weights, --layer cannot be given beside it" in line
+    (files / "plan.json").write_text(plan_text(Plan("any", (("001_x", Weights("int8")),))))
+    assert "layers unknown '001_x', missing " in refusal(*call)
+    (files / "plan.json").write_text("x")
+    assert "plan.json: is no JSON" in refusal(*call)
