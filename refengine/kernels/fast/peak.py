@@ -30,7 +30,7 @@ from ..lanes import I16, I32, Loop, load, number, store, vector
 if TYPE_CHECKING:
     from .. import Array
 
-SUMS = {16: 24, 8: 12}  # by the lanes of a vector, which tell how many registers there are: 32 and 16
+SUMS = {16: 24, 8: 12, 4: 24}  # by the lanes of a vector, which tell how many registers there are: 32, 16 and 32
 UNROLL = 4
 
 TARGET = chosen_target()

@@ -111,10 +111,15 @@ class Tile:
         here = [builder.add(row, builder.mul(k, number(self.ROW_BYTES))) for row in rows]
         size = 4 * self._target.lanes * self._vectors * rounds * self.WEIGHT_BYTES
         self._ask_ahead(weights, size)
-        for turn in range(rounds):
-            totals = self._round(turn, here, weights, totals)
+        totals = self._rounds(rounds, here, weights, totals)
         loop.close([after, builder.add(weights, number(size)), *totals])
         return loop.values
+
+    def _rounds(self, count: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+        """Some rounds, one after the other."""
+        for turn in range(count):
+            totals = self._round(turn, rows, weights, totals)
+        return totals
 
     def _part_of_next_panel(self, tile: ir.Value) -> ir.Value:
         """Where the part of the next panel begins that this tile asks for."""
