@@ -8,6 +8,7 @@ stand in for time: of the loop that holds the most products, which goes round fo
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 
 from llvmlite import binding, ir
 
@@ -30,23 +31,25 @@ PROCESSORS = {
 }
 
 
-def assembly(target: Target, shape: tuple[int, int]) -> str:
-    """A function of one tile's shape, as text."""
+def compiled(target: Target, shapes: Sequence[tuple[int, int]]) -> tuple[binding.TargetMachine, binding.ModuleRef]:
+    """The function ``block`` of ``make_block`` for a target's processor, which need not be this one."""
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
     triple, name, features = PROCESSORS[target.name]
     module = ir.Module("tile")
     module.triple = triple
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 6), "block")
     builder = ir.IRBuilder(function.append_basic_block())
-    emit_tiles(builder, target, (shape,), TILES[target.dense], False, *function.args)
+    emit_tiles(builder, target, shapes, TILES[target.dense], False, *function.args)
     builder.ret_void()
-    machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features, opt=3)
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features, opt=3, reloc="pic")
     parsed = binding.parse_assembly(str(module))
     parsed.verify()
     options = binding.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = True
     passes = binding.create_pass_builder(machine, options)
     passes.getModulePassManager().run(parsed, passes)
-    return machine.emit_assembly(parsed)
+    return machine, parsed
 
 
 def loops(text: str) -> list[list[str]]:
@@ -73,13 +76,12 @@ def main() -> None:
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--text", action="store_true")
     arguments = parser.parse_args()
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
     for target in TARGETS:
         if arguments.targets and target.name not in arguments.targets:
             continue
         for pixels, vectors in target.tiles:
-            loop = longest(assembly(target, (pixels, vectors)))
+            machine, module = compiled(target, ((pixels, vectors),))
+            loop = longest(machine.emit_assembly(module))
             products = 4 * UNROLL * pixels * vectors * target.lanes
             print(f"{target.name} {pixels} x {vectors * target.lanes}: {products} products, {len(loop)} instructions,")
             common = ", ".join(f"{count} {name}" for name, count in Counter(w.split()[0] for w in loop).most_common(9))
