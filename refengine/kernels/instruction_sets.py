@@ -71,15 +71,23 @@ def neon(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: 
 
     Exact for weights from -127 on: two products are at most 2 * 128 * 127 < 2**15.
     """
-    bytes_of, words = vector(I8, 4 * lanes), vector(I16, 2 * lanes)
-    a, w = (builder.bitcast(operand, bytes_of) for operand in (activations, weights))
-    halves = []
-    for first in (0, 2 * lanes):
-        picks = ir.Constant(vector(I32, 2 * lanes), [ir.Constant(I32, first + n) for n in range(2 * lanes)])
-        parts = (builder.shuffle_vector(operand, operand, picks) for operand in (a, w))
-        halves.append(call(builder, "llvm.aarch64.neon.smull.v8i16", words, *parts))
-    pairs = call(builder, "llvm.aarch64.neon.addp.v8i16", words, *halves)
-    return builder.add(sums, call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vector(I32, lanes), pairs))
+    halves = (half_products(builder, activations, weights, part, lanes) for part in range(2))
+    words = call(builder, "llvm.aarch64.neon.addp.v8i16", vector(I16, 2 * lanes), *halves)
+    return builder.add(sums, added_pairs(builder, words, lanes))
+
+
+def half_products(builder: ir.IRBuilder, activations: ir.Value, weights: ir.Value, part: int, lanes: int) -> ir.Value:
+    """Products of signed bytes of half a vector (``part`` 0 or 1), each an int16 (2 * lanes): ARM's smull, smull2."""
+    size = 2 * lanes
+    picks = ir.Constant(vector(I32, size), [ir.Constant(I32, part * size + n) for n in range(size)])
+    operands = (builder.bitcast(operand, vector(I8, 2 * size)) for operand in (activations, weights))
+    halves = (builder.shuffle_vector(operand, operand, picks) for operand in operands)
+    return call(builder, "llvm.aarch64.neon.smull.v8i16", vector(I16, size), *halves)
+
+
+def added_pairs(builder: ir.IRBuilder, words: ir.Value, lanes: int) -> ir.Value:
+    """Neighbouring int16 (2 * lanes) added to int32 (lanes): ARM's saddlp, with an addition sadalp."""
+    return call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vector(I32, lanes), words)
 
 
 def generic(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
@@ -125,7 +133,7 @@ def packed(builder: ir.IRBuilder, vectors: Sequence[ir.Value], lanes: int) -> ir
     return builder.bitcast(builder.shuffle_vector(fours, fours, picks), vector(I8, count * lanes))
 
 
-DOT, WORDS, PAIRED, LANES = "dot", "words", "paired", "lanes"  # ``tile``, ``word_tile``, ``pair_tile``, ``lane_tile``
+DOT, WORDS, PAIRED, LANES, HALVES = "dot", "words", "paired", "lanes", "halves"  # ``tile``, ``word_tile``, ...
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,7 @@ TARGETS = (
         dense=LANES,
         signed=True,
     ),
-    Target("neon", (_ARM,), neon, 4, ((3, 4),), dense=LANES, signed=True),
+    Target("neon", (_ARM,), neon, 4, ((2, 4),), dense=HALVES, signed=True),
     Target("generic", (), generic, 8, ((6, 2),)),
 )
 

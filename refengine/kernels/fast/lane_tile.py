@@ -37,12 +37,10 @@ def beginning(rows: Array) -> Array:
 class LaneTile(Tile):
     """Tiles of one panel, as ``Tile``'s."""
 
-    def _rounds(self, count: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+    def _unrolled(self, count: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
         """As many rounds as a load has lanes."""
         builder, target, vectors = self._builder, self._target, self._vectors
-        loaded = [load(builder, row, vector(I32, count)) for row in rows]
-        if target.signed:
-            loaded = [builder.xor(fours, repeated(_TOP_BITS, I32, count)) for fours in loaded]
+        loaded = self._loaded(rows, count)
         totals = list(totals)
         for turn in range(count):
             picks = repeated(turn, I32, target.lanes)
@@ -53,3 +51,10 @@ class LaneTile(Tile):
                     index = i * vectors + v
                     totals[index] = target.dot(builder, totals[index], spread, group, target.lanes)
         return totals
+
+    def _loaded(self, rows: list[ir.Value], count: int) -> list[ir.Value]:
+        """4 bytes of each pixel for every round, as ``dot`` takes them."""
+        loaded = [load(self._builder, row, vector(I32, count)) for row in rows]
+        if not self._target.signed:
+            return loaded
+        return [self._builder.xor(fours, repeated(_TOP_BITS, I32, count)) for fours in loaded]

@@ -24,7 +24,18 @@ from numba import types
 from numba.extending import intrinsic
 
 from .. import jit
-from ..instruction_sets import PAIRED, WORDS, Dot, Target, byte_pairs, chosen_target, word_pairs
+from ..instruction_sets import (
+    HALVES,
+    PAIRED,
+    WORDS,
+    Dot,
+    Target,
+    added_pairs,
+    byte_pairs,
+    chosen_target,
+    half_products,
+    word_pairs,
+)
 from ..lanes import I16, I32, Loop, load, number, store, vector
 
 if TYPE_CHECKING:
@@ -46,6 +57,11 @@ def _paired(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weight
     return word_pairs(builder, sums, builder.add(first, second), builder.sub(first, second), lanes)
 
 
+def _halves(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    products = [half_products(builder, activations, weights, part, lanes) for part in range(2)]
+    return builder.add(sums, added_pairs(builder, builder.add(*products), lanes))
+
+
 def _bytes(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
     words = vector(I16, 2 * lanes)
     added = builder.add(builder.bitcast(sums, words), byte_pairs(builder, activations, weights, lanes))
@@ -62,7 +78,7 @@ FORMS = DENSE, CLUSTERS, CROSSED = range(3)
 
 def forms(target: Target) -> tuple[tuple[Dot, int], ...]:
     """What adds to a sum in each form that an instruction set has, and how many products to each lane."""
-    dense = {WORDS: (_words, 2), PAIRED: (_paired, 4)}.get(target.dense, (target.dot, 4))
+    dense = {WORDS: (_words, 2), PAIRED: (_paired, 4), HALVES: (_halves, 4)}.get(target.dense, (target.dot, 4))
     if not target.cluster_tiles:
         return (dense,)
     return dense, (_bytes, 4) if target.pairs else dense, (_crossed, 8)

@@ -6,7 +6,7 @@ from kernels_rows import wrapped
 from numba import njit, types
 
 from refengine.kernels.fast import peak
-from refengine.kernels.instruction_sets import PAIRED, generic, neon, runnable
+from refengine.kernels.instruction_sets import HALVES, PAIRED, generic, neon, runnable
 
 
 def pairs(codes, weights):
@@ -25,10 +25,13 @@ def added(target, form, total, codes, weights):
     if form == peak.CROSSED and target.cluster_tiles:
         both = low_words(pairs(codes, weights) + pairs(total, weights))
         return wrapped(total + (both * words[1]).sum(axis=1))
+    if target.dense == HALVES:
+        products = codes.view(np.int8).astype(np.int64) * weights.view(np.int8)
+        halves = low_words(products.reshape(2, -1).sum(axis=0))
+        return wrapped(total + halves.reshape(-1, 2).sum(axis=1))
     if target.signed:
         products = codes.view(np.int8).astype(np.int64) * weights.view(np.int8)
-        twos = products.reshape(-1, 2, 2).sum(axis=2)
-        return wrapped(total + (low_words(twos) if target.dot is neon else twos).sum(axis=1))
+        return wrapped(total + products.reshape(-1, 4).sum(axis=1))
     if not target.pairs:
         products = codes.view(np.uint8).astype(np.int64) * weights.view(np.int8)
         return wrapped(total + products.reshape(-1, 4).sum(axis=1))
