@@ -210,7 +210,7 @@ class Builder:
     # ---------------------------------------------------------------------------------------------------- instructions
 
     def call(self, function, arguments):
-        """x86's instructions, by the names that LLVM has for them."""
+        """Instructions of x86 and ARM, by the names that LLVM has for them."""
         name = function.name
         for part, instruction in _INSTRUCTIONS.items():
             if part in name:
@@ -260,7 +260,7 @@ def _width(kind):
     return (kind.element if isinstance(kind, ir.VectorType) else kind).width
 
 
-# --------------------------------------------------------------------------------------------------- x86's instructions
+# ----------------------------------------------------------------------------------------- instructions of x86 and ARM
 
 
 def _saturated(value, lo, hi):
@@ -298,7 +298,28 @@ def _packed(builder, a, b, lo, hi):
     return Lanes(a.width // 2, tuple(values))
 
 
+def _products(builder, a, b):
+    """s8 times s8, each a word."""
+    return [builder.signed(x, 8) * builder.signed(y, 8) for x, y in zip(a.values, b.values, strict=True)]
+
+
+def _sdot(builder, sums, a, b):
+    """Four products of s8 and s8 added to each lane modulo 2**32."""
+    products = _in_pairs(_in_pairs(_products(builder, a, b)))
+    return Lanes(32, tuple(s + p for s, p in zip(sums.values, products, strict=True)))
+
+
+def _saddlp(builder, a):
+    """Neighbours added, twice as wide."""
+    return Lanes(32, _in_pairs([builder.signed(x, 16) for x in a.values]))
+
+
 _INSTRUCTIONS = {
+    "neon.usdot": _vpdpbusd,
+    "neon.sdot": _sdot,
+    "neon.smull": lambda builder, a, b: Lanes(16, tuple(_products(builder, a, b))),
+    "neon.addp": lambda builder, a, b: Lanes(16, _in_pairs([*a.values, *b.values])),
+    "neon.saddlp": _saddlp,
     "pmaddubs": _pmaddubsw,
     "pmadd.ub": _pmaddubsw,
     "pmaddw.d": _pmaddwd,

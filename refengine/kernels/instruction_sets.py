@@ -10,12 +10,21 @@ Instruction sets, best first; each gives the same integers:
     avxvnni      vpdpbusd on 8 lanes, 16 registers: tiles of 6 pixels x 16 channels
     avx512       vpmaddubsw on 16 lanes where codes are small (``cluster_tile``), else vpmaddwd (``word_tile``)
     avx2         the same on 8 lanes, 16 registers
+    neonusdot    64-bit ARM with i8mm: usdot on 4 lanes, 32 registers: tiles of 5 pixels x 16 channels
+    neondot      64-bit ARM with a dot product of signed bytes: sdot, activations less 128
+    neon         every other 64-bit ARM: smull, addp and sadalp, activations less 128
     generic      widening products in plain LLVM IR, for every other processor
+
+Where a target is ``signed``, what ``dot`` multiplies are signed bytes: tiles take 128 from each activation by flipping
+its top bit, and sums begin with 128 times the sum of a channel's weights,
+
+    sum_k a[k] * w[k] = sum_k (a[k] - 128) * w[k] + 128 * sum_k w[k]                          modulo 2**32
 
 ``byte_pairs`` saturates at 16 bits, which ``dot`` may not: it is for codes whose pairs of products stay inside.
 """
 
 import os
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +53,41 @@ def vnni(name: str) -> Dot:
         return call(builder, name, vector(I32, lanes), sums, activations, weights)
 
     return dot
+
+
+def _neon_dot(name: str) -> Dot:
+    """The dot product of an ARM instruction: sdot for signed activations, usdot for unsigned ones; wraps in 32 bits."""
+
+    def dot(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+        a, w = (builder.bitcast(operand, vector(I8, 4 * lanes)) for operand in (activations, weights))
+        operands = (a, w) if "usdot" in name else (w, a)  # whose lane is picked stands where LLVM looks for it
+        return call(builder, name, vector(I32, lanes), sums, *operands)
+
+    return dot
+
+
+def neon(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    """Products of signed bytes as words, added in pairs as words, and these in pairs to each lane.
+
+    Exact for weights from -127 on: two products are at most 2 * 128 * 127 < 2**15.
+    """
+    halves = (half_products(builder, activations, weights, part, lanes) for part in range(2))
+    words = call(builder, "llvm.aarch64.neon.addp.v8i16", vector(I16, 2 * lanes), *halves)
+    return builder.add(sums, added_pairs(builder, words, lanes))
+
+
+def half_products(builder: ir.IRBuilder, activations: ir.Value, weights: ir.Value, part: int, lanes: int) -> ir.Value:
+    """Products of signed bytes of half a vector (``part`` 0 or 1), each an int16 (2 * lanes): ARM's smull, smull2."""
+    size = 2 * lanes
+    picks = ir.Constant(vector(I32, size), [ir.Constant(I32, part * size + n) for n in range(size)])
+    operands = (builder.bitcast(operand, vector(I8, 2 * size)) for operand in (activations, weights))
+    halves = (builder.shuffle_vector(operand, operand, picks) for operand in operands)
+    return call(builder, "llvm.aarch64.neon.smull.v8i16", vector(I16, size), *halves)
+
+
+def added_pairs(builder: ir.IRBuilder, words: ir.Value, lanes: int) -> ir.Value:
+    """Neighbouring int16 (2 * lanes) added to int32 (lanes): ARM's saddlp, with an addition sadalp."""
+    return call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vector(I32, lanes), words)
 
 
 def generic(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
@@ -89,7 +133,7 @@ def packed(builder: ir.IRBuilder, vectors: Sequence[ir.Value], lanes: int) -> ir
     return builder.bitcast(builder.shuffle_vector(fours, fours, picks), vector(I8, count * lanes))
 
 
-DENSE = DOT, WORDS, PAIRED = "dot", "words", "paired"  # ``tile``, ``word_tile``, ``pair_tile``
+DOT, WORDS, PAIRED, LANES, HALVES = "dot", "words", "paired", "lanes", "halves"  # ``tile``, ``word_tile``, ...
 
 
 @dataclass(frozen=True)
@@ -101,6 +145,7 @@ class Target:
     none where those do not pay.
     pairs: whether there is no instruction for ``dot``: then those add the products of a cluster by ``byte_pairs``.
     dense: how the dense tile multiplies, and so how its weights lie in a panel.
+    signed: whether ``dot`` takes activations less 128.
     """
 
     name: str
@@ -112,11 +157,12 @@ class Target:
     crossed_tiles: tuple[tuple[int, int], ...] = ()
     pairs: bool = False
     dense: str = DOT
+    signed: bool = False
 
     @property
     def has_words(self) -> bool:
         """Whether ``word_pairs`` and ``packed`` are single instructions here, on x86 with AVX2 or more."""
-        return bool(self.needs)
+        return any(need.startswith("avx") for need in self.needs)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -132,6 +178,8 @@ class Target:
 def _widths(tiles: tuple[tuple[int, int], ...], lanes: int) -> tuple[int, ...]:
     return tuple(sorted({vectors * lanes for _, vectors in tiles}, reverse=True))
 
+
+_ARM = "aarch64"  # has NEON, always
 
 TARGETS = (
     Target(
@@ -156,14 +204,40 @@ TARGETS = (
         dense=WORDS,
     ),
     Target("avx2", ("avx2",), generic, 8, ((4, 2),), ((6, 2),), ((3, 2),), pairs=True, dense=PAIRED),
+    Target(
+        "neonusdot",
+        (_ARM, "dotprod", "i8mm"),
+        _neon_dot("llvm.aarch64.neon.usdot.v4i32.v16i8"),
+        4,
+        ((5, 4),),
+        dense=LANES,
+    ),
+    Target(
+        "neondot",
+        (_ARM, "dotprod"),
+        _neon_dot("llvm.aarch64.neon.sdot.v4i32.v16i8"),
+        4,
+        ((5, 4),),
+        dense=LANES,
+        signed=True,
+    ),
+    Target("neon", (_ARM,), neon, 4, ((2, 4),), dense=HALVES, signed=True),
     Target("generic", (), generic, 8, ((6, 2),)),
 )
 
 
 def runnable() -> tuple[Target, ...]:
     """The instruction sets that this processor can run, best first."""
-    features = get_host_cpu_features()
+    features = _features()
     return tuple(target for target in TARGETS if all(features.get(need, False) for need in target.needs))
+
+
+def _features() -> dict[str, bool]:
+    """What LLVM knows of this processor, or is told by NUMBA_CPU_FEATURES as +NAME and -NAME: code is made for that."""
+    found = dict(get_host_cpu_features())
+    told = [word.strip() for word in os.environ.get("NUMBA_CPU_FEATURES", "").split(",")]
+    found |= {word[1:]: word[0] == "+" for word in told if word[:1] in ("+", "-")}
+    return found | {_ARM: platform.machine() in ("aarch64", "arm64")}
 
 
 def chosen_target() -> Target:

@@ -54,14 +54,17 @@ def prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
     call(builder, "llvm.prefetch.p0i8", ir.VoidType(), pointer, read, near, data)
 
 
-def settled(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """The same value of x86's vector registers, computed just here: sums are neither regrouped nor moved across.
+X86, ARM = "v", "w"  # what LLVM calls vector registers of a kind of processor
+
+
+def settled(builder: ir.IRBuilder, value: ir.Value, registers: str = X86) -> ir.Value:
+    """The same value of vector registers, computed just here: sums are neither regrouped nor moved across.
 
     An empty piece of assembly.  Without it LLVM adds the products of unrolled rounds before it adds them to their sum,
     which takes more registers than there are.
     """
     kind = ir.FunctionType(value.type, [value.type])
-    return builder.asm(kind, "", "=v,0", [value], side_effect=True)
+    return builder.asm(kind, "", f"={registers},0", [value], side_effect=True)
 
 
 def every_other(builder: ir.IRBuilder, values: ir.Value, count: int, first: int) -> ir.Value:

@@ -1,5 +1,7 @@
 """Instruction sets: what is chosen, what is refused."""
 
+import platform
+
 import numpy as np
 import pytest
 from numba import njit, types
@@ -42,19 +44,50 @@ def test_each_target_has_a_cache_of_its_own(monkeypatch):
 
 
 def test_instruction_sets_go_from_wide_to_plain():
-    assert [target.name for target in TARGETS] == ["avx512vnni", "avxvnni", "avx512", "avx2", "generic"]
+    arm = ["neonusdot", "neondot", "neon"]
+    assert [target.name for target in TARGETS] == ["avx512vnni", "avxvnni", "avx512", "avx2", *arm, "generic"]
 
 
 def test_a_processor_without_a_dot_product_climbs_to_avx2(monkeypatch):
-    monkeypatch.setattr(instruction_sets, "get_host_cpu_features", lambda: {"avx2": True, "sse4.2": True})
+    pretended(monkeypatch, "x86_64", {"avx2": True, "sse4.2": True})
     assert [target.name for target in runnable()] == ["avx2", "generic"]
+
+
+def pretended(monkeypatch, machine, features, told=""):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(instruction_sets, "get_host_cpu_features", lambda: features)
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", told)
+
+
+@pytest.mark.parametrize(
+    ("features", "told", "first"),
+    [
+        ({}, "", "neon"),
+        ({"dotprod": True}, "", "neondot"),
+        ({"dotprod": True, "i8mm": True}, "", "neonusdot"),
+        ({"dotprod": True, "i8mm": False}, "", "neondot"),
+        ({}, "+dotprod, +i8mm", "neonusdot"),
+        ({"dotprod": True, "i8mm": True}, "-dotprod", "neon"),
+    ],
+)
+@pytest.mark.parametrize("machine", ["aarch64", "arm64"])
+def test_arm_climbs_as_far_as_code_is_made_for_it(monkeypatch, machine, features, told, first):
+    """What Numba is told counts: LLVM makes no code beyond it."""
+    pretended(monkeypatch, machine, features, told)
+    names = ["neonusdot", "neondot", "neon", "generic"]
+    assert [target.name for target in runnable()] == names[names.index(first) :]
+
+
+def test_arm_of_32_bits_has_other_instructions(monkeypatch):
+    pretended(monkeypatch, "armv7l", {"neon": True, "dotprod": True})
+    assert [target.name for target in runnable()] == ["generic"]
 
 
 def test_small_codes_in_pairs_are_for_those_without_a_dot_product():
     assert {target.name for target in TARGETS if target.pairs} == {"avx512", "avx2"}
     without = {target.name for target in TARGETS if target.dot is instruction_sets.generic}
     assert without == {"avx512", "avx2", "generic"}
-    assert [target.cluster_widths for target in TARGETS] == [(32, 16), (16,), (32, 16), (16,), ()]
+    assert [target.cluster_widths for target in TARGETS] == [(32, 16), (16,), (32, 16), (16,), (), (), (), ()]
 
 
 def test_both_cluster_tiles_read_panels_of_the_same_widths():

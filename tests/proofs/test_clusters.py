@@ -50,6 +50,23 @@ def test_a_product_lies_between_its_ends():
     assert counterexample(claim, a >= -1, a <= 255) is not None
 
 
+def signed_bytes(activations, codes):
+    """Activations less 128 and codes; of each product what ``test_signed_products_fit_a_word_two_by_two`` says."""
+    return z3.And(
+        *[z3.And(a >= -128, a <= 127) for a in activations],
+        *[z3.And(w >= -127, w <= 127) for w in codes],
+        *[z3.And(a * w <= 128 * 127, a * w >= -128 * 127) for a, w in zip(activations, codes, strict=True)],
+    )
+
+
+def test_signed_products_fit_a_word_two_by_two():
+    """2 * 128 * 127 < 2**15; with -128 among the codes, two products would not."""
+    a, w = z3.Ints("a w")
+    claim = z3.And(2 * a * w < 2**15, a * w <= 128 * 127, a * w >= -128 * 127)
+    proved(claim, a >= -128, a <= 127, w >= -127, w <= 127)
+    assert counterexample(claim, a >= -128, a <= 127, w >= -128, w <= 127) is not None
+
+
 def of_lanes(name, lanes, count):
     """``count`` symbols in each lane: a list of lanes each."""
     return [one_after_the_other(f"{name}{n}_", lanes) for n in range(count)]
@@ -170,9 +187,13 @@ def test_every_word_of_a_turn_is_computed_alike(target):
 
 @EVERY_TARGET
 def test_a_dot_product_adds_four_products(target):
-    """Any bytes, any codes of int8: exact modulo 2**32, by the instruction or by widening."""
+    """Any bytes, any codes of int8: exact modulo 2**32, by the instruction or by widening.
+
+    Where the target is signed, bytes are activations less 128, and codes begin with -127.
+    """
     a, w, sums = of_lanes("a", target.lanes, 4), of_lanes("w", target.lanes, 4), of_lanes("sum", target.lanes, 1)
-    ranges = any_of([column[0] for column in a], [column[0] for column in w])
+    first = [column[0] for column in a], [column[0] for column in w]
+    ranges = signed_bytes(*first) if target.signed else any_of(*first)
     builder = Builder(ranges, symbols=[*a, *w, *sums])
     found = target.dot(
         builder, Lanes(32, tuple(sums[0])), Lanes(8, interleaved(a)), Lanes(8, interleaved(w)), target.lanes

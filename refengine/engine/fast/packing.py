@@ -12,10 +12,11 @@ from itertools import groupby
 import numpy as np
 
 from ...kernels.fast.epilogue import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, ROWS, SHIFT
+from ...kernels.fast.lane_tile import beginning
 from ...kernels.fast.pair_tile import paired_products
 from ...kernels.fast.plan import ADDENDS, EXACT_HEIGHT, EXACT_ROWS
 from ...kernels.fast.tile import LIMB_BITS
-from ...kernels.instruction_sets import DOT, PAIRED, WORDS
+from ...kernels.instruction_sets import DOT, PAIRED, WORDS, Target
 from ...network.int_network import IntLayer, IntNetwork
 from ...numbers.formats import INT8, INT8_WEIGHT
 from ...numbers.requantize import Requantize
@@ -71,7 +72,7 @@ def panels(rows: np.ndarray, first: int, width: int, dense: str = DOT) -> Iterat
     ``words`` hold every weight.
     """
     fours = rows.reshape(-1, width, rows.shape[1] // 4, 4).transpose(0, 2, 1, 3)
-    if dense != DOT:
+    if dense in (WORDS, PAIRED):
         order = [[0, 1], [2, 3]] if dense == WORDS else [[1, 3], [0, 2]]
         twos = fours[..., order].transpose(0, 1, 3, 2, 4)
         yield Panels(first, width, np.ascontiguousarray(twos[:, None]).astype(np.int16))
@@ -85,9 +86,11 @@ def panels(rows: np.ndarray, first: int, width: int, dense: str = DOT) -> Iterat
         place += length
 
 
-def missing(rows: np.ndarray, dense: str) -> np.ndarray:
+def missing(rows: np.ndarray, target: Target) -> np.ndarray:
     """What the dense tile's sums of each channel have too little, int64 (channels); ``rows`` as for ``panels``."""
-    if dense == PAIRED:
+    if target.signed:
+        return beginning(rows)
+    if target.dense == PAIRED:
         return -paired_products(rows)
     return np.zeros(len(rows), np.int64)
 

@@ -128,7 +128,7 @@ def _product(compiler: Compiler, layer: IntLayer, sums: Sums, weight: np.ndarray
         for part in _parts(weight, group, first, width, count):
             places, length = _places(sums.source, part)
             rows = in_reading_order(part.by_place(), part.channels(sums.source), length)
-            begun[part.first : part.first + len(rows)] += missing(rows, kernel.TARGET.dense)
+            begun[part.first : part.first + len(rows)] += missing(rows, kernel.TARGET)
             for packed in panels(rows, part.first, width, kernel.TARGET.dense):
                 steps.append(
                     common

@@ -45,20 +45,34 @@ def make_block(
         signature = types.void(*[types.int64] * 6)
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]) -> ir.Value:
-            row, first, end, panel, sums, stride = arguments
-            width = field(builder, row, step.WIDTH)
-            for pixels, vectors in shapes:
-                with builder.if_then(builder.icmp_signed("==", width, number(vectors * target.lanes))):
-                    own = tile(builder, target, vectors, row, first, panel)
-                    epilogue = Epilogue(
-                        builder, target, row, first_channel(builder, row, panel), first, sums, stride, lifted
-                    )
-                    _all_tiles(builder, pixels, first, end, own, epilogue)
+            emit_tiles(builder, target, shapes, tile, lifted, *arguments)
             return context.get_dummy_value()
 
         return signature, generate
 
     return block
+
+
+def emit_tiles(
+    builder: ir.IRBuilder,
+    target: Target,
+    shapes: Sequence[tuple[int, int]],
+    tile: Callable[..., Tiles],
+    lifted: bool,
+    row: ir.Value,
+    first: ir.Value,
+    end: ir.Value,
+    panel: ir.Value,
+    sums: ir.Value,
+    stride: ir.Value,
+) -> None:
+    """The code of ``make_block``."""
+    width = field(builder, row, step.WIDTH)
+    for pixels, vectors in shapes:
+        with builder.if_then(builder.icmp_signed("==", width, number(vectors * target.lanes))):
+            own = tile(builder, target, vectors, row, first, panel)
+            epilogue = Epilogue(builder, target, row, first_channel(builder, row, panel), first, sums, stride, lifted)
+            _all_tiles(builder, pixels, first, end, own, epilogue)
 
 
 def _all_tiles(

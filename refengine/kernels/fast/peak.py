@@ -24,13 +24,24 @@ from numba import types
 from numba.extending import intrinsic
 
 from .. import jit
-from ..instruction_sets import PAIRED, WORDS, Dot, Target, byte_pairs, chosen_target, word_pairs
+from ..instruction_sets import (
+    HALVES,
+    PAIRED,
+    WORDS,
+    Dot,
+    Target,
+    added_pairs,
+    byte_pairs,
+    chosen_target,
+    half_products,
+    word_pairs,
+)
 from ..lanes import I16, I32, Loop, load, number, store, vector
 
 if TYPE_CHECKING:
     from .. import Array
 
-SUMS = {16: 24, 8: 12}  # by the lanes of a vector, which tell how many registers there are: 32 and 16
+SUMS = {16: 24, 8: 12, 4: 24}  # by the lanes of a vector, which tell how many registers there are: 32, 16 and 32
 UNROLL = 4
 
 TARGET = chosen_target()
@@ -44,6 +55,11 @@ def _paired(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weight
     kind = vector(I16, 2 * lanes)
     first, second = (builder.bitcast(words, kind) for words in (activations, weights))
     return word_pairs(builder, sums, builder.add(first, second), builder.sub(first, second), lanes)
+
+
+def _halves(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
+    products = [half_products(builder, activations, weights, part, lanes) for part in range(2)]
+    return builder.add(sums, added_pairs(builder, builder.add(*products), lanes))
 
 
 def _bytes(builder: ir.IRBuilder, sums: ir.Value, activations: ir.Value, weights: ir.Value, lanes: int) -> ir.Value:
@@ -62,7 +78,7 @@ FORMS = DENSE, CLUSTERS, CROSSED = range(3)
 
 def forms(target: Target) -> tuple[tuple[Dot, int], ...]:
     """What adds to a sum in each form that an instruction set has, and how many products to each lane."""
-    dense = {WORDS: (_words, 2), PAIRED: (_paired, 4)}.get(target.dense, (target.dot, 4))
+    dense = {WORDS: (_words, 2), PAIRED: (_paired, 4), HALVES: (_halves, 4)}.get(target.dense, (target.dot, 4))
     if not target.cluster_tiles:
         return (dense,)
     return dense, (_bytes, 4) if target.pairs else dense, (_crossed, 8)

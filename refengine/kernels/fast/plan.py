@@ -16,11 +16,13 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from .. import jit
-from ..instruction_sets import DOT, PAIRED, WORDS, chosen_target
+from ..instruction_sets import DOT, HALVES, LANES, PAIRED, WORDS, chosen_target
 from . import depthwise, turns
 from .block import make_block
 from .cluster_tile import ClusterTile, CrossedTile
 from .epilogue import make_epilogue
+from .half_tile import HalfTile
+from .lane_tile import LaneTile
 from .move import copy, fill, make_largest
 from .pair_tile import PairTile
 from .step import (
@@ -83,9 +85,9 @@ _LANES = TARGET.lanes
 BLOCK_PIXELS = 96
 _SCRATCH = BLOCK_PIXELS * max(TARGET.widths)
 
-_TILES = {DOT: Tile, WORDS: WordTile, PAIRED: PairTile}
+TILES = {DOT: Tile, WORDS: WordTile, PAIRED: PairTile, LANES: LaneTile, HALVES: HalfTile}
 
-_conv = make_block(TARGET, TARGET.tiles, _TILES[TARGET.dense])
+_conv = make_block(TARGET, TARGET.tiles, TILES[TARGET.dense])
 _clusters = make_block(TARGET, TARGET.cluster_tiles, ClusterTile)
 _crossed = make_block(TARGET, TARGET.crossed_tiles, CrossedTile)
 _depthwise = make_block(TARGET, depthwise.tiles(TARGET), depthwise.Depthwise, lifted=True)

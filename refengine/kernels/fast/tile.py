@@ -41,6 +41,7 @@ class Tile:
 
     WEIGHT_BYTES = 1  # of each weight in its panel
     ROW_BYTES = 1  # of each activation where a round reads it
+    PARTS = 1  # vectors of sums for each vector of the panel
 
     def __init__(
         self, builder: ir.IRBuilder, target: Target, vectors: int, row: ir.Value, first: ir.Value, panel: ir.Value
@@ -58,7 +59,7 @@ class Tile:
 
     def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
         """``sums[pixel][vector]``: loops over limbs and places, with the sums as their running values."""
-        builder, vectors = self._builder, self._vectors
+        builder, vectors = self._builder, self._vectors * self.PARTS
         self._ahead = self._part_of_next_panel(builder.udiv(builder.sub(pixel, self._first), number(pixels)))
         begins = places(builder, self._images, self._starts, pixel, pixels)
         over_limbs = Loop(
@@ -111,10 +112,15 @@ class Tile:
         here = [builder.add(row, builder.mul(k, number(self.ROW_BYTES))) for row in rows]
         size = 4 * self._target.lanes * self._vectors * rounds * self.WEIGHT_BYTES
         self._ask_ahead(weights, size)
-        for turn in range(rounds):
-            totals = self._round(turn, here, weights, totals)
+        totals = self._unrolled(rounds, here, weights, totals)
         loop.close([after, builder.add(weights, number(size)), *totals])
         return loop.values
+
+    def _unrolled(self, count: int, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
+        """Some rounds, one after the other."""
+        for turn in range(count):
+            totals = self._round(turn, rows, weights, totals)
+        return totals
 
     def _part_of_next_panel(self, tile: ir.Value) -> ir.Value:
         """Where the part of the next panel begins that this tile asks for."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from refengine.engine.fast.packing import exact_table, in_reading_order, missing, panels, table, widths
 from refengine.kernels.fast.epilogue import HALF, LIFT, MULTIPLIER, RESIDUAL_SHIFT, SHIFT
 from refengine.kernels.fast.plan import ADDENDS, EXACT_HEIGHT
-from refengine.kernels.instruction_sets import DOT, PAIRED, WORDS
+from refengine.kernels.instruction_sets import PAIRED, TARGETS, WORDS
 from refengine.numbers import requantize
 from refengine.numbers.formats import INT8, UINT8
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES, round_shift
@@ -72,13 +72,16 @@ def test_every_weight_stands_in_its_panel_of_words(dense, order, count, fours, w
 
 
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 99))
-def test_what_the_sums_of_paired_products_have_too_little(count, fours, seed):
-    """Each channel's own products, even for the largest weights; other tiles need nothing."""
+def test_what_the_sums_of_a_tile_have_too_little(count, fours, seed):
+    """Products of a channel's own weights, or what was taken from activations; even for the largest weights."""
     rows = np.random.default_rng(seed).choice([-16129, -128, -1, 0, 1, 127, 16129], (count, 4 * fours)).astype(np.int32)
     wanted = [-sum(row[n] * row[n + 1] for n in range(0, 4 * fours, 2)) for row in rows.tolist()]
-    assert missing(rows, PAIRED).tolist() == wanted
-    assert not missing(rows, DOT).any()
-    assert not missing(rows, WORDS).any()
+    for target in TARGETS:
+        found = missing(rows, target).tolist()
+        if target.signed:
+            assert found == [128 * sum(row) for row in rows.tolist()]
+        else:
+            assert found == (wanted if target.dense == PAIRED else [0] * count)
 
 
 @pytest.mark.parametrize("weight", [-128 * 127 - 64, -16129, -128, -64, 0, 63, 64, 127, 128, 16129, 128 * 127 + 63])

@@ -16,6 +16,7 @@ from refengine.engine.fast.steps import Compiler, steps_of
 from refengine.kernels.fast import plan as kernel
 from refengine.kernels.fast import step
 from refengine.kernels.fast.cluster_tile import CROSSED
+from refengine.kernels.instruction_sets import DOT, PAIRED, WORDS
 from refengine.network.int_network import IntLayer
 from refengine.numbers.accumulator import confine
 from refengine.numbers.formats import INT8, INT32, UINT8
@@ -140,7 +141,7 @@ def gathered(row, places, count):
 
 def dense(row, panel, channel, _):
     place, fours = row.panels + panel * row.panel_bytes, row.taps * row.length // 4
-    if kernel.TARGET.pairs:
+    if kernel.TARGET.dense in (WORDS, PAIRED):
         words = memory(place, np.int16, 1, fours, 2, row.width, 2)
         assert (words.nbytes, row.limbs) == (row.panel_bytes, 1)
         weights = words.transpose(0, 1, 3, 2, 4).reshape(1, fours, row.width, 4)
@@ -149,10 +150,19 @@ def dense(row, panel, channel, _):
         assert weights.nbytes == row.panel_bytes
     initial = memory(row.initial, np.int32, row.limbs, row.stored)[:, channel : channel + row.width].astype(np.int64)
     read = windows(row, row.length).reshape(row.pixels, -1, 4)
+    if kernel.TARGET.dense == PAIRED:
+        return initial[0] + paired(read[:, :, None], weights[0].astype(np.int64))
+    read = read - 128 * kernel.TARGET.signed
     sums = np.zeros((row.pixels, row.width), np.int64)
     for limb in range(row.limbs):
         sums = 128 * sums + initial[limb] + np.einsum("pkj,kwj->pw", read, weights[limb].astype(np.int64))
     return sums
+
+
+def paired(a, w):
+    """Products of sums, less those of activations among themselves; w1, w3, w0, w2 stand in that order."""
+    evens, odds = a[..., 0::2], a[..., 1::2]
+    return ((evens + w[..., :2]) * (odds + w[..., 2:]) - evens * odds).sum(axis=(1, 3))
 
 
 def clustered(row, panel, channel, kind):
@@ -322,7 +332,9 @@ def small_conv(**changed):
 
 def test_the_numbers_of_a_small_convolution(monkeypatch):
     """By the dense tile, also where the processor adds pairs and would keep clusters apart."""
-    monkeypatch.setattr(kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=(), pairs=False))
+    monkeypatch.setattr(
+        kernel, "TARGET", replace(kernel.TARGET, cluster_tiles=(), pairs=False, dense=DOT, signed=False)
+    )
     compiler = compiled(small_conv(), 2, counted=False)
     source, to = compiler.buffers["000_input"], compiler.buffers["001_conv"]
     (fields,) = steps_of(compiler, compiler.network.layers[1])

@@ -6,9 +6,9 @@ from kernels_rows import EXTREMES, FIRST_CHANNEL, DenseLayer, compiled, name_of,
 
 from refengine.kernels.fast import step
 from refengine.kernels.fast.tile import UNROLL, Tile
-from refengine.kernels.instruction_sets import runnable
+from refengine.kernels.instruction_sets import DOT, runnable
 
-SHAPES = [(target, shape) for target in runnable() if not target.pairs for shape in target.tiles]
+SHAPES = [(target, shape) for target in runnable() if target.dense == DOT for shape in target.tiles]
 LENGTHS = [4, 12, 4 * UNROLL, 4 * UNROLL + 4, 12 * UNROLL + 8]
 WEIGHTS = {
     1: [-128, -127, -1, 0, 1, 127],
