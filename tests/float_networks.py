@@ -61,6 +61,7 @@ def gated(seed=0):
     window = {"strides": (1, 1), "pads": (1, 1, 1, 1), "group": 1}
     ops = [("sigmoid", {}), ("hard_sigmoid", {"alpha": 0.25, "beta": 0.5}), ("tanh", {}), ("elu", {"alpha": 0.75})]
     ops += [("hard_swish", {}), ("silu", {}), ("gelu", {"tanh": False}), ("clip", {"low": -0.5, "high": 0.75})]
+    ops += [("erf", {}), ("softplus", {}), ("mish", {})]
     weight = {"weight": floats(rng, channels, 3, 3, 3) / 4}
     layers = [layer(0, "input"), layer(1, "conv", ["000_input"], weight, **window)]
     for number, (op, attributes) in enumerate(ops, start=last + 1):

@@ -131,13 +131,17 @@ class Growing:
         )
         return IntLayer(**{**vars(layer), "exponent": exponent, "requantize": step, "residual": residual})
 
-    def weighted(self, op, outputs, inputs, kernel, logits=False, weight_format=None, **attributes):
-        """Append a conv or fc with random codes, many of them 0."""
+    def weighted(self, op, outputs, inputs, kernel, logits=False, weight_format=None, apart=1, **attributes):
+        """Append a conv or fc with random codes, many of them 0, and all but those of every ``apart``-th tap."""
         fmt = WEIGHT_FORMATS[weight_format or self.pick(["ternary", "int4", "int8"])]
         cluster = inputs if fmt.name == "int8" else self.pick([1, 2, inputs, inputs + 1])
         scale_shape = (outputs, -(-inputs // cluster))
         scale = np.ones(scale_shape, np.int8) if fmt.name == "int8" else self.rng.integers(0, 128, scale_shape, np.int8)
         weight = self.rng.integers(fmt.lo, fmt.hi, (outputs, inputs, *kernel), np.int8, endpoint=True)
+        if apart > 1:
+            taps = weight[:, :, ::apart, ::apart].copy()
+            weight[:] = 0
+            weight[:, :, ::apart, ::apart] = taps
         constants = {"weight": weight, "scale": scale, "bias": self.rng.integers(-999, 1000, outputs, np.int32)}
         attributes |= {"cluster": cluster, "weight_format": fmt.name}
         self.accumulating(op, [self.last], constants, logits=logits, **attributes)
@@ -170,6 +174,14 @@ def _conv(growing):
     kernel = tuple(pick([k for k in (3, 1, 2) if k <= side]) for side in shape[:2])
     where = {"strides": (pick([1, 2]), pick([1, 3])), "pads": tuple(pick([1, 0, 2]) for _ in range(4)), "group": group}
     growing.weighted("conv", group * pick([2, 1, 4 // group or 1]), shape[2] // group, kernel, **where)
+
+
+def _dilated(growing):
+    """A convolution with zeros between its taps (contract T7)."""
+    shape = growing.known[growing.last].shape
+    if len(shape) == 3:
+        where = {"strides": (growing.pick([1, 2]), 1), "pads": (2, 2, growing.pick([2, 1]), 2), "group": 1}
+        growing.weighted("conv", growing.pick([2, 4]), shape[2], (3, 3), apart=2, **where)
 
 
 def _fc(growing):
@@ -257,6 +269,7 @@ STEPS = {
     "gather_channels": _gather_channels,
     "mul": _mul,
     "conv": _conv,
+    "dilated": _dilated,
     "fc": _fc,
     "batchnorm": _batchnorm,
     "add": _add,

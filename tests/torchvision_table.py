@@ -36,7 +36,7 @@ FAMILIES = {
     "DenseNet": ("densenet121", 64),
     "EfficientNet": ("efficientnet_b0", 96),
     "GoogLeNet": ("googlenet", 64),
-    "Inception v3": ("inception_v3", 96),
+    "Inception v3": ("inception_v3", 160),
     "MNASNet": ("mnasnet1_0", 64),
     "MobileNet v2": ("mobilenet_v2", 64),
     "MobileNet v3": ("mobilenet_v3_large", 96),

@@ -17,9 +17,9 @@ _FORMS = ("packed", "bytes")
 
 @click.command("export")
 @click.argument("network", metavar="NETWORK.h5")
-@click.argument("output", metavar="OUT.onnx|OUT.tosa|OUT.c")
+@click.argument("output", metavar="OUT.onnx|OUT.qonnx|OUT.tosa|OUT.c")
 @click.option("--layers", is_flag=True, help="ONNX, TOSA: give every layer's accumulators and codes as outputs too.")
-@click.option("--batch", type=options.POSITIVE, metavar="N", help="TOSA: images a run, 1 unless told.")
+@click.option("--batch", type=options.POSITIVE, metavar="N", help="TOSA, QONNX: images a run, 1 unless told.")
 @click.option(
     "--tosa-python",
     envvar=VARIABLE,
@@ -53,14 +53,19 @@ def command(
     In TOSA an integer network is one graph, a flatbuffer that tosa-tools writes: from int8 pixels (N, H, W, C), 128
     less than those of the image file, to int32 logits, in integers alone.  The number of images is fixed.
 
+    In QONNX an integer network has float tensors that hold integers, and thresholds: from float32 pixels 0..255
+    (N, C, H, W) to float32 logits.  Residuals and sums beyond 2**24 are refused.
+
     A float network in ONNX reads normalised float32 (N, C, H, W); 'convert' reads it back.
 
     In C an integer network becomes OUT.c and OUT.h: C99 without allocation, NAME_run(image, logits, taps), every
     integer of every layer.  With --dpi, SystemVerilog calls it: OUT_dpi.c, OUT_pkg.sv, OUT_check.sv and OUT_tb.sv.
     """
     kind = Path(output).suffix
-    if batch is not None and kind != ".tosa":
-        raise NetworkError(f"{output}: --batch is for TOSA, the file must end in .tosa")
+    if batch is not None and kind not in (".tosa", ".qonnx"):
+        raise NetworkError(f"{output}: --batch is for TOSA and QONNX, the file must end in .tosa or .qonnx")
+    if kind == ".qonnx" and layers:
+        raise NetworkError(f"{output}: --layers is for ONNX and TOSA, QONNX has every layer's tensors by name")
     if kind == ".c":
         if layers:
             raise NetworkError(f"{output}: --layers is for ONNX and TOSA, a C model shows its layers to callbacks")
@@ -72,6 +77,8 @@ def command(
             raise NetworkError(f"{output}: --name, --weights, --dpi and --layer are for C, the file must end in .c")
         if kind == ".tosa":
             _to_tosa(network, output, layers, (batch or 1, tosa_python), json_path)
+        elif kind == ".qonnx":
+            _to_qonnx(network, output, batch or 1, json_path)
         else:
             _to_onnx(network, output, layers, json_path)
 
@@ -99,6 +106,23 @@ def _to_onnx(network: str, output: str, layers: bool, json_path: str | None) -> 
         console.say(line)
         shown = "" if outputs == 1 else f"{outputs} outputs, "
         console.say(f"{output}: opset {opset}, {nodes} nodes, {shown}{len(content):,} bytes")
+
+
+def _to_qonnx(network: str, output: str, images: int, json_path: str | None) -> None:
+    from ..interop.onnx.export_int import serialized
+    from ..interop.onnx.export_qonnx import to_qonnx
+
+    console.check_outputs([network], json_path, output)
+    read = read_network(network)
+    if not isinstance(read, IntNetwork):
+        raise NetworkError(f"{network} holds a network of floats: QONNX needs an integer network")
+    made = to_qonnx(read, images)
+    content = serialized(made)
+    console.write_file(output, content, [network])
+    figures = {"model_hash": read.hash, "output": output, "batch": images, "nodes": len(made.graph.node)}
+    if not console.write_json(json_path, "export", figures | {"bytes": len(content)}, [network]):
+        console.say(_model_line(read))
+        console.say(f"{output}: batch {images}, {len(made.graph.node)} nodes, {len(content):,} bytes")
 
 
 def _of_integers(network: IntNetwork, layers: bool) -> tuple[Any, dict[str, Any], str]:

@@ -79,7 +79,7 @@ def operands_of(group: Group) -> Operands:
     signs = np.ones(len(weight)) if norm is None else norm.signs
     turned = [Fraction(float(value)) for value in bias * signs]
     apart = dilations(core)
-    if weight.size * math.prod(apart) > _MOST_SPREAD:
+    if apart != (1, 1) and weight.size * math.prod(apart) > _MOST_SPREAD:
         raise NetworkError(f"has dilations {apart}, with the zeros between its taps more than {_MOST_SPREAD} weights")
     return Operands(weight * signs[:, None, None, None], turned, attributes, norm, apart)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from calibrated import codes_of_first_conv, exact_network, folded, pixels
-from float_networks import floats, layer
+from float_networks import every_op, floats, layer
 
 from refengine.engine.run import run
 from refengine.errors import NetworkError
@@ -117,3 +117,11 @@ def test_a_kernel_with_too_many_zeros_is_refused():
     network = FloatNetwork("dilated", (1, 1, 1), 4, (0.0,), (1.0,), "gray", layers)
     with pytest.raises(NetworkError, match=r"layer '001_conv' \(conv\): has dilations .* more than 67108864 weights"):
         quantize(network, np.zeros((1, 1, 1, 1), np.uint8))
+
+
+def test_the_limit_on_zeros_is_none_on_weights(monkeypatch):
+    """A layer without dilations may have any number of weights."""
+    images = np.zeros((2, 7, 6, 3), np.uint8)
+    wanted = quantize(every_op(), images).hash
+    monkeypatch.setattr("refengine.quantization.weighted._MOST_SPREAD", 1)
+    assert quantize(every_op(), images).hash == wanted
