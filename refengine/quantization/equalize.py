@@ -3,9 +3,14 @@
     value'[c] = value[c] * 2**k[c]        k[c] = round(m - log2(range of c)) if that is above 1.25 in magnitude, else 0
 
 m is the median of log2(range) over the channels that meet in a tensor, ranges being those on calibration images.  All
-channels of a tensor share one exponent when they are codes, so a channel far smaller than its neighbours would keep
-few bits.  Where that costs a reader more than 10 dB, in the noise of what it reads, channels are scaled; where it does
-not, as in most trained networks, nothing is changed: a tensor's even ranges are uneven weights of its readers.
+channels of a tensor share one exponent when they are codes, so a channel far smaller than its neighbours would keep few
+bits, which matters where its readers make it large again.  Where that costs a reader more than 10 dB, in the noise of
+what it reads, channels are scaled; where it does not, as in most trained networks, nothing is changed: a tensor's even
+ranges are uneven weights of its readers.
+
+Two limits keep channels as they are that hardly respond to the calibration images, and may to the next one: k = 0 for a
+channel that is 0 throughout more than half of the images, and k goes no more than one bit beyond e[c], by which the
+weights that read c exceed those that read the channel in the middle (less than 0 where they are smaller).
 
 A factor is taken out of whatever makes the channel and into whatever reads it: weights, biases and batch norms.  What a
 channel is tied to has the same k: ReLUs, pools, flatten, concat and padding pass it on, and an addition ties its
@@ -35,6 +40,7 @@ _MOST = 30  # bits; weights stay far from float32's smallest numbers
 _FIXED = 0
 _COST = 10.0  # a ratio of powers; nearly all layers of trained networks stay below
 _NEAR = 1.25  # bits
+_BEYOND = 1.0  # bits
 
 Array = np.ndarray[Any, Any]
 
@@ -122,25 +128,35 @@ def _united(count: int, ties: list[tuple[Array, Array]]) -> Array:
 
 def _shifts(network: FloatNetwork, images: Array, classes: Mapping[str, Array]) -> Array:
     """k of each class; its range is the mean, over the tensors that become codes, of log2 of its largest magnitude."""
-    largest: dict[str, Array] = {}
+    largest: dict[str, list[Array]] = {}
 
     def observe(layer: FloatLayer, tensor: Array) -> None:
-        found = np.abs(tensor).reshape(-1, tensor.shape[-1]).max(axis=0)
-        largest[layer.name] = np.maximum(largest.get(layer.name, found), found)
+        found = np.abs(tensor).reshape(len(tensor), -1, tensor.shape[-1]).max(axis=1)
+        largest.setdefault(layer.name, []).append(found)
 
     for start in range(0, len(images), _BATCH):
         forward(network, images[start : start + _BATCH], observe)
     codes = {group.output for group in fuse(network)}
     count = 1 + max(int(members.max()) for members in classes.values())
-    bits, known = _mean_bits([(classes[name], largest[name]) for name in codes], count)
+    bits, known = _mean_bits([(classes[name], _range(np.concatenate(largest[name]))) for name in codes], count)
     known[_FIXED] = False
-    meeting = _meeting(classes, count)
+    meeting, ranges = _meeting(classes, count), np.where(known, np.exp2(bits), 0.0)
+    excess = _excess(network, classes, ranges)
     shift = np.zeros(count, np.int64)
-    for number in _uneven(network, classes, meeting, np.where(known, np.exp2(bits), 0.0)):
+    for number in _uneven(network, classes, meeting, ranges):
         members = np.flatnonzero((meeting == number) & known)
         lacking = np.median(bits[members]) - bits[members]
+        ends = np.minimum(excess[members], 0) - _BEYOND, np.maximum(excess[members], 0) + _BEYOND
+        lacking = np.clip(lacking, *ends)
         shift[members] = np.where(np.abs(lacking) > _NEAR, np.clip(nearest_codes(lacking, INT8), -_MOST, _MOST), 0)
     return shift
+
+
+def _range(magnitudes: Array) -> Array:
+    """The largest of an image's magnitudes (N, C) by channel; 0 for channels that show something in few images."""
+    shown = np.count_nonzero(magnitudes, axis=0)
+    found: Array = np.where(2 * shown >= len(magnitudes), magnitudes.max(axis=0), 0)
+    return found
 
 
 def _meeting(classes: Mapping[str, Array], count: int) -> Array:
@@ -166,6 +182,20 @@ def _uneven(network: FloatNetwork, classes: Mapping[str, Array], meeting: Array,
         if scaled.any() and own.max() * power[scaled].sum() > _COST * (own * power).sum():
             found.add(int(meeting[members[scaled][0]]))
     return found
+
+
+def _excess(network: FloatNetwork, classes: Mapping[str, Array], ranges: Array) -> Array:
+    """Bits by which weights that read each class exceed those in the middle of their layer, the most of any reader."""
+    excess = np.full(len(ranges), -np.inf)
+    for layer in network.layers:
+        if layer.op in ("conv", "fc", "batchnorm"):
+            members = classes[layer.inputs[0]]
+            power = _power(layer, ranges[members] ** 2)
+            read = (ranges[members] > 0) & (power > 0)
+            if read.any():
+                bits = np.log2(power[read]) / 2
+                np.maximum.at(excess, members[read], bits - np.median(bits))
+    return np.where(np.isfinite(excess), excess, 0)
 
 
 def _power(layer: FloatLayer, own: Array) -> Array:

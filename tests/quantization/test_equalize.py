@@ -138,8 +138,28 @@ def test_a_relu_with_an_end_is_left_alone_and_all_that_is_tied_to_it():
     assert made.described() == "no channel"
 
 
+def test_a_channel_that_hardly_responds_is_left_alone():
+    """Far smaller than the others on these images, or 0 in most of them, and read by weights like the others'."""
+    network = small(2)
+    constants = {name: array.copy() for name, array in network.layers[1].constants.items()}
+    constants["weight"][:2] = 0
+    constants["bias"][0], constants["weight"][0, 0, 1, 1] = 0, 1e-4  # small
+    constants["bias"][1], constants["weight"][1, 0, 1, 1] = -1.15, 1  # reached by the brightest pixels alone
+    constants["weight"][2:] *= np.exp2(np.arange(10) % 3 * 6 - 6)[:, None, None, None].astype(np.float32)
+    changed = replace(network.layers[1], constants=constants)
+    reading = network.layers[3].constants["weight"].copy()
+    reading[:, 2:] /= np.exp2(np.arange(10) % 3 * 6 - 6)[None, :, None, None].astype(np.float32)
+    reader = replace(network.layers[3], constants={"weight": reading})
+    made = equalized(
+        replace(network, layers=(network.layers[0], changed, network.layers[2], reader, *network.layers[4:])),
+        pixels(network, 40),
+    )
+    assert not made.shifts["001_conv"][:2].any()
+    assert np.ptp(made.shifts["001_conv"][2:]) >= 8
+
+
 def test_the_model_says_what_was_scaled():
     network = two_branches()
     made = quantize(network, pixels(network, 30), Scheme(weights="int8"))
     assert made.made_with["equalize"] == "yes"
-    assert made.made_with["equalized"].endswith("of 10 channels, by 2**-5 to 2**8")
+    assert made.made_with["equalized"].endswith("2 of 10 channels, by 2**0 to 2**9")
