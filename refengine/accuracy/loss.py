@@ -30,8 +30,9 @@ class Loss:
 def loss(floats: np.ndarray, others: np.ndarray) -> Loss:
     """What logits ``others`` (N, classes) lose against the ``floats`` (N, classes).
 
-    >>> loss(np.log([[0.75, 0.25]]), np.log([[0.25, 0.75]])).points
-    50.0
+    >>> found = loss(np.log([[0.75, 0.25]]), np.log([[0.25, 0.75]]))
+    >>> round(found.points), found.differing
+    (50, 1)
     """
     p, log_q = np.exp(_log_softmax(floats)), _log_softmax(others)
     image = np.arange(len(p))

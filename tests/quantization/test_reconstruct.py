@@ -127,7 +127,7 @@ def test_more_starts_never_lose(monkeypatch):
     for starts in (3, 4, 12):
         monkeypatch.setattr(module, "_STARTS", starts)
         state = state_of(weight, windows, np.zeros((6, 12)), np.ones((6, 3)))
-        module._search(state, np.ones((6, 3)))
+        module._search(state, np.ones((6, 3)), module._root(windows.covariance))
         errors.append(module._error(weight, windows.covariance, state.codes, state.scales, 4))
     assert np.all(errors[1] <= errors[0])
     assert np.all(errors[2] <= errors[1])

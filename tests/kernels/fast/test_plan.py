@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from kernels_rows import Row, finish_table
 
+from refengine.engine.fast import packing
 from refengine.kernels.fast import plan, step, turns
 from refengine.kernels.lanes import LINE
 
@@ -28,7 +29,7 @@ class Pair:
         self.image = rng.integers(0, 256, (pixels, CHANNELS)).astype(np.uint8)
         self.values = rng.integers(0, 256, (CHANNELS, 256)).astype(np.uint8)
         self.flags = rng.integers(0, 8, (CHANNELS, 256)).astype(np.uint8)
-        self.weights = rng.integers(-128, 128, (2 * FOUR, stored))
+        self.weights = rng.integers(-127, 128, (2 * FOUR, stored))
         self.codes = np.zeros((pixels + 1, FOUR), np.uint8), np.zeros((pixels, stored), np.uint8)
         rows = self._lookup(block), self._conv(block, panels)
         self._kept = rows
@@ -63,7 +64,9 @@ class Pair:
 
     def _conv(self, block, panels):
         stored = panels * self.width
-        fours = self.weights.astype(np.int8).reshape(2, 4, panels, self.width).transpose(2, 0, 3, 1)
+        rows = self.weights.T.astype(np.int32)
+        (packed,) = packing.panels(rows, 0, self.width, plan.TARGET.dense)
+        initial = (packing.missing(rows, plan.TARGET) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         return Row(
             {
                 step.KIND: step.CONV,
@@ -76,11 +79,11 @@ class Pair:
                 step.OFFSETS: np.zeros(1, np.int32),
                 step.LENGTH: 2 * FOUR,
                 step.LIMBS: 1,
-                step.PANELS: np.ascontiguousarray(fours),
-                step.PANEL_BYTES: fours[0].size,
+                step.PANELS: packed.weights,
+                step.PANEL_BYTES: packed.weights[0].nbytes,
                 step.PANEL_COUNT: panels,
                 step.WIDTH: self.width,
-                step.INITIAL: np.zeros(stored, np.int32),
+                step.INITIAL: initial,
                 step.STORED: stored,
                 step.CHANNELS: stored - 1,
                 step.LATER_TABLE: finish_table(np.full(stored, 2**12), 20),
