@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import NetworkError, SchemeError
-from ...network.float_network import FloatLayer, FloatNetwork
+from ...network.float_network import FloatLayer, FloatNetwork, dilations
 from ...network.int_network import IntLayer
 from ...numbers.formats import INT32
 from ...numbers.requantize import Requantize
@@ -28,6 +28,7 @@ from ...numbers.rescale import multiplier_and_shift, power_of_two
 from ...numbers.rounding import MAX_SHIFT, nearest
 from ...ops.batchnorm import CODE_SHIFT
 from ...ops.conv import integer_weights
+from ...ops.window import spread, spread_size
 from ...quantization import fold
 from ...quantization.clusters import METHODS
 from ...quantization.fuse import AFFINE, Group, fuse
@@ -119,10 +120,11 @@ class Tuning(IntForward):
             return super().accumulate(_with(layer, sign=signs.astype(np.int8)), operands)
         scope = "layer" if layer.requantize is None else self.scheme.scale_exponent
         weights = self._weights(group.core, str(layer.weight_format), scope, signs)
-        codes = weights.codes if layer.op == "conv" else weights.codes[:, :, 0, 0]
+        apart = dilations(group.core)
+        codes = spread(weights.codes, apart) if layer.op == "conv" else weights.codes[:, :, 0, 0]
         layer = replace(_with(layer, weight=codes, scale=weights.scale), weight_exponent=weights.exponent)
         weight = self.parameters[group.core.name, "weight"]
-        weight = weight.reshape(*weight.shape, *[1] * (4 - weight.ndim))
+        weight = _spread(weight.reshape(*weight.shape, *[1] * (4 - weight.ndim)), apart)
         unit = weight.new_tensor(signs * np.ldexp(1.0, weights.exponent))
         return layer, convolve(layer, operands[0], weight, unit, self.gradients)
 
@@ -188,6 +190,15 @@ def _exact(values: np.ndarray) -> tuple[Fraction, ...]:
 
 def _with(layer: IntLayer, **constants: np.ndarray) -> IntLayer:
     return replace(layer, constants={**layer.constants, **constants})
+
+
+def _spread(weight: Any, apart: tuple[int, int]) -> Any:
+    """Weights (O, I, KH, KW) with zeros between their taps (contract T7), differentiable."""
+    if apart == (1, 1):
+        return weight
+    wide = weight.new_zeros(*weight.shape[:2], *map(spread_size, weight.shape[2:], apart))
+    wide[:, :, :: apart[0], :: apart[1]] = weight
+    return wide
 
 
 def _reals(weights: IntWeights) -> np.ndarray:
