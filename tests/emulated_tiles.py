@@ -6,7 +6,7 @@ import subprocess
 import inner_loops
 import numpy as np
 import pytest
-from kernels_rows import EXTREMES, FIRST_CHANNEL, MIDDLE, DenseLayer, aligned, wrapped
+from kernels_rows import EXTREMES, FIRST_CHANNEL, MIDDLE, DenseLayer, aligned, packed, wrapped
 
 from refengine.kernels.fast import step
 from refengine.kernels.fast.lane_tile import beginning
@@ -18,22 +18,6 @@ WEIGHTS = {
 }
 PIXELS = 36
 PANELS = 3
-
-
-def limbs_of(weights, limbs):
-    """int (...) -> int8 (limbs, ...) with weights = 128 * high + low, or the weights themselves."""
-    high = (weights + 64) >> 7
-    parts = [weights] if limbs == 1 else [high, weights - 128 * high]
-    found = np.stack(parts).astype(np.int8)
-    assert np.array_equal(found, np.stack(parts))
-    return found
-
-
-def packed(weights, limbs):
-    """Weights (bytes, panels, width) -> int8 (panels, limbs, bytes / 4, width, 4)."""
-    length, panels, width = weights.shape
-    fours = limbs_of(weights, limbs).reshape(limbs, length // 4, 4, panels, width)
-    return np.ascontiguousarray(fours.transpose(3, 0, 1, 4, 2))
 
 
 class LaneLayer(DenseLayer):

@@ -138,3 +138,19 @@ class DenseLayer:
         begun = self.initial[:, channel : channel + self.weights.shape[2]].astype(np.int64)
         before = begun[0] if len(begun) == 1 else 128 * begun[0] + begun[1]
         return before + windows @ self.weights[:, panel].astype(np.int64)
+
+
+def limbs_of(weights, limbs):
+    """int (...) -> int8 (limbs, ...) with weights = 128 * high + low, or the weights themselves."""
+    high = (weights + 64) >> 7
+    parts = [weights] if limbs == 1 else [high, weights - 128 * high]
+    found = np.stack(parts).astype(np.int8)
+    assert np.array_equal(found, np.stack(parts))
+    return found
+
+
+def packed(weights, limbs):
+    """Weights (bytes, panels, width) -> int8 (panels, limbs, bytes / 4, width, 4)."""
+    length, panels, width = weights.shape
+    fours = limbs_of(weights, limbs).reshape(limbs, length // 4, 4, panels, width)
+    return np.ascontiguousarray(fours.transpose(3, 0, 1, 4, 2))

@@ -1,4 +1,4 @@
-"""Tiles of 64-bit ARM with a dot product: sums are NumPy's products in 64 bits.
+"""Tiles of 64-bit ARM, with and without a dot product: sums are NumPy's products in 64 bits.
 
 On ARM as the tests of other tiles.  Elsewhere each is compiled for its processor, linked to a C program that holds one
 layer, and run by an emulator, where compiler and emulator are installed.
@@ -10,13 +10,13 @@ from emulated_tiles import PANELS, WEIGHTS, LaneLayer, c_program, emulated, need
 from kernels_rows import FIRST_CHANNEL, compiled, name_of, sums_of, wrapped
 
 from refengine.kernels.fast import step
-from refengine.kernels.fast.lane_tile import LaneTile
+from refengine.kernels.fast.plan import TILES
 from refengine.kernels.fast.tile import UNROLL
-from refengine.kernels.instruction_sets import LANES, TARGETS, runnable
+from refengine.kernels.instruction_sets import HALVES, LANES, TARGETS, runnable
 
-SHAPES = [(target, shape) for target in runnable() if target.dense == LANES for shape in target.tiles]
+SHAPES = [(target, shape) for target in runnable() if target.dense in (LANES, HALVES) for shape in target.tiles]
 LENGTHS = [4, 12, 4 * UNROLL, 4 * UNROLL + 4, 12 * UNROLL + 8]
-ARM = [target for target in TARGETS if target.dense == LANES]
+ARM = [target for target in TARGETS if target.dense in (LANES, HALVES)]
 
 
 @pytest.mark.parametrize("limbs", [1, 2])
@@ -25,7 +25,7 @@ ARM = [target for target in TARGETS if target.dense == LANES]
 def test_tiles_are_a_matrix_product(target, shape, length, limbs):
     """Any number of pixels, wherever they begin; initial values are anything, and sums wrap as 32 bits do."""
     layer = random_layer(target, shape[1] * target.lanes, limbs, length)
-    call = compiled(target, target.tiles, LaneTile)
+    call = compiled(target, target.tiles, TILES[target.dense])
     for count in range(1, 31):
         first, panel = count % 6, count % PANELS
         found = sums_of(call, layer.row, first, first + count, panel, gap=count % 3)
@@ -45,7 +45,7 @@ def test_the_largest_sums_of_32_bits(target, shape, limbs, top, places, sign):
     )
     wanted = layer.wanted(0, 9, 0)
     assert 2**31 - 2**24 < np.abs(wanted).max() < 2**31
-    assert np.array_equal(sums_of(compiled(target, target.tiles, LaneTile), layer.row, 0, 9, 0), wanted)
+    assert np.array_equal(sums_of(compiled(target, target.tiles, TILES[target.dense]), layer.row, 0, 9, 0), wanted)
 
 
 @pytest.mark.parametrize("bias", [2**31 + 5, 3 * 2**31, -(2**31) - 1])
@@ -63,14 +63,14 @@ def test_a_bias_beyond_32_bits_ends_right_where_the_sum_does(target, shape, limb
     )
     wanted = bias - int(initial[-1, 0]) + layer.wanted(0, 9, 0)
     assert np.abs(wanted).max() < 2**31
-    assert np.array_equal(sums_of(compiled(target, target.tiles, LaneTile), layer.row, 0, 9, 0), wanted)
+    assert np.array_equal(sums_of(compiled(target, target.tiles, TILES[target.dense]), layer.row, 0, 9, 0), wanted)
 
 
 @pytest.mark.parametrize("target", dict(SHAPES), ids=name_of)
 def test_a_window_without_places_is_what_it_begins_with(target):
     layer = random_layer(target, target.widths[0], 1, 8, places=1)
     layer.row.numbers[step.TAPS] = 0
-    found = sums_of(compiled(target, target.tiles, LaneTile), layer.row, 0, 7, 1)
+    found = sums_of(compiled(target, target.tiles, TILES[target.dense]), layer.row, 0, 7, 1)
     channel = FIRST_CHANNEL + target.widths[0]
     assert np.array_equal(found, np.tile(layer.initial[0, channel : channel + target.widths[0]], (7, 1)))
 
