@@ -1,5 +1,6 @@
 """Options that more than one verb has."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -41,6 +42,12 @@ calibration_images = click.option(
     help="How many of the images to calibrate on, evenly spaced, are used, all of them in memory.  "
     "[default: 1024, fewer where one layer's floats would exceed 1 GiB]",
 )
+
+
+def jobs(text: str) -> Callable[[Any], Any]:
+    """``--jobs N``, with what runs so many at a time in its help."""
+    return click.option("--jobs", "processes", type=POSITIVE, default=1, show_default=True, metavar="N", help=text)
+
 
 dask = click.option(
     "--dask",

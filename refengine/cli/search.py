@@ -68,15 +68,7 @@ UNIFORM = ("ternary:4", "ternary:16", "ternary:64", "int4:4")
 )
 @click.option("--uniform", "beside", is_flag=True, help="Measure settings that are the same for all layers too.")
 @options.calibration_images
-@click.option(
-    "--jobs",
-    "processes",
-    type=options.POSITIVE,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="How many layers or plans at a time, each in a process of its own.  Changes no number.",
-)
+@options.jobs("How many layers or plans at a time, each in a process of its own.  Changes no number.")
 @options.dask
 @options.json_file
 def command(

@@ -37,15 +37,7 @@ REPORT = "report.html"
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder of the results.")
 @options.calibration_images
 @click.option("--limit", type=options.POSITIVE, metavar="N", help="Only the first N labelled images.")
-@click.option(
-    "--jobs",
-    "processes",
-    type=options.POSITIVE,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="How many jobs at a time, each in a process of its own; they share the cores.  Changes no number.",
-)
+@options.jobs("How many jobs at a time, each in a process of its own; they share the cores.  Changes no number.")
 @options.dask
 @options.json_file
 def command(
