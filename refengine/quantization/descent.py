@@ -23,7 +23,9 @@ Array = np.ndarray[Any, Any]
 
 _BLOCK = 128
 _FOLLOWING = 3
+_SCANNED = 16
 _LEAST_GAIN = 1e-9
+_CERTAIN = 0.499  # of a unit, where 0.5 decides: too little to move a code, however sums are rounded
 
 
 class Problem(NamedTuple):
@@ -140,18 +142,41 @@ def best_code(channel: Channel, j: int) -> float:
 
 
 @jit
-def best_scale(channel: Channel, g: int, unit: float) -> float:
+def best_codes(channel: Channel, g: int, columns: range) -> bool:
+    """The best code for each of the ``columns`` of cluster g; whether any moved."""
+    moved, stays = False, _CERTAIN * channel.scales[g]
+    for j in columns:
+        if abs(channel.pull[j]) < stays * channel.covariance[j, j]:
+            continue
+        new = best_code(channel, j)
+        if new != channel.codes[j]:
+            moved = True
+            move(channel, j, new)
+    return moved
+
+
+@jit
+def curvatures(turned: Array, covariance: Array, columns: range) -> Array:
+    """c^T H c over some ``columns`` of each output channel, float64 (O), from the turned codes (n, O).
+
+    Channels are the innermost loop, so that a processor adds up several at once, each in the order of its columns.
+    """
+    total = np.zeros(turned.shape[1])
+    for j in columns:
+        for k in columns:
+            for o in range(len(total)):
+                total[o] += turned[j, o] * turned[k, o] * covariance[j, k]
+    return total
+
+
+@jit
+def best_scale(channel: Channel, g: int, columns: range, unit: float, curvature: float) -> float:
     """The scale of least error for cluster g; with a ``unit``, 0..127 times that."""
-    pull, covariance, codes, scale = channel.pull, channel.covariance, channel.codes, channel.scales[g]
-    start, end = g * channel.step, min(len(codes), (g + 1) * channel.step)
-    gain, curvature = 0.0, 0.0
-    for j in range(start, end):
-        if codes[j] != 0:
-            gain += codes[j] * pull[j]
-            for k in range(start, end):
-                curvature += codes[j] * codes[k] * covariance[j, k]
+    scale, gain = channel.scales[g], 0.0
     if not curvature > 0:
         return scale
+    for j in columns:
+        gain += channel.codes[j] * channel.pull[j]
     new = max(scale + gain / curvature, 0.0)
     if unit > 0:
         new = unit * max(nearest(new / unit, scale / unit, 127.0), 0.0)
@@ -159,24 +184,16 @@ def best_scale(channel: Channel, g: int, unit: float) -> float:
 
 
 @jit
-def improve_cluster(channel: Channel, g: int, unit: float) -> bool:
-    """The best codes and then the best scale of one cluster; whether anything moved by more than a thousandth."""
-    codes, moved = channel.codes, False
-    start, end = g * channel.step, min(len(codes), (g + 1) * channel.step)
-    for j in range(start, end):
-        new = best_code(channel, j)
-        if new != codes[j]:
-            moved = True
-            move(channel, j, new)
+def rescale(channel: Channel, g: int, columns: range, new: float) -> bool:
+    """Give cluster g another scale; whether it moved by more than a thousandth."""
     scale = channel.scales[g]
-    new = best_scale(channel, g, unit)
-    if new != scale:
-        moved = moved or abs(new - scale) > 0.001 * scale
-        channel.scales[g] = new
-        for j in range(start, end):
-            if codes[j] != 0:
-                grow(channel, j, (new - scale) * codes[j])
-    return moved
+    if new == scale:
+        return False
+    channel.scales[g] = new
+    for j in columns:
+        if channel.codes[j] != 0:
+            grow(channel, j, (new - scale) * channel.codes[j])
+    return abs(new - scale) > 0.001 * scale
 
 
 def descend(problem: Problem, codes: Array, scales: Array, units: Array, rounds: int) -> None:
@@ -207,16 +224,36 @@ def descend(problem: Problem, codes: Array, scales: Array, units: Array, rounds:
 @jit
 def descend_block(problem: Problem, pulls: Array, codes: Array, scales: Array, units: Array, moved: Array) -> None:
     """One round of ``descend`` inside a block of columns, pulls (O, b); ``moved`` (O) becomes true where it helped."""
-    for o in range(len(codes)):
-        channel = Channel(pulls[o], problem.covariance, codes[o], scales[o], problem.step, problem.top)
-        for g in range(scales.shape[1]):
-            moved[o] = improve_cluster(channel, g, units[o]) or moved[o]
+    covariance, step, top = problem.covariance, problem.step, problem.top
+    turned = np.empty((codes.shape[1], len(codes)))
+    for g in range(scales.shape[1]):
+        columns = range(g * step, min(codes.shape[1], (g + 1) * step))
+        for o in range(len(codes)):
+            moved[o] |= best_codes(Channel(pulls[o], covariance, codes[o], scales[o], step, top), g, columns)
+        for j in columns:
+            turned[j] = codes[:, j]
+        curvature = curvatures(turned, covariance, columns)
+        for o in range(len(codes)):
+            channel = Channel(pulls[o], covariance, codes[o], scales[o], step, top)
+            moved[o] |= rescale(channel, g, columns, best_scale(channel, g, columns, units[o], curvature[o]))
 
 
 def expanded(codes: Array, scales: Array, step: int) -> Array:
     """scale * code where ``step`` columns share a scale: codes (O, n), scales (O, G) -> float64 (O, n)."""
     product: Array = codes * np.repeat(scales, step, axis=1)[:, : codes.shape[1]]
     return product
+
+
+@jit
+def any_moves(pull: Array, stays: Array, start: int, end: int) -> bool:
+    """Whether a pull in start..end - 1 is larger than what its code stays for: without a branch for each.
+
+    Indices without a sign let the compiler compare several at once.
+    """
+    moving, first = 0, np.uintp(start)
+    for k in range(np.uintp(end - start)):
+        moving += abs(pull[first + k]) > stays[first + k]
+    return moving > 0
 
 
 @jit
@@ -229,38 +266,44 @@ def follow(channel: Channel, stays: Array, moves: Moves) -> tuple[float, int]:
     n, error, count = len(channel.pull), 0.0, 1
     for _ in range(_FOLLOWING):
         already = count
-        for k in range(n):
-            if abs(channel.pull[k]) <= stays[k] or k == moves.places[0]:
+        for start in range(0, n, _SCANNED):
+            end = min(n, start + _SCANNED)
+            if not any_moves(channel.pull, stays, start, end):
                 continue
-            new = best_code(channel, k)
-            if new != channel.codes[k]:
-                moves.places[count], moves.before[count], count = k, channel.codes[k], count + 1
-                error += move(channel, k, new)
+            for k in range(start, end):
+                if abs(channel.pull[k]) <= stays[k] or k == moves.places[0]:
+                    continue
+                new = best_code(channel, k)
+                if new != channel.codes[k]:
+                    moves.places[count], moves.before[count], count = k, channel.codes[k], count + 1
+                    error += move(channel, k, new)
         if count == already:
             break
     return error, count
 
 
 @jit
-def take_back(channel: Channel, moves: Moves, count: int) -> None:
-    """Undo the first ``count`` moves, the last one first."""
-    for number in range(count - 1, -1, -1):
-        move(channel, moves.places[number], moves.before[number])
+def try_move(channel: Channel, stays: Array, moves: Moves, trial: Array, j: int, change: float) -> bool:
+    """Move column j's code by ``change``, let the others follow; whether the error falls, else all is as before.
 
-
-@jit
-def try_move(channel: Channel, stays: Array, moves: Moves, j: int, change: float) -> bool:
-    """Move column j's code by ``change``, let the others follow; whether the error falls, else all is as before."""
+    ``trial`` float64 (n) takes the pulls meanwhile, so that a move that does not help leaves no trace in them.
+    """
+    codes, growth = channel.codes, change * channel.scales[j // channel.step]
     least = -_LEAST_GAIN * channel.scales[j // channel.step] * stays[j]
-    if least == 0 or abs(channel.codes[j] + change) > channel.top:
+    if least == 0 or abs(codes[j] + change) > channel.top:
         return False
-    moves.places[0], moves.before[0] = j, channel.codes[j]
-    channel.codes[j] += change
-    error = grow(channel, j, change * channel.scales[j // channel.step])
-    growth, count = follow(channel, stays, moves)
-    if error + growth < least:
+    moves.places[0], moves.before[0] = j, codes[j]
+    codes[j] += change
+    error = growth * (growth * channel.covariance[j, j] - 2.0 * channel.pull[j])
+    for k in range(len(trial)):
+        trial[k] = channel.pull[k] - growth * channel.covariance[j, k]
+    tried = Channel(trial, channel.covariance, codes, channel.scales, channel.step, channel.top)
+    error_of_others, count = follow(tried, stays, moves)
+    if error + error_of_others < least:
+        channel.pull[:] = trial
         return True
-    take_back(channel, moves, count)
+    for number in range(count - 1, -1, -1):
+        codes[moves.places[number]] = moves.before[number]
     return False
 
 
@@ -272,11 +315,11 @@ def exchange(problem: Problem, codes: Array, scales: Array) -> None:
     """
     n = codes.shape[1]
     moves = Moves(np.zeros(_FOLLOWING * n + 1, np.int64), np.zeros(_FOLLOWING * n + 1))
-    stays = np.empty(n)
+    stays, trial = np.empty(n), np.empty(n)
     for o in range(len(codes)):
         channel = channel_of(problem, codes, scales, o)
         for k in range(n):
             stays[k] = 0.5 * channel.scales[k // problem.step] * problem.covariance[k, k]
         for j in range(n):
-            if not try_move(channel, stays, moves, j, 1.0):
-                try_move(channel, stays, moves, j, -1.0)
+            if not try_move(channel, stays, moves, trial, j, 1.0):
+                try_move(channel, stays, moves, trial, j, -1.0)
