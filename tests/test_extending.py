@@ -80,6 +80,7 @@ def outcomes(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_every_consumer_works_or_refuses_in_a_line_that_names_what_it_does_not_know(outcomes):
     outcomes = {name: outcome for name, outcome in outcomes.items() if "cannot be imported" not in outcome}
     works = {name for name, outcome in outcomes.items() if outcome == "works"}
@@ -90,6 +91,7 @@ def test_every_consumer_works_or_refuses_in_a_line_that_names_what_it_does_not_k
         assert "\n" not in outcomes[name]
 
 
+@pytest.mark.slow
 def test_the_page_says_what_its_table_derives(outcomes):
     """The row of every room that the table lists names a file that is there."""
     files = re.findall(r"\(`((?:analysis|engine|interop|golden)/[\w/.]+)`\)", PAGE.read_text(encoding="utf-8"))

@@ -75,6 +75,7 @@ def test_type_checkers_are_told_that_the_package_is_typed():
     assert (ROOT / "refengine" / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_signatures(tmp_path):
     api = pytest.importorskip("mypy.api")
     (tmp_path / "use.py").write_text(

@@ -223,6 +223,7 @@ def test_a_sweep_that_is_killed_loses_nothing(files, tmp_path, number):
     assert [told(row.record) for row in made.rows] == [told(run_files(job, files)) for job in jobs]
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_do_each_job_once(files, tmp_path):
     """Between them; each has all of it in the end, though one was killed on the way."""
     command = verb(files, tmp_path, "--json", "-")

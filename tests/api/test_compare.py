@@ -27,11 +27,11 @@ def test_every_form_of_a_golden_and_of_a_dut(files, spoiled):
     write_vectors(refengine.load("model.h5"), refengine.load("images.h5")[:2], "pack")
     as_archive(files / "dut.npz", integers)
     shutil.copy("trace.h5", "same.h5")
-    for golden in ("trace.h5", refengine.load("trace.h5"), "pack", refengine.load("pack")):
+    goldens = ("trace.h5", refengine.load("trace.h5"), "pack", refengine.load("pack"))
+    for golden, dut in zip(goldens, ("dut.npz", files / "dut.npz", integers, "dut.npz"), strict=True):
         assert refengine.compare(golden, refengine.load("same.h5"), "model.h5").equal
-        for dut in ("dut.npz", files / "dut.npz", integers):
-            found = refengine.compare(golden, dut, refengine.load("model.h5"))
-            assert (found.verdict, found.equal, found.faulty_layers) == ("DIFFERENT", False, (layer,))
+        found = refengine.compare(golden, dut, refengine.load("model.h5"))
+        assert (found.verdict, found.equal, found.faulty_layers) == ("DIFFERENT", False, (layer,))
 
 
 def test_results_alone_by_layer(files):

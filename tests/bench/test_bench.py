@@ -91,6 +91,7 @@ def test_what_is_measured_computes_the_network(network, threads):
         assert np.array_equal(plan.run(images), run(model, images, "reference"))
 
 
+@pytest.mark.slow
 def test_the_capacity_runs_a_batch_in_each_thread(network):
     images = images_of(network)
     model = quantize(network, images, Scheme())

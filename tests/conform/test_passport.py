@@ -16,6 +16,7 @@ def test_the_definitions_give_the_stored_digest():
     assert digest(module._computed("reference", 1, 1, 4)) == DIGEST
 
 
+@pytest.mark.slow
 def test_kernels_give_it_whatever_the_threads_and_batches():
     lines = [*passport(["kernels"])]
     assert {line.backend for line in lines} == {"kernels"}
@@ -32,6 +33,7 @@ def test_every_instruction_set_gives_it():
     assert all(line.agrees for line in lines)
 
 
+@pytest.mark.slow
 def test_this_processes_plan_gives_it():
     assert digest(module._computed("fast", 2, 2, 3)) == DIGEST
 
@@ -77,6 +79,7 @@ def test_the_machine_is_described():
     assert not Line("reference", "", 1, 1, 7, "0" * 64).agrees
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(missing("gcc")), reason=missing("gcc"))
 def test_the_c_export_gives_it(tmp_path):
     """Accumulators, exponents, codes and logits as the taps of compiled models see them."""

@@ -165,6 +165,7 @@ def test_random_networks_with_dynamic_exponents_are_the_contract(backend, networ
     check_against_oracle(network, images, backend, first_image)
 
 
+@pytest.mark.slow
 def test_dynamic_networks_are_what_they_should_be():
     """What the test above claims to cover: every kind of reader, several choices, and saturation at their end."""
     readers, choices, formats = set(), set(), set()

@@ -33,7 +33,13 @@ def test_a_short_run_of_every_reader(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("planted", "counted"), [("traceback", "tracebacks"), ("crash", "crashes"), ("hang", "hangs"), ("memory", "over")]
+    ("planted", "counted"),
+    [
+        ("traceback", "tracebacks"),
+        ("crash", "crashes"),
+        ("hang", "hangs"),
+        pytest.param("memory", "over", marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_planted_is_counted(tmp_path, monkeypatch, planted, counted):
     """The planted reader fails on its sound file too, so only the process that begins sees it."""

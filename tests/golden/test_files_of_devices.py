@@ -424,6 +424,7 @@ def test_one_file_whose_layer_nothing_says(arrays, made):
     assert "--stage says total" in refusal("compare", "whole", f"{LAYER}.code.txt", "--stage", "total")
 
 
+@pytest.mark.slow
 def test_tables_are_read_by_their_columns(arrays):
     code = arrays["pack"]["code"]
     places = [(n, *index, value) for n, (index, value) in enumerate(np.ndenumerate(code[0]))]

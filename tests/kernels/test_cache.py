@@ -206,6 +206,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_running_ones_are
     assert sorted(file.name for file in store.folder.iterdir()) == [".new.part", "kernel", "second"]
 
 
+@pytest.mark.slow
 def test_many_processes_share_a_cold_cache(tmp_path):
     """Some compile for integers, some for floats, the same functions at one time: each finds its own."""
     arguments = ["20", "20.0", "20.0"]

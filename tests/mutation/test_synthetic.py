@@ -19,15 +19,18 @@ def table():
     return fault_table(network, images, diagnose, layers=["003_conv"], faults=[*FAULTS.values()][::9], layers_a_fault=1)
 
 
+@pytest.mark.slow
 def test_layer_and_first_element_are_always_right(table):
     assert len(table.trials) >= 15
     assert all(trial.detected and trial.layer_right and trial.element_right and trial.alone for trial in table.trials)
 
 
+@pytest.mark.slow
 def test_nine_of_ten_are_named(table):
     named = [trial.named == "right" for trial in table.nameable]
     assert 10 * sum(named) >= 9 * len(named), [trial for trial in table.nameable if trial.named != "right"]
 
 
+@pytest.mark.slow
 def test_nothing_wrong_is_certain(table):
     assert not [trial for trial in table.trials if trial.certain_but_wrong]

@@ -154,6 +154,7 @@ def test_icarus_compiles_packages(packs, layout, tmp_path):
     assert sorted(line for line in out.splitlines() if line) == of_layout(wanted, layout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_verilator_5(), reason="not installed: verilator 5 or later")
 @needs("make", "g++")
 def test_verilator_reads_everything(packs, tmp_path):

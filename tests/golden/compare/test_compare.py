@@ -111,8 +111,8 @@ def essence(found):
 def test_every_form_gives_the_same_report(forms, wrong, with_network):
     network, paths = forms
     reports = []
-    for golden in paths.values():
-        for dut in wrong:
+    for number, golden in enumerate(paths.values()):
+        for dut in wrong if number == 0 or not with_network else [wrong[number % len(wrong)]]:
             with open_dump(golden) as one, open_dump(dut) as other:
                 names = Rules()
                 found = compare(

@@ -64,7 +64,7 @@ def test_every_hypothesis_is_found_in_a_large_layer(stage):
 
 
 def test_a_hypothesis_is_certain_by_its_sums_exactly_where_it_has_no_twin():
-    faults = {name: planted(LARGE, name, stages=STAGES) for name in [*HYPOTHESES][::8] if faulty(LARGE, name)}
+    faults = {name: planted(LARGE, name, stages=STAGES) for name in [*HYPOTHESES][::20] if faulty(LARGE, name)}
     seen = set()
     for name, dump in faults.items():
         wrong = sum(int(np.count_nonzero(dump[stage] != GOLDEN[stage])) for stage in STAGES)
@@ -91,7 +91,7 @@ def test_faults_of_any_network(network, seed):
                     assert_named(case, stage, name, got)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(int_networks(), st.integers(0, 2**32 - 1))
 def test_the_contract_has_no_cause_and_garbage_no_certain_one(network, seed):
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_the_contract_has_no_cause_and_garbage_no_certain_one(network, seed):
 
 
 def test_one_flipped_value_is_never_certain():
-    for seed in range(6):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         got = GOLDEN["code"].copy()
         got.reshape(-1)[rng.integers(got.size)] ^= 1 << rng.integers(8)
@@ -119,7 +119,7 @@ def test_a_few_values_are_never_enough():
     case = conv_case(4, count=1, size=(1, 1), inputs=8, outputs=5)
     golden = planted(case)["code"]
     said = []
-    for name in [*HYPOTHESES][::5]:
+    for name in [*HYPOTHESES][::12]:
         if faulty(case, name) is not None and not np.array_equal(planted(case, name)["code"], golden):
             found = diagnose(case, "code", planted(case, name)["code"])
             assert not found.certain
@@ -143,7 +143,7 @@ def test_two_faults_at_once(pair):
     assert any(set(name.split(" + ")) == {*pair} for name in exact(found)), found.ranked
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.lists(st.sampled_from([*HYPOTHESES]), min_size=2, max_size=2, unique=True))
 def test_two_faults_never_give_a_certain_wrong_one(names):
     """A single hypothesis may be certain only if the other fault changed nothing that it does not explain."""
@@ -325,7 +325,7 @@ def test_the_same_dump_gives_the_same_words():
     got = planted(LARGE, "rounds_floor", "bias_missing")["code"]
     here = diagnose(LARGE, "code", got)
     assert here == diagnose(LARGE, "code", got)
-    assert {_said_elsewhere(seed) for seed in ("1", "2")} == {f"{here}\n"}
+    assert _said_elsewhere("1") == f"{here}\n"
 
 
 def _said_elsewhere(seed):

@@ -57,6 +57,7 @@ def agree(cases, folder, *arguments, **options):
     return counts
 
 
+@pytest.mark.slow
 @needs("gcc")
 def test_random_networks_agree_under_sanitizers(tmp_path):
     """All operators, roundings and policies occur; ``python tests/c_models.py random 500`` runs more of them."""
