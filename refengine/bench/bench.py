@@ -33,8 +33,10 @@ from .. import __version__
 from ..errors import RangeError
 from ..interop.onnx.export_float import onnx_input
 from ..network.float_network import FloatNetwork
+from ..network.int_file import write_int_network
 from ..network.int_network import IntNetwork
 from ..quantization.scheme import Scheme
+from .memory import MODEL, OURS, Memory, Stored, memory_of
 from .models import quantized
 from .peers import peer
 
@@ -56,6 +58,7 @@ class Engine:
     """Something to measure: ``run`` does ``images`` images.
 
     forms: which part of its products each of FORMS computes, 0..1; nothing of engines that are not refengine's.
+    stored: the same as files, by which its memory is measured.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Engine:
     images: int
     run: Callable[[], object]
     forms: Mapping[str, float] = field(default_factory=dict)
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Ratio:
 class Comparison:
     """What was measured: the engines, ``refengine`` first.
 
-    peak: MACs a second of each form that is in use, a number each round.
+    peak: MACs a second of each form that is in use, a number each round.  memory: of each engine, where asked for.
     """
 
     network: str
@@ -112,6 +116,7 @@ class Comparison:
     threads: int
     timings: tuple[Timing, ...]
     peak: Mapping[str, tuple[float, ...]]
+    memory: Mapping[str, Memory] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
@@ -154,6 +159,7 @@ class Comparison:
             "share_of_peak": self.share(timing),
             "forms": dict(timing.forms),
             "first_over_this": vars(self.ratio(timing)),
+            "memory_bytes": vars(self.memory[timing.name]) if timing.name in self.memory else None,
         }
 
 
@@ -185,14 +191,15 @@ def compare(
     rounds: int = 40,
     progress: Show | None = None,
     calibrated: bool = True,
+    memory: bool = False,
 ) -> Comparison:
     """Make engines of ``network``, calibrated on uint8 images (N, H, W, C), and measure them in turns.
 
     ``weights``: weight formats of refengine's engines, whose first and last layers have 8 bits, each with ``clusters``
     of all these sizes, if it has clusters; ``against``: names of ``peers.PEERS``.  The images that are run are the
     first ``batch``, repeated where there are fewer.  Where the weights are random nothing is worth to be ``calibrated``
-    but the ranges of activations, on one image.  RefengineError where an engine cannot be made, RangeError for counts
-    below 1.
+    but the ranges of activations, on one image.  ``memory``: also measure what each engine takes.  RefengineError where
+    an engine cannot be made, RangeError for counts below 1.
     """
     if not weights or not clusters or min(batch, threads, rounds) < 1:
         found = f"{len(weights)} weight formats, {len(clusters)} sizes of clusters, batch {batch}, {threads} threads"
@@ -212,6 +219,8 @@ def compare(
         if threads > 1:
             engines.append(_capacity(first, model, pixels, threads, pool))
         timings, peak = measure(engines, rounds, lambda: peak_rates(threads, pool), show)
+    stored = {engine.name: engine.stored for engine in engines if memory and engine.stored is not None}
+    taken = {name: memory_of(files, threads) for name, files in stored.items()}
     return Comparison(
         network.name,
         network.input_shape,
@@ -222,6 +231,7 @@ def compare(
         threads,
         timings,
         peak,
+        {name: found for name, found in taken.items() if found is not None},
     )
 
 
@@ -253,7 +263,8 @@ def _compiled(model: IntNetwork, batch: int, threads: int) -> Plan:
 
 def _ours(name: str, model: IntNetwork, pixels: Array, threads: int) -> Engine:
     plan = _compiled(model, len(pixels), threads)
-    return Engine(f"refengine {name}", __version__, len(pixels), lambda: plan.run(pixels), _forms(plan))
+    stored = Stored(OURS, lambda folder: write_int_network(model, folder / MODEL), pixels)
+    return Engine(f"refengine {name}", __version__, len(pixels), lambda: plan.run(pixels), _forms(plan), stored)
 
 
 def _forms(plan: Plan) -> dict[str, float]:
@@ -278,8 +289,10 @@ def _capacity(name: str, model: IntNetwork, pixels: Array, threads: int, pool: T
 
 def _theirs(name: str, network: FloatNetwork, images: Array, pixels: Array, threads: int) -> Engine:
     made = peer(name, network, images, len(pixels), threads)
-    x = made.prepare(onnx_input(network, pixels))
-    return Engine(made.name, made.version, len(pixels), lambda: made.run(x))
+    batch = onnx_input(network, pixels)
+    x = made.prepare(batch)
+    stored = None if made.write is None else Stored(made.name, made.write, batch)
+    return Engine(made.name, made.version, len(pixels), lambda: made.run(x), stored=stored)
 
 
 def random_images(network: FloatNetwork, count: int, seed: int = 0) -> Array:

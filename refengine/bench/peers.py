@@ -26,6 +26,7 @@ from ..network.float_network import FloatNetwork
 from ..optional import package, quiet
 
 Array = np.ndarray[Any, Any]
+Loaded = tuple[Callable[[Array], Any], Callable[[Any], Array]]  # prepare and run
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class Peer:
     """An int8 engine for one network, batch and number of threads.
 
     ``prepare`` turns float32 images (batch, C, H, W), as ``onnx_input`` makes them, into what ``run`` takes; ``run``
-    gives float32 logits (batch, classes).
+    gives float32 logits (batch, classes).  ``write`` stores the int8 model in a folder, from which ``LOADERS`` make
+    ``prepare`` and ``run`` again.
     """
 
     name: str
     version: str
     prepare: Callable[[Array], Any]
     run: Callable[[Any], Array]
+    write: Callable[[Path], object] | None = None
 
 
 def peer(name: str, network: FloatNetwork, images: Array, batch: int = 1, threads: int = 1) -> Peer:
@@ -70,33 +73,59 @@ def _openvino(network: FloatNetwork, calibration: Array, batch: int, threads: in
     images = [calibration[index : index + 1] for index in range(len(calibration))]
     model = nncf.quantize(model, nncf.Dataset(images), subset_size=len(images))
     model.reshape([batch, *calibration.shape[1:]])
+    version = f"{openvino.__version__.partition('-')[0]}, nncf {nncf.__version__}"
+
+    def write(folder: Path) -> None:
+        openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+
+    return Peer("openvino", version, np.ascontiguousarray, _openvino_run(core, model, threads), write)
+
+
+def _openvino_run(core: Any, model: Any, threads: int) -> Callable[[Any], Array]:
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
     request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def run(x: Array) -> Array:
         return request.infer([x], share_inputs=True, share_outputs=True)[0]
 
-    version = f"{openvino.__version__.partition('-')[0]}, nncf {nncf.__version__}"
-    return Peer("openvino", version, np.ascontiguousarray, run)
+    return run
+
+
+def _load_openvino(folder: Path, threads: int) -> Loaded:
+    core = package("openvino").Core()
+    return np.ascontiguousarray, _openvino_run(core, core.read_model(folder / "model.xml"), threads)
 
 
 # -------------------------------------------------------------------------------------------------------- ONNX Runtime
 
 
 def _onnxruntime(network: FloatNetwork, calibration: Array, batch: int, threads: int) -> Peer:
+    version = package("onnxruntime").__version__
+    model = _quantized_onnx(to_onnx(network, batch).SerializeToString(), _in_batches(calibration, batch))
+
+    def write(folder: Path) -> None:
+        (folder / "model.onnx").write_bytes(model)
+
+    return Peer("onnxruntime", version, np.ascontiguousarray, _onnxruntime_run(model, threads), write)
+
+
+def _onnxruntime_run(model: bytes, threads: int) -> Callable[[Any], Array]:
     runtime = package("onnxruntime")
     runtime.set_default_logger_severity(_ONLY_ERRORS)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_ERRORS
-    model = _quantized_onnx(to_onnx(network, batch).SerializeToString(), _in_batches(calibration, batch))
     session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(x: Array) -> Array:
         return session.run([LOGITS], {IMAGE: x})[0]
 
-    return Peer("onnxruntime", runtime.__version__, np.ascontiguousarray, run)
+    return run
+
+
+def _load_onnxruntime(folder: Path, threads: int) -> Loaded:
+    return np.ascontiguousarray, _onnxruntime_run((folder / "model.onnx").read_bytes(), threads)
 
 
 _ONLY_ERRORS = 3
@@ -140,23 +169,39 @@ def _torch(network: FloatNetwork, calibration: Array, batch: int, threads: int) 
     torch.backends.quantized.engine = _TORCH_ENGINE
     torch.set_num_threads(threads)
     images = torch.from_numpy(calibration)
-
-    def prepare(x: Array) -> Any:
-        return torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
-
     with torch.no_grad():
         mapping = tools.get_default_qconfig_mapping(_TORCH_ENGINE)
         observed = convert.prepare_fx(to_torch(network), mapping, (images[:1],))
         observed(images)
         converted = convert.convert_fx(observed).to(memory_format=torch.channels_last)
-        model = torch.jit.freeze(torch.jit.trace(converted, prepare(_in_batches(calibration, batch)[0])))
+        model = torch.jit.freeze(torch.jit.trace(converted, _torch_input(_in_batches(calibration, batch)[0])))
+
+    def write(folder: Path) -> None:
+        torch.jit.save(model, folder / "model.pt")
+
+    return Peer("torch", torch.__version__, _torch_input, _torch_run(model, threads), write)
+
+
+def _torch_input(x: Array) -> Any:
+    torch = package("torch")
+    return torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
+
+
+def _torch_run(model: Any, threads: int) -> Callable[[Any], Array]:
+    torch = package("torch")
 
     def run(x: Any) -> Array:
         torch.set_num_threads(threads)  # it is the process's, and another engine may have set it
         with torch.inference_mode():
             return model(x).numpy()
 
-    return Peer("torch", torch.__version__, prepare, run)
+    return run
+
+
+def _load_torch(folder: Path, threads: int) -> Loaded:
+    torch = package("torch")
+    torch.backends.quantized.engine = _TORCH_ENGINE
+    return _torch_input, _torch_run(torch.jit.load(folder / "model.pt"), threads)
 
 
 _TORCH_ENGINE = "x86"
@@ -165,4 +210,9 @@ PEERS: dict[str, Callable[[FloatNetwork, Array, int, int], Peer]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
     "torch": _torch,
+}
+LOADERS: dict[str, Callable[[Path, int], Loaded]] = {
+    "openvino": _load_openvino,
+    "onnxruntime": _load_onnxruntime,
+    "torch": _load_torch,
 }

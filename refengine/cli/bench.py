@@ -18,6 +18,7 @@ from . import console, options
 
 CALIBRATION_IMAGES = 4  # enough to make live numbers; the time of an engine does not depend on them
 HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / this>", "quartiles>")
+MEMORY_HEADS = ("peak MB>", "of it packages>")
 
 
 @click.command("bench")
@@ -46,6 +47,7 @@ HEADS = ("engine", "ms>", "best>", "GMAC/s>", "of peak>", "time of the first / t
 @click.option(
     "--rounds", type=options.POSITIVE, default=40, show_default=True, metavar="R", help="How often each engine runs."
 )
+@click.option("--memory", is_flag=True, help="Also the peak memory of each, in a process of its own.")
 @options.json_file
 def command(
     network: str | None,
@@ -57,6 +59,7 @@ def command(
     batch: int,
     threads: int,
     rounds: int,
+    memory: bool,
     json_path: str | None,
 ) -> None:
     """Measure the speed of refengine beside production int8 engines.
@@ -75,7 +78,7 @@ def command(
     float_network, pixels = _with_images(float_network, images, max(batch, CALIBRATION_IMAGES))
     with console.progress("bench") as show:
         words, random = _words(weights), network is None
-        outcome = compare(float_network, pixels, words, sizes, peers, batch, threads, rounds, show, not random)
+        outcome = compare(float_network, pixels, words, sizes, peers, batch, threads, rounds, show, not random, memory)
     missing = [name for name in PEERS if against is None and name not in peers]
     if missing:
         console.complain(f"not installed, so not measured: {', '.join(missing)}; needed: {EXTRA}")
@@ -125,7 +128,8 @@ def print_comparison(outcome: Comparison) -> None:
     console.say(f"{outcome.processor}, instruction set {outcome.instruction_set}")
     console.say(", ".join(dict.fromkeys(f"{t.name.split()[0]} {t.version}" for t in outcome.timings)))
     console.say()
-    console.show_table(console.table(HEADS, _rows(outcome)))
+    heads = (*HEADS, *MEMORY_HEADS) if outcome.memory else HEADS
+    console.show_table(console.table(heads, (row[: len(heads)] for row in _rows(outcome))))
 
 
 def _rows(outcome: Comparison) -> Iterator[tuple[object, ...]]:
@@ -134,9 +138,11 @@ def _rows(outcome: Comparison) -> Iterator[tuple[object, ...]]:
         found_share = outcome.share(timing)
         rate, share = _giga(outcome.rate(timing)), None if found_share is None else f"{100 * found_share:.1f} %"
         found = outcome.ratio(timing)
-        yield timing.name, *times, rate, share, f"{found.median:.3f}", f"{found.low:.3f}..{found.high:.3f}"
+        ratios, taken = (f"{found.median:.3f}", f"{found.low:.3f}..{found.high:.3f}"), outcome.memory.get(timing.name)
+        sizes = (None, None) if taken is None else (f"{taken.peak / 1e6:.0f}", f"{taken.packages / 1e6:.0f}")
+        yield timing.name, *times, rate, share, *ratios, *sizes
     for form, rates in outcome.peak.items():
-        yield f"peak of {form}", None, None, _giga(median(rates)), "100.0 %", None, None
+        yield f"peak of {form}", None, None, _giga(median(rates)), "100.0 %", None, None, None, None
 
 
 def _giga(number: float, digits: int = 1) -> str:
