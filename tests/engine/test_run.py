@@ -3,6 +3,9 @@
 ``oracle_run`` is the loop of the contract with the oracle's operators: nothing of refengine computes in it.
 """
 
+import re
+import weakref
+
 import networks
 import numpy as np
 import oracle
@@ -14,6 +17,7 @@ from refengine.engine.run import BACKENDS, run
 from refengine.errors import RangeError
 from refengine.network.batches import map_batches
 from refengine.numbers.rounding import ROUNDINGS
+from refengine.ops import OPS
 
 SEEDS = (9, 340, 908)
 
@@ -326,6 +330,42 @@ def test_a_network_may_end_in_codes():
 def test_other_images_are_refused(images):
     with pytest.raises(RangeError, match=r"the network reads uint8 of shape \(2, 2, 1\)"):
         run(networks.small(), images)
+
+
+def test_images_of_another_shape_are_told_theirs_and_what_was_needed():
+    network = networks.every_op()
+    height, width, channels = network.input_shape
+    with pytest.raises(
+        RangeError, match=rf"shape \({height + 1}, {width}, {channels}\), the network reads uint8 of shape"
+    ):
+        run(network, np.zeros((1, height + 1, width, channels), np.uint8))
+    with pytest.raises(RangeError, match=r"^0 images are to be run, needed at least 1$"):
+        run(network, np.zeros((0, height, width, channels), np.uint8))
+
+
+def test_results_are_freed_after_their_last_reader_and_accumulators_at_once():
+    """What is alive while a layer is observed: its operands, itself, and what later layers still read."""
+    network = networks.every_op()
+    accumulators, codes, late = [], {}, {}
+    position = {layer.name: n for n, layer in enumerate(network.layers)}
+    last = {}
+    for layer in network.layers:
+        last |= dict.fromkeys((*layer.inputs, *filter(None, [layer.residual])), position[layer.name])
+    viewed = {name for layer in network.layers if not OPS[layer.op].ACCUMULATES for name in layer.inputs}
+
+    def observe(layer, operands, result):
+        assert not [one for one in accumulators if one() is not None]
+        for name, reference in codes.items():
+            if reference() is not None and last[name] < position[layer.name]:
+                late[layer.name] = name
+        if result.accumulator is not None and result.accumulator is not result.result:
+            accumulators.append(weakref.ref(result.accumulator))
+        if OPS[layer.op].ACCUMULATES and layer.name not in viewed:
+            codes[layer.name] = weakref.ref(result.result)
+
+    run(network, networks.random_images(network, 2), "reference", observe)
+    assert late == {}
+    assert min(len(accumulators), len(codes)) > 3
 
 
 def test_an_unknown_backend_is_refused():

@@ -86,3 +86,10 @@ def test_another_policy_is_refused():
     """The message lists the policies."""
     with pytest.raises(RangeError, match=r"^accumulator policy 'clamp' is unknown; available: error, wrap, saturate$"):
         check_accumulator(32, "clamp")
+
+
+def test_an_accumulator_of_the_policy_error_refuses_a_sum_that_does_not_fit():
+    sums = np.array([2**15, -(2**15), -(2**15) - 1], np.int32)
+    with pytest.raises(RangeError, match=r"^2 sums do not fit into an accumulator of 16 bits$"):
+        confine(sums, 16, "error")
+    assert confine(sums, 17, "error")[1] == 0

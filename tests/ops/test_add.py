@@ -64,3 +64,16 @@ def test_other_shapes_are_refused():
     """No broadcasting."""
     with pytest.raises(NetworkError, match=r"^adds tensors of different shapes, \(1, 2, 3\) and \(1, 2, 1\)$"):
         add.output_shape((1, 2, 3), (1, 2, 1), shifts=(0, 0))
+
+
+def test_bound_holds_0_where_no_code_is_0():
+    """Padding and what an activation cuts are 0, whatever the range of the codes."""
+    for shifts in ((0, 0), (3, 1)):
+        assert [int(end[0]) for end in add.bound((4, 9), (2, 3), shifts=shifts)] == [
+            0,
+            (9 << shifts[0]) + (3 << shifts[1]),
+        ]
+        assert [int(end[0]) for end in add.bound((-9, -4), (-3, -2), shifts=shifts)] == [
+            -((9 << shifts[0]) + (3 << shifts[1])),
+            0,
+        ]

@@ -91,3 +91,9 @@ def test_windows_without_a_pixel_are_refused():
     window = {"kernel_shape": (2, 2), "strides": (1, 1), "pads": (0, 0, 2, 0), "ceil_mode": False}
     with pytest.raises(NetworkError, match="hold no pixel"):
         avgpool.output_shape((4, 4, 1), **window)
+
+
+def test_bound_holds_0_where_no_code_is_0():
+    window = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "ceil_mode": False}
+    assert [int(end[0]) for end in avgpool.bound((4, 9), shape=(4, 4, 1), **window)] == [0, 36]
+    assert [int(end[0]) for end in avgpool.bound((-9, -4), shape=(4, 4, 1), **window)] == [-36, 0]

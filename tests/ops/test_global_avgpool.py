@@ -43,3 +43,8 @@ def test_only_images_are_averaged():
     """A flattened tensor has no pixels."""
     with pytest.raises(NetworkError, match=r"^averages an image \(H, W, C\), found shape \(12,\)$"):
         global_avgpool.output_shape((12,))
+
+
+def test_bound_holds_0_where_no_code_is_0():
+    assert [int(end[0]) for end in global_avgpool.bound((4, 9), shape=(2, 3, 1))] == [0, 54]
+    assert [int(end[0]) for end in global_avgpool.bound((-9, -4), shape=(2, 3, 1))] == [-54, 0]

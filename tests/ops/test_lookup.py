@@ -101,3 +101,9 @@ def test_what_follows_a_table_changes_nothing(changed, complaint):
     assert network(plain).ranges["002_lookup"] == (-128, 127)
     with pytest.raises(RefengineError, match=complaint):
         network(type(plain)(**{**vars(plain), **changed}))
+
+
+def test_bound_holds_0_where_no_entry_is_0():
+    for entry, ends in ((7, (0, 7)), (-7, (-7, 0))):
+        table = np.full((1, 256), entry, np.int16)
+        assert tuple(int(end[0]) for end in lookup.bound((0, 255), table=table)) == ends

@@ -48,3 +48,8 @@ def test_other_shapes_are_refused(a, b):
         NetworkError, match=r"^multiplies .* by .*, needed the same shape, or one pixel of as many channels$"
     ):
         mul.output_shape(a, b)
+
+
+def test_bound_holds_0_where_no_code_is_0():
+    assert [int(end[0]) for end in mul.bound((4, 9), (2, 3))] == [0, 27]
+    assert [int(end[0]) for end in mul.bound((4, 9), (-3, -2))] == [-27, 0]

@@ -110,3 +110,13 @@ def test_the_reach_of_windows_is_what_they_touch(hw, kernel, strides, pads, ceil
     above, below = touched(hw[0], kernel[0], strides[0], pads[0], pads[2], ceil_mode)
     left, right = touched(hw[1], kernel[1], strides[1], pads[1], pads[3], ceil_mode)
     assert reach(hw, kernel, strides, pads, ceil_mode) == (above, left, below, right)
+
+
+def test_spread_weights_keep_their_type():
+    for dtype in (np.int8, np.float32):
+        assert spread(np.ones((1, 1, 2, 2), dtype), (2, 2)).dtype == dtype
+
+
+def test_reach_takes_the_whole_windows_alone_by_default():
+    arguments = (6, 6), (3, 3), (2, 2), (0, 0, 0, 0)
+    assert reach(*arguments) == reach(*arguments, ceil_mode=False) != reach(*arguments, ceil_mode=True)
