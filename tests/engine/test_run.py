@@ -3,7 +3,6 @@
 ``oracle_run`` is the loop of the contract with the oracle's operators: nothing of refengine computes in it.
 """
 
-import re
 import weakref
 
 import networks
