@@ -25,7 +25,7 @@ def network(monkeypatch):
     """A tiny network, no pauses, short bursts, and no model of an earlier run."""
     monkeypatch.setattr(bench, "quantized", quantize)
     monkeypatch.setattr(geometries, "GEOMETRIES", {"tiny": TINY})
-    for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1}.items():
+    for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1, "PEAK_WARM_UP": 0}.items():
         monkeypatch.setattr(bench, name, value)
     return geometries.geometry("tiny")
 

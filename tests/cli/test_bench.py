@@ -19,7 +19,7 @@ def quick(monkeypatch):
     """A tiny geometry, no pauses, short bursts, no model of an earlier run, and a peer that needs no package."""
     monkeypatch.setattr(bench, "quantized", quantize)
     monkeypatch.setattr(geometries, "GEOMETRIES", {"tiny": TINY})
-    for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1}.items():
+    for name, value in {"PAUSE": 0, "ENOUGH": 0, "PEAK_STEPS": 1, "PEAK_WARM_UP": 0}.items():
         monkeypatch.setattr(bench, name, value)
     for name in peers.PEERS:
         monkeypatch.setitem(peers.PEERS, name, fake(name))
