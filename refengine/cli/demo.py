@@ -3,9 +3,12 @@
 import os
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import files as installed_files
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -23,6 +26,7 @@ from .layers import HEADS, int_layers, int_row
 
 NETWORK, TEST, CALIBRATION = "resnet20-fashion.h5", "fashion-test-10000.h5", "fashion-calibration-1000.h5"
 SCHEME = Scheme(weights="ternary", cluster=4)
+QUICK = replace(SCHEME, method="optimal", exponents="max", reestimate=False, equalize=False)
 CALIBRATION_IMAGES = 500
 TRACED = 2
 
@@ -60,6 +64,7 @@ def command(output_dir: str, count: int, threads: int, json_path: str | None) ->
     float_network = read_float_network(network)
     with open_images(calibration) as file:
         chosen = file.take(evenly_spaced(file.count, CALIBRATION_IMAGES))
+    compile_ahead(network, test)
     with console.progress("quantize") as show:
         made = quantize(float_network, chosen, SCHEME, lambda layer, done, total: show(done, total, layer), threads)
     write_int_network(made, model, inputs)
@@ -89,6 +94,28 @@ def command(output_dir: str, count: int, threads: int, json_path: str | None) ->
         f"refengine trace {_shown(model)} {_shown(test)} --digests",
     ):
         console.say(f"  {line}")
+
+
+def compile_ahead(network: str, images: str) -> None:
+    """Where no kernel is compiled yet, begin with those that run integers, in a process of its own.
+
+    Quantizing leaves a part of the cores idle.  Whoever needs a kernel that this process is compiling waits for it
+    (``kernels/cache.py``); the process ends with this one.
+    """
+    from ..kernels.cache import cache_folder  # here, because it loads the compiler
+
+    with suppress(OSError, RuntimeError):
+        if not any(cache_folder().glob("*")):
+            get_context("spawn").Process(target=run_quickly, args=(network, images), daemon=True).start()
+
+
+def run_quickly(network: str, images: str) -> None:
+    """An integer network made of one image, run and traced: its integers are worth nothing, its kernels are kept."""
+    with open_images(images) as file, TemporaryDirectory() as folder:
+        image = file.read(0, 1)
+        made = quantize(read_float_network(network), image, QUICK)
+        evaluate(made, file, threads=1, limit=1)
+        write_trace(made, image, str(Path(folder, "trace.h5")))
 
 
 def shipped(name: str) -> Path:

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, PackagePath, PathDistribution
+from multiprocessing import active_children
 
 import pytest
 from verbs import refengine, refusal
@@ -41,6 +42,21 @@ def test_it_shows_and_writes_what_it_says(quick):
             limit = ["--limit", "10"] if "evaluate" in line else []
             assert refengine(*shlex.split(line)[1:], *limit).code == 0, line
     assert outcome.out.count("\n  refengine ") == 4
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_ahead_where_there_are_none(quick, monkeypatch):
+    """In a process of its own, that keeps them in the cache folder; where there are some, nothing is started."""
+    monkeypatch.setenv("REFENGINE_CACHE", str(quick / "cache"))
+    files = str(demo.shipped(demo.NETWORK)), str(demo.shipped(demo.TEST))
+    demo.compile_ahead(*files)
+    (process,) = [child for child in active_children() if child.daemon]
+    process.join(120)
+    assert process.exitcode == 0
+    (kernels,) = (quick / "cache" / "refengine").iterdir()
+    assert [*kernels.glob("*walk*")]
+    demo.compile_ahead(*files)
+    assert active_children() == []
 
 
 def test_its_scheme_is_the_one_it_names():
