@@ -321,7 +321,7 @@ RIGHT_SHIFTS = {
         "_add_product_of_upper_halves": FIELD,
         "_upper_half_of_product": "a floor of a floor is the floor: the module's docstring has the proof",
     },
-    "kernels/fast/pair_tile.py": {"_part": FIELD},
+    "kernels/fast/pair_tile.py": {"_prepare": FIELD},
     "kernels/fast/plan.py": {"_exact_epilogue": HANDED, "_confine": EXTENDED, "_lookup": FIELD},
     "kernels/fast/tile.py": {"_ask_ahead": COUNT, "_part_of_next_panel": COUNT},
     "kernels/instruction_sets.py": {"packed": COUNT},

@@ -8,9 +8,9 @@ multiplications, and this tile one multiplication and three additions.  The a0*a
 summed up beside, the w0*w1 of a channel serve all pixels and are part of what its sums begin with: INITIAL is less by
 ``paired_products``.
 
-Activations are bytes in memory.  A chunk of each pixel's place is parted once a tile, next to the stack's top, into the
-words of its even and those of its odd bytes; of both, two words at a time are broadcast from there.  Bytes beyond the
-place are parted too, but no sum takes them in.
+Activations are bytes in memory.  A chunk of each pixel's place is parted once a tile (``chunk_tile``) into the words of
+its even and those of its odd bytes; of both, two words at a time are broadcast from there.  Bytes beyond the place are
+parted too, but no sum takes them in.
 
 Exact: with 0 <= a <= 255 and |w| <= MOST, a sum of both is a word, because 255 + MOST < 2**15.  ``word_pairs`` adds two
 products of words in 32 bits: each is at most 2**30, and all that follows wraps in 32 bits, as does the equation above.
@@ -27,13 +27,12 @@ import numpy as np
 from llvmlite import ir
 
 from ..instruction_sets import word_pairs
-from ..lanes import I16, I32, I64, Loop, broadcast, call, load, number, repeated, settled, store, vector
-from .tile import UNROLL, Tile
+from ..lanes import I16, I32, Loop, broadcast, call, load, number, repeated, settled, store, vector
+from .chunk_tile import CHUNK, ChunkTile
 
 if TYPE_CHECKING:
     from .. import Array
 
-CHUNK = 512  # bytes of a place that are parted at a time
 MOST = 127 * 127  # the largest magnitude of a weight: a code times a scale
 
 
@@ -43,16 +42,12 @@ def paired_products(rows: Array) -> Array:
     return (pairs[..., 0] * pairs[..., 1]).sum(axis=1)
 
 
-class PairTile(Tile):
-    """Tiles of one panel.  The step is as for ``Tile``, with one limb; places may be read a vector at a time."""
-
-    WEIGHT_BYTES = 2
-    ROW_BYTES = 1
+class PairTile(ChunkTile):
+    """Tiles of one panel, as ``ChunkTile``'s."""
 
     def sums(self, pixel: ir.Value, pixels: int) -> list[list[ir.Value]]:
         """As ``Tile``, less what the activations of each pixel have among themselves."""
         builder, lanes = self._builder, self._target.lanes
-        self._evens = self._room(pixels, 2 * CHUNK)
         self._own = self._room(pixels, 4 * lanes)
         for own in self._own:
             store(builder, repeated(0, I32, lanes), own, 32)
@@ -66,31 +61,7 @@ class PairTile(Tile):
         total = broadcast(builder, call(builder, f"llvm.vector.reduce.add.v{lanes}i32", I32, products), lanes)
         return [builder.sub(value, total) for value in totals]
 
-    def _room(self, pixels: int, size: int) -> list[ir.Value]:
-        """Addresses of ``size`` bytes for each pixel, taken once when the function begins."""
-        kind = ir.ArrayType(vector(I32, self._target.lanes), pixels * size // (4 * self._target.lanes))
-        with self._builder.goto_entry_block():
-            room = self._builder.alloca(kind)
-            room.align = 64
-        first = self._builder.ptrtoint(room, I64)
-        return [self._builder.add(first, number(size * n)) for n in range(pixels)]
-
-    def _place(self, rows: list[ir.Value], weights: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-        """One place, chunk by chunk: running values weights, totals."""
-        builder = self._builder
-        loop = Loop(builder, [number(0), weights, *totals])
-        first, *running = loop.values
-        loop.leave_unless(builder.icmp_signed("<", first, self._length))
-        rest = builder.sub(self._length, first)
-        size = builder.select(builder.icmp_signed("<", rest, number(CHUNK)), rest, number(CHUNK))
-        self._part([builder.add(row, first) for row in rows], size)
-        running = [number(0), *running]
-        for rounds in (UNROLL, 1):
-            running = self._turns(rounds, self._evens, running, size)
-        loop.close([builder.add(first, number(CHUNK)), *running[1:]])
-        return loop.values[1:]
-
-    def _part(self, rows: list[ir.Value], size: ir.Value) -> None:
+    def _prepare(self, rows: list[ir.Value], size: ir.Value) -> None:
         """Even and odd bytes as words, a vector at a time, the last time beyond ``size``; their products are summed."""
         builder, lanes = self._builder, self._target.lanes
         wide, words = vector(I32, lanes), vector(I16, 2 * lanes)
@@ -103,7 +74,7 @@ class PairTile(Tile):
         left = broadcast(builder, builder.trunc(builder.sub(size, k), I32), lanes)
         inside = builder.sext(builder.icmp_signed("<", fours, left), wide)
         nexts = []
-        for row, evens, own in zip(rows, self._evens, owns, strict=True):
+        for row, evens, own in zip(rows, self._words, owns, strict=True):
             found = load(builder, builder.add(row, k), wide)
             even = builder.and_(found, low)
             odd = builder.bitcast(builder.lshr(builder.bitcast(found, words), eight), wide)

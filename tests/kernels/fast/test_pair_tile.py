@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from kernels_rows import EXTREMES, FIRST_CHANNEL, DenseLayer, aligned, compiled, name_of, sums_of, wrapped
 
 from refengine.kernels.fast import step
-from refengine.kernels.fast.pair_tile import CHUNK, MOST, PairTile, paired_products
+from refengine.kernels.fast.chunk_tile import CHUNK
+from refengine.kernels.fast.pair_tile import MOST, PairTile, paired_products
 from refengine.kernels.instruction_sets import runnable
 
 TILES = {16: ((4, 2), (4, 1)), 8: ((4, 2),)}  # by lanes

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_rows import EXTREMES, FIRST_CHANNEL, DenseLayer, compiled, name_of, sums_of, wrapped
 
-from refengine.kernels.fast.word_tile import CHUNK, WordTile
+from refengine.kernels.fast.chunk_tile import CHUNK
+from refengine.kernels.fast.word_tile import WordTile
 from refengine.kernels.instruction_sets import runnable
 
 TILES = {16: ((6, 4), (6, 2), (6, 1)), 8: ((3, 4), (6, 2))}  # by lanes; AVX2 has them, but is faster by other tiles
