@@ -5,6 +5,8 @@ import configparser
 import re
 from pathlib import Path
 
+from skipped import skipped
+
 import refengine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,3 +69,17 @@ def test_every_line_of_the_changelog_says_whether_numbers_change():
     assert lines
     flags = re.compile(r"- numbers: (yes|no)(, models: (yes|no) \(\d{4}-\d\d-\d\d\))?\. ")
     assert [line for line in lines if not flags.match(line)] == []
+
+
+def test_what_a_run_skipped_is_listed_for_the_next(tmp_path):
+    """A file that could not be imported, functions of which a parameter was skipped; nothing that was run."""
+    results = tmp_path / "results.xml"
+    results.write_text(
+        "<testsuites><testsuite>"
+        '<testcase classname="" name="tests.interop.test_a"><skipped message="collection skipped"/></testcase>'
+        '<testcase classname="tests.test_b" name="test_p[x/y]"><skipped/></testcase>'
+        '<testcase classname="tests.test_b" name="test_p[2]"><skipped/></testcase>'
+        '<testcase classname="tests.test_b" name="test_ok"/>'
+        "</testsuite></testsuites>"
+    )
+    assert skipped(results) == ["tests/interop/test_a.py", "tests/test_b.py::test_p"]
