@@ -200,6 +200,21 @@ def expected(name, acc, p, channel, residual=0):
 # ---------------------------------------------------------------------------------------------------------------- tests
 
 
+def test_casts_of_fixed_point_types_shift_and_have_no_multiplier():
+    """28 of them, named by AMD's two modes, which stand in their source too; the defaults are truncate and wrap."""
+    casts = {name: one for name, one in ARITHMETICS.items() if name.startswith("ap-fixed-") and name.count("-") > 2}
+    assert len(casts) == 28
+    for name, one in casts.items():
+        quantization, _, overflow = name.removeprefix("ap-fixed-").rpartition("-")
+        if overflow in ("sym", "zero") and quantization.endswith("-sat"):
+            quantization, overflow = quantization.removesuffix("-sat"), f"sat-{overflow}"
+        modes = (f"AP_{word.replace('-', '_').upper()}" for word in (quantization, overflow))
+        assert (one.source, one.multiplier_bits) == (f"AMD UG1399, {' and '.join(modes)}", 1), name
+    for name in ("ap-fixed-default", "ac-fixed-default"):
+        assert (ARITHMETICS[name].rounding, ARITHMETICS[name].overflow) == ("floor", "wrap")
+        assert ARITHMETICS[name].multiplier_bits == 1
+
+
 def test_every_preset_has_a_formula():
     """A preset that no source's formula checks is a claim."""
     assert set(ARITHMETICS) == {*ROUNDINGS, *TWICE, *FAMILY}
