@@ -99,6 +99,7 @@ class _Trace:
         tensors = {**exported.state_dict, **exported.constants}
         stored |= dict(signature.inputs_to_lifted_tensor_constants)
         self._names: dict[str, str] = dict(stored)  # as the module calls it, for the names of layers
+        self._known: dict[str, Any] = {name: tensors[of].detach() for name, of in stored.items()}
         self.constants: dict[str, Array] = {
             name: tensors[name].detach().cpu().contiguous().numpy() for name in stored.values()
         }
@@ -121,6 +122,9 @@ class _Trace:
 
     def _append(self, step: Any) -> None:
         """The node of one call; an unknown operator keeps its name and is refused where the result needs it."""
+        if step.all_input_nodes and all(operand.name in self._known for operand in step.all_input_nodes):
+            self._compute(step)
+            return
         target = str(step.target).removeprefix("aten.")
         inputs: Sequence[str] = [self._operand(value) for value in step.all_input_nodes]
         op, attributes = target, dict[str, Any]()
@@ -135,6 +139,21 @@ class _Trace:
         elif step.target is operator.getitem and step.args[1] == 0:  # batch norm gives a tuple
             op = "Identity"
         self.nodes.append(Node(op, tuple(inputs), (step.name,), attributes, step.name))
+
+    def _compute(self, step: Any) -> None:
+        """The result of a call that reads weights alone, as PyTorch computes it: weights that are standardized.
+
+        Weights that nothing else reads hand on their name, after which a layer is called.
+        """
+        args, kwargs = (package("torch").fx.map_arg(one, self._value) for one in (step.args, step.kwargs))
+        result = self._known[step.name] = step.target(*args, **kwargs)
+        first = step.all_input_nodes[0]
+        self._names[step.name] = self._operand(first) if len(first.users) == 1 else step.name
+        if not isinstance(result, list | tuple):
+            self.constants[self._operand(step)] = result.detach().cpu().contiguous().numpy()
+
+    def _value(self, step: Any) -> Any:
+        return self._known[step.name]
 
     def _part(self, split: Any, number: int) -> Meaning:
         """One of the parts of a split, as a slice."""
