@@ -81,7 +81,11 @@ class Numbers(click.ParamType):
 @click.option("--check", is_flag=True, help="Compare a network's logits with ONNX Runtime's on random images.")
 @click.option("--source", default="", metavar="TEXT", help="Where it comes from; kept in the file.")
 @click.option("--licence", default="", metavar="TEXT", help="Its licence; kept in the file.")
-@click.option("--split", type=click.Choice(["train", "test"]), help="Images of CIFAR and MNIST: which of the two.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "test", "validation"]),
+    help="Images of CIFAR, MNIST and Parquet: which of them.",
+)
 @click.option("--coarse", is_flag=True, help="CIFAR-100: the 20 coarse labels instead of the 100 fine ones.")
 @click.option("--labels", metavar="FILE", help="Labels of one IDX file, as IDX; of a folder, a CSV of file,label.")
 @click.option("--class-names", metavar="FILE", help="Names of class 0, 1, ..., one a line.")
