@@ -97,7 +97,7 @@ def branch_ends(module):
         kind = type(block).__name__
         if kind == "ResBottleneckBlock":
             norms = [part for part in block.f.modules() if type(part).__name__ == "BatchNorm2d"]
-        if kind in ("BasicBlock", "Bottleneck"):
+        if kind in ("BasicBlock", "Bottleneck") and hasattr(block, "bn2"):
             yield block.bn3 if hasattr(block, "bn3") else block.bn2
         elif kind == "ResBottleneckBlock" or getattr(block, "use_res_connect", getattr(block, "apply_residual", False)):
             yield norms[-1]
