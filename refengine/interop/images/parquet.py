@@ -146,7 +146,7 @@ class _Table:
             file = f"{os.path.basename(self.file)}:{row}"
             place = f"{self.place}: row {row}"
             if content is None:
-                raise FileError(f"{place}: {self.image} holds no bytes of an image")
+                raise FileError(f"{place}: {self.image} holds no bytes of an image; paths are not followed")
             if self.label is not None and (label is None or not 0 <= label < MAX_LABEL):
                 raise FileError(f"{place}: {self.label} is {label}, needed 0..{MAX_LABEL - 1}")
             yield Found(file, place, label, decode_content(content, place, how))
