@@ -56,8 +56,8 @@ TIMM = dict.fromkeys(
         "repvgg_a0", "mobileone_s0", "ghostnet_050", "repghostnet_050", "mobilenetv4_conv_small", "tinynet_e",
         "hardcorenas_a", "fbnetc_100", "semnasnet_050", "lcnet_050", "efficientnet_lite0", "mixnet_s", "rexnet_100",
         "dla34", "ese_vovnet19b_dw", "cs3darknet_s", "darknet53", "hgnetv2_b0", "selecsls42", "res2net50_14w_8s",
-        "dpn68", "regnetz_005", "seresnet18", "resnetv2_50", "nf_resnet50", "starnet_s1", "resnest14d", "skresnet18",
-        "hrnet_w18_small",
+        "dpn68", "regnetz_005", "ecaresnet26t", "seresnet18", "resnetv2_50", "nf_resnet50", "starnet_s1",
+        "resnest14d", "skresnet18", "hrnet_w18_small",
     ),
     64,
 )  # fmt: skip

@@ -222,6 +222,11 @@ def _conv(call: Call, a: Arguments) -> Meaning:
     return "Conv", [a["input"], a["weight"], a["bias"] or ""], window
 
 
+def _conv1d(call: Call, a: Arguments) -> Meaning:
+    window = {"strides": a["stride"], "dilations": a["dilation"], "pads": [*a["padding"]] * 2, "group": a["groups"]}
+    return "Conv", [a["input"], a["weight"], a["bias"] or ""], window
+
+
 def _pair(values: Sequence[int] | int) -> tuple[int, ...]:
     """PyTorch writes one number for both axes as one, or as a list of one."""
     pair = (values,) if isinstance(values, int) else tuple(values)
@@ -323,6 +328,10 @@ def _slice(call: Call, a: Arguments) -> Meaning:
     return "Slice", [a["self"], *(call.constant([value], np.int64) for value in ranges)], {}
 
 
+def _expanded(call: Call, a: Arguments) -> Meaning:
+    return "Expand", [a["self"], call.constant(call.shape(), np.int64)], {}
+
+
 def _softmax(op: str) -> Callable[[Call, Arguments], Meaning]:
     return lambda call, a: (op, [a["self"]], {"axis": a["dim"]})
 
@@ -357,6 +366,7 @@ _batchnorm_names = ("batch_norm.default", "_native_batch_norm_legit_no_training.
 
 NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     **dict.fromkeys(("conv2d.default", "conv2d.padding"), _conv),
+    "conv1d.default": _conv1d,
     **dict.fromkeys(_batchnorm_names, _batchnorm),
     **dict.fromkeys(("add.Tensor", "add.Scalar"), _two("Add")),
     **dict.fromkeys(("sub.Tensor", "sub.Scalar"), _two("Sub")),
@@ -393,6 +403,7 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "dropout.default": _plain("Identity", "input"),
     "elu.default": _elu,
     "erf.default": _plain("Erf", "self"),
+    "expand.default": _expanded,
     "gelu.default": lambda call, a: ("Gelu", [a["self"]], {"approximate": a["approximate"]}),
     "hardsigmoid.default": lambda call, a: ("HardSigmoid", [a["self"]], {"alpha": 1 / 6, "beta": 0.5}),
     "hardswish.default": _plain("HardSwish", "self"),

@@ -191,11 +191,12 @@ def test_what_the_module_normalises_itself_goes_into_mean_and_std():
 
 
 class Gated(nn.Module):
-    """Parts of the channels, a gate by a pixel, a shuffle of groups."""
+    """Parts of the channels, gates by a pixel and by neighbouring channels, a shuffle of groups, a difference."""
 
     def __init__(self):
         super().__init__()
         self.conv, self.gate = nn.Conv2d(3, 6, 3, dilation=2, padding=2), nn.Conv2d(6, 6, 1)
+        self.line = nn.Conv1d(1, 1, 3, padding=1, bias=False)
 
     def forward(self, x):
         x = self.conv(x)
@@ -203,6 +204,8 @@ class Gated(nn.Module):
         a, b = x.chunk(2, dim=1)
         c = torch.cat([nn.functional.hardswish(a), b], 1)
         c = c.reshape(len(c), 2, 3, *c.shape[2:]).transpose(1, 2).reshape(c.shape)
+        near = self.line(x.mean((2, 3)).unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
+        x = x * torch.sigmoid(near).expand_as(x) - x.relu()
         return torch.flatten(torch.cat([c, x[:, 1].unsqueeze(1), x[:, 2:4]], 1), 1)
 
 
