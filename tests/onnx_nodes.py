@@ -90,12 +90,13 @@ def tensors(case):
 def outcome(op, case):
     """Result of the layers and the wanted one; RefengineError where the case is refused.
 
-    A Gather is what channels are named by, or else arithmetic of shapes, which constants do.
+    A Gather is what channels are named by, or else arithmetic of shapes, which constants do; an Expand of a pixel is
+    what a product reads.
     """
     try:
         return tried(op, case, op in OPERATORS)
     except RefengineError:
-        if op != "Gather":
+        if op not in ("Gather", "Expand"):
             raise
         return tried(op, case, False)
 

@@ -2,7 +2,7 @@
 
 Each family's network has seeded weights and goes all the way: converted from the module and from its ONNX export,
 quantized to int8, run, exported, crosschecked in ONNX Runtime.  As a program it prints the table of docs/interop.md;
-``--timm`` prints that of timm's families, which are converted alone, and names choose some of the rows:
+``--timm`` prints that of timm's families, and names choose some of the rows, or any network of timm's:
 
     PYTHONPATH=.:tests python tests/torchvision_table.py
     PYTHONPATH=.:tests python tests/torchvision_table.py --timm
@@ -50,14 +50,16 @@ FAMILIES = {
     "Wide ResNet": ("wide_resnet50_2", 64),
 }
 OPTIONS = {name: {"aux_logits": False, "init_weights": True} for name in ("googlenet", "inception_v3")}
-TIMM = (
-    "convmixer_768_32", "cs3darknet_s", "cspdarknet53", "cspresnet50", "darknet53", "densenet121", "dla34", "dpn68",
-    "efficientnet_lite0", "ese_vovnet19b_dw", "fbnetc_100", "fbnetv3_b", "ghostnet_050", "hardcorenas_a",
-    "hgnet_tiny", "hgnetv2_b0", "hrnet_w18_small", "inception_v4", "lcnet_050", "legacy_xception", "mixnet_s",
-    "mobilenetv1_100", "mobilenetv4_conv_small", "mobileone_s0", "nf_resnet50", "regnetv_040", "regnetz_005",
-    "repghostnet_050", "repvgg_a0", "res2net50_14w_8s", "resnest14d", "resnet18", "resnetv2_50", "rexnet_100",
-    "selecsls42", "semnasnet_050", "seresnet18", "skresnet18", "spnasnet_100", "starnet_s1", "tf_efficientnetv2_b0",
-    "tinynet_e", "vgg11_bn", "wide_resnet50_2", "xception41",
+# timm's: network -> the side of its images
+TIMM = dict.fromkeys(
+    (
+        "repvgg_a0", "mobileone_s0", "ghostnet_050", "repghostnet_050", "mobilenetv4_conv_small", "tinynet_e",
+        "hardcorenas_a", "fbnetc_100", "semnasnet_050", "lcnet_050", "efficientnet_lite0", "mixnet_s", "rexnet_100",
+        "dla34", "ese_vovnet19b_dw", "cs3darknet_s", "darknet53", "hgnetv2_b0", "selecsls42", "res2net50_14w_8s",
+        "dpn68", "regnetz_005", "ecaresnet26t", "seresnet18", "resnetv2_50", "nf_resnet50", "starnet_s1",
+        "resnest14d", "skresnet18", "hrnet_w18_small",
+    ),
+    64,
 )  # fmt: skip
 
 
@@ -95,10 +97,12 @@ def branch_ends(module):
         kind = type(block).__name__
         if kind == "ResBottleneckBlock":
             norms = [part for part in block.f.modules() if type(part).__name__ == "BatchNorm2d"]
-        if kind in ("BasicBlock", "Bottleneck"):
+        if kind in ("BasicBlock", "Bottleneck") and hasattr(block, "bn2"):
             yield block.bn3 if hasattr(block, "bn3") else block.bn2
         elif kind == "ResBottleneckBlock" or getattr(block, "use_res_connect", getattr(block, "apply_residual", False)):
             yield norms[-1]
+        elif getattr(block, "has_skip", False):  # timm's inverted residuals, whose norms have activations
+            yield [part for part in block.modules() if type(part).__name__ == "BatchNormAct2d"][-1]
 
 
 def give_statistics(module, images, centre):
@@ -204,12 +208,21 @@ def exported(module, side):
         return convert_file(path, Preprocessing(MEAN, STD)).network
 
 
-def row(family, centre):
-    """All of a family's way; what refuses it, if something does."""
+def definition(family, of_timm):
+    """(name, side of its images, module) of a family, with weights that are made anew."""
     torch, models = package("torch"), torchvision_models()
-    name, side = FAMILIES[family]
     torch.manual_seed(0)
-    module = getattr(models, name)(weights=None, **OPTIONS.get(name, {}))
+    if of_timm:
+        with quiet():
+            return family, TIMM.get(family, 64), package("timm").create_model(family, pretrained=False)
+    name, side = FAMILIES[family]
+    return name, side, getattr(models, name)(weights=None, **OPTIONS.get(name, {}))
+
+
+def row(family, centre, of_timm=False):
+    """All of a family's way; what refuses it, if something does."""
+    torch = package("torch")
+    name, side, module = definition(family, of_timm)
     calibration, images = photographs(IMAGES if side < 200 else 16, side, 1), photographs(IMAGES, side, 2)
     module = give_statistics(module, calibration, centre)
     try:
@@ -237,8 +250,9 @@ def row(family, centre):
 
 
 def as_markdown(row):
-    """A line of the table."""
-    head = f"| {row.family} | `{row.network}` | {row.side} |"
+    """A line of the table; timm's networks are families of their own."""
+    family = "" if row.family == row.network else f"| {row.family} "
+    head = f"{family}| `{row.network}` | {row.side} |"
     if row.refused:
         return f"{head} refused: {row.refused[:150]} | | | | | | |"
     floats = f"{row.from_torch:.0e} | {row.from_onnx:.0e}"
@@ -250,25 +264,6 @@ COLUMNS = (
     "family", "network", "pixels", "layers", "from PyTorch", "from ONNX", "SNR, dB", "about the mean", "float scales",
     "integers", "different",
 )  # fmt: skip
-HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
-
-
-def timm_line(name):
-    """A network of timm, converted from PyTorch alone: how far its float logits are, or what refuses it."""
-    torch, timm = package("torch"), torchvision_models() and package("timm")
-    torch.manual_seed(0)
-    with quiet():
-        module = timm.create_model(name, pretrained=False).eval()
-    side = 96
-    images = photographs(2, side, 2)
-    try:
-        network = from_torch(module, torch.zeros(1, 3, side, side), MEAN, STD)
-    except RefengineError as error:
-        return f"| `{name}` | | | {str(error)[:150]} |"
-    with torch.no_grad():
-        wanted = module(tensors(images)).numpy()
-    difference = np.abs(forward(network, images) - wanted).max() / np.abs(wanted).max()
-    return f"| `{name}` | {len(network.layers)} | {difference:.0e} | |"
 
 
 def main(arguments):
@@ -279,14 +274,10 @@ def main(arguments):
     parser.add_argument("--centre", type=float, default=2.0, help="mean of the batch norms' betas")
     given = parser.parse_args(arguments)
     package("torch").set_num_threads(1)
-    if given.timm:
-        print("| network | layers | from PyTorch | refused |\n|---|---|---|---|")
-        for name in given.names or TIMM:
-            print(timm_line(name), flush=True)
-        return
-    print(HEAD)
-    for family in given.names or FAMILIES:
-        print(as_markdown(row(family, given.centre)), flush=True)
+    columns = COLUMNS[1:] if given.timm else COLUMNS
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for family in given.names or (TIMM if given.timm else FAMILIES):
+        print(as_markdown(row(family, given.centre, given.timm)), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The name decides: ``.onnx`` is a network, everything else is images.  Each kind 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,15 @@ READING_OPTIONS = (
 )  # fields of interop.datasets.Reading
 CHOICE_OPTIONS = ("first", "count", "evenly")
 IMAGE_OPTIONS = (*READING_OPTIONS, *CHOICE_OPTIONS)
+# endings of networks in other forms -> what makes a network of them that is read (docs/interop.md)
+_TORCH = "a file of PyTorch; torch.onnx.export makes an .onnx of the module, or from_torch converts it in Python"
+_KERAS = "a model of Keras; tf2onnx makes an .onnx of it"
+_QUANTIZED = "TFLite, often quantized already; export the network of floats that it was made of to .onnx"
+NETWORKS = {
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), _TORCH),
+    ".keras": _KERAS,
+    ".tflite": _QUANTIZED,
+}
 
 
 class Size(click.ParamType):
@@ -81,7 +91,11 @@ class Numbers(click.ParamType):
 @click.option("--check", is_flag=True, help="Compare a network's logits with ONNX Runtime's on random images.")
 @click.option("--source", default="", metavar="TEXT", help="Where it comes from; kept in the file.")
 @click.option("--licence", default="", metavar="TEXT", help="Its licence; kept in the file.")
-@click.option("--split", type=click.Choice(["train", "test"]), help="Images of CIFAR and MNIST: which of the two.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "test", "validation"]),
+    help="Images of CIFAR, MNIST and Parquet: which of them.",
+)
 @click.option("--coarse", is_flag=True, help="CIFAR-100: the 20 coarse labels instead of the 100 fine ones.")
 @click.option("--labels", metavar="FILE", help="Labels of one IDX file, as IDX; of a folder, a CSV of file,label.")
 @click.option("--class-names", metavar="FILE", help="Names of class 0, 1, ..., one a line.")
@@ -105,6 +119,8 @@ def command(given: str, output: str, json_path: str | None, **chosen: Any) -> No
     if given.lower().endswith(".onnx"):
         _refuse(IMAGE_OPTIONS, f"{given} is a network")
         _convert_network(given, output, json_path, chosen)
+    elif (ending := os.path.splitext(given)[1].lower()) in NETWORKS:
+        raise RefengineError(f"{given}: is {NETWORKS[ending]} (docs/interop.md)")
     else:
         _refuse(NETWORK_OPTIONS, f"{given} is no .onnx file, so it is read as images")
         _convert_images(given, output, json_path, chosen)

@@ -44,7 +44,7 @@ def command(
     layer: str | None,
     json_path: str | None,
 ) -> None:
-    """Export a network to ONNX, or an integer network to TOSA or C.
+    """Export a network to ONNX, or an integer network to QONNX, TOSA or C.
 
     An integer network in ONNX has standard operators on integers alone, and the same bits in every layer.  It reads
     uint8 pixels (N, H, W, C) as in the image file and returns int32 logits (N, classes).  Dynamic exponents and
@@ -61,7 +61,7 @@ def command(
     In C an integer network becomes OUT.c and OUT.h: C99 without allocation, NAME_run(image, logits, taps), every
     integer of every layer.  With --dpi, SystemVerilog calls it: OUT_dpi.c, OUT_pkg.sv, OUT_check.sv and OUT_tb.sv.
     """
-    kind = Path(output).suffix
+    kind = Path(output).suffix.lower()
     if batch is not None and kind not in (".tosa", ".qonnx"):
         raise NetworkError(f"{output}: --batch is for TOSA and QONNX, the file must end in .tosa or .qonnx")
     if kind == ".qonnx" and layers:
@@ -90,6 +90,8 @@ def _to_onnx(network: str, output: str, layers: bool, json_path: str | None) -> 
     from ..interop.onnx.export_int import serialized
 
     console.check_outputs([network], json_path, output)
+    if Path(output).suffix.lower() != ".onnx":
+        raise NetworkError(f"{output}: its ending says the format, needed .onnx, .qonnx, .tosa or .c")
     read = read_network(network)
     if isinstance(read, IntNetwork):
         made, figures, line = _of_integers(read, layers)

@@ -30,7 +30,7 @@ VERBS = {
     "trace": "Save every integer of a run, or print a digest of each layer.",
     "vectors": "Write test vectors for an RTL testbench, in the formats of its memories.",
     "testbench": "Write a testbench for one layer, which make builds, runs and compares.",
-    "export": "Export a network to ONNX, or an integer network to TOSA or C.",
+    "export": "Export a network to ONNX, or an integer network to QONNX, TOSA or C.",
     "compare": "Compare the integers of a device under test with the golden ones.",
     "crosscheck": "Run a network in ONNX Runtime or other engines and compare every integer.",
     "explain": "Show step by step how one output integer is computed.",

@@ -107,7 +107,8 @@ def _regular_file_size(path: PathLike, name: str) -> int:
     except (OSError, ValueError) as error:
         raise FileError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or reason_of(error)})") from error
     if stat.S_ISDIR(status.st_mode):
-        raise FileError(f"{name}: is a folder, an HDF5 file was needed")
+        remedy = f"images in a folder are converted first (refengine convert {name} IMAGES.h5)"
+        raise FileError(f"{name}: is a folder, an HDF5 file was needed; {remedy}")
     if not stat.S_ISREG(status.st_mode):
         raise FileError(f"{name}: is not a regular file, an HDF5 file was needed")
     if status.st_size == 0:
@@ -147,7 +148,7 @@ def _remedy(found: str, wanted: Mapping[str, AbstractSet[int]]) -> str:
 def _foreign(path: PathLike, name: str) -> str:
     """What to do with a file that is no HDF5, where that is known."""
     if os.fspath(path).lower().endswith(".onnx"):
-        return f": an ONNX network, convert it first (refengine convert {name} -o NET.h5)"
+        return f": an ONNX network, convert it first (refengine convert {name} NET.h5)"
     return ""
 
 

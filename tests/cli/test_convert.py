@@ -88,6 +88,17 @@ def test_a_network_of_another_name_is_refused_with_the_ending_that_is_needed(fol
     assert "or a network called .onnx" in refusal("convert", "net.model", "made.h5")
 
 
+@pytest.mark.parametrize(
+    ("name", "needle"),
+    [("net.pt", "torch.onnx.export makes"), ("NET.KERAS", "tf2onnx makes"), ("net.tflite", "quantized already")],
+)
+def test_networks_of_other_programs_are_told_their_way(folder, name, needle):
+    (folder / name).write_bytes(b"PK")
+    line = refusal("convert", name, "made.h5")
+    assert line.startswith(f"refengine: error: {name}: is ")
+    assert needle in line
+
+
 def test_the_network_can_be_used(folder):
     assert refengine(*NETWORK).code == 0
     assert "5 classes" in refengine("inspect", "made.h5").out

@@ -99,6 +99,8 @@ def test_a_network_is_a_file_of_tosa(files):
         (["images.h5", "out.onnx"], "images.h5"),
         (["net.h5", "out.onnx", "--layers"], "--layers needs an integer network"),
         (["model.h5", "out.onnx", "--batch", "2"], "--batch is for TOSA and QONNX, the file must end in"),
+        (["model.h5", "out.tflite"], "out.tflite: its ending says the format, needed .onnx, .qonnx, .tosa or .c"),
+        (["net.h5", "out"], "out: its ending says the format"),
         (["model.h5", "out.qonnx"], "the export to QONNX cannot say a residual"),
         (["net.h5", "out.qonnx"], "net.h5 holds a network of floats: QONNX needs an integer network"),
         (["model.h5", "out.qonnx", "--layers"], "QONNX has every layer's tensors by name"),

@@ -24,8 +24,14 @@ def test_the_remedy_is_said(files, arguments, needle):
 def test_onnx_is_to_be_converted_first(files):
     (files / "net.onnx").write_bytes(b"\x08\x07\x12\x07pytorch")
     line = refusal("quantize", "net.onnx", "--calibration", "images.h5", "-o", "new.h5")
-    assert "an ONNX network, convert it first (refengine convert net.onnx -o NET.h5)" in line
+    assert "an ONNX network, convert it first (refengine convert net.onnx NET.h5)" in line
     assert "an ONNX network, convert it first" in refusal("evaluate", "net.onnx", "images.h5")
+
+
+def test_a_folder_of_images_is_to_be_converted_first(files):
+    (files / "photos").mkdir()
+    line = refusal("quantize", "net.h5", "--calibration", "photos", "-o", "new.h5")
+    assert "images in a folder are converted first (refengine convert photos IMAGES.h5)" in line
 
 
 def test_a_golden_that_only_a_dut_writes(files):

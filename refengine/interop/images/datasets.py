@@ -2,6 +2,7 @@
 
 files called data_batch_1.bin, test_batch, train.bin ... (folder, archive, or one of them)   CIFAR (``cifar``)
 files called train-images-idx3-ubyte ..., or one that begins as IDX does                     MNIST's kind (``idx``)
+files called *.parquet in a folder or its folder data, or one of them                        images (``parquet``)
 any other folder                                                                             images (``image_folder``)
 """
 
@@ -21,6 +22,7 @@ from .idx import is_idx, open_idx
 from .image_file import Progress, Written, write_image_set
 from .image_folder import open_image_folder
 from .image_set import ImageSet, chosen_numbers
+from .parquet import open_parquet, parquet_files
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Reading:
 
 OF_CIFAR = ("split", "coarse", "class_names")
 OF_IDX = ("split", "labels", "class_names")
+OF_PARQUET = ("split", "coarse", "class_names", "size", "resize", "filter", "gray", "upright", "skip_damaged")
 OF_FOLDERS = ("labels", "class_names", "size", "resize", "filter", "gray", "upright", "skip_damaged")
 
 
@@ -60,14 +63,23 @@ def _recognised(path: PathLike, files: Files, reading: Reading, names: tuple[str
     if files.kind != "archive" and is_idx(files):
         _refuse_others(reading, OF_IDX, f"{files.source} is of the kind of MNIST")
         return open_idx(files, reading.split, reading.labels)
+    if files.kind != "archive" and parquet_files(path):
+        _refuse_others(reading, OF_PARQUET, f"{files.source} is Parquet")
+        return open_parquet(path, _preparation(reading), reading.split, reading.coarse, reading.skip_damaged)
     if files.kind == "folder":
         _refuse_others(reading, OF_FOLDERS, f"{files.source} is a folder of images")
-        if reading.size is None and (reading.resize or reading.filter):
-            raise RefengineError("--resize and --filter need --size, which says what is cut out")
-        how = Preparation(reading.size, reading.resize, reading.filter or "bilinear", reading.gray, reading.upright)
-        return open_image_folder(path, how, reading.labels, names, reading.skip_damaged)
-    known = "an archive or file of CIFAR, an IDX file as MNIST's, a folder of images, or a network called .onnx"
+        return open_image_folder(path, _preparation(reading), reading.labels, names, reading.skip_damaged)
+    known = (
+        "an archive or file of CIFAR, an IDX file as MNIST's, a folder of images or of .parquet files, one such file, "
+        "or a network called .onnx"
+    )
     raise FileError(f"{files.source}: unrecognised dataset; supported: {known}")
+
+
+def _preparation(reading: Reading) -> Preparation:
+    if reading.size is None and (reading.resize or reading.filter):
+        raise RefengineError("--resize and --filter need --size, which says what is cut out")
+    return Preparation(reading.size, reading.resize, reading.filter or "bilinear", reading.gray, reading.upright)
 
 
 def _refuse_others(reading: Reading, known: tuple[str, ...], reason: str) -> None:

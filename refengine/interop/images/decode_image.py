@@ -76,12 +76,18 @@ def pillow() -> Any:
 
 def decode(path: str | os.PathLike[str], how: Preparation) -> Decoded:
     """Read an image file; FileError for one that is whole but refused, ``Decoded.damage`` for one that is not whole."""
-    place, library = printable(os.fspath(path)), pillow()
+    place = printable(os.fspath(path))
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         raise FileError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or printable(error)})") from error
+    return decode_content(content, place, how)
+
+
+def decode_content(content: bytes, place: str, how: Preparation) -> Decoded:
+    """As :func:`decode`, of the bytes of a file that messages call ``place``."""
+    library = pillow()
     if len(content) > MAX_FILE:
         raise FileError(f"{place}: is larger than {MAX_FILE} bytes")
     try:

@@ -16,23 +16,19 @@ import csv
 import os
 import re
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from ...errors import FileError
 from ...text import PathLike, printable, shown
 from .archives import guarded
-from .decode_image import Decoded, Preparation, decode, pillow
-from .image_set import Array, Block, ImageSet
+from .decode_image import Preparation, decode, pillow
+from .image_set import Array, Block, Found, ImageSet, gathered
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_DEPTH = 16
 MAX_LABEL = 1 << 20
 SHOWN_CLASSES = 3
-BLOCK_IMAGES = 64
-BLOCK_BYTES = 1 << 24
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -63,10 +59,15 @@ def open_image_folder(
     with guarded(place):
         listing = _listed(Path(folder), place) if labels is None else _table(Path(folder), labels, class_names)
     pillow()
-    numbers = None if listing.labels is None else np.array(listing.labels, np.int64)
+
+    def found(chosen: Array) -> Iterator[Found]:
+        for number in chosen.tolist():
+            path = Path(folder) / listing.files[number]
+            label = None if listing.labels is None else listing.labels[number]
+            yield Found(listing.files[number], printable(path), label, decode(path, how))
 
     def blocks(chosen: Array) -> Iterator[Block]:
-        return _blocks(Path(folder), listing.files, numbers, chosen, how, skip_damaged)
+        return gathered(found(chosen), skip_damaged)
 
     return ImageSet(Path(place).name, len(listing.files), listing.class_names, blocks, listing.notes)
 
@@ -86,7 +87,7 @@ def _listed(folder: Path, place: str) -> _Listing:
     if loose and classes:
         raise FileError(f"{place}: has images, as {printable(loose[0])}, beside folders of classes, as {classes[0]}")
     if not images:
-        raise FileError(f"{place}: unrecognised dataset: holds no images, and no files of CIFAR or MNIST")
+        raise FileError(f"{place}: unrecognised dataset: holds no images, and no files of CIFAR, MNIST or Parquet")
     if not classes:
         return _Listing(tuple(str(path) for path in images), None, None, notes)
     empty = [name for name in classes if name not in {path.parts[0] for path in images}]
@@ -213,55 +214,3 @@ def _rows(table: PathLike, place: str) -> Iterator[tuple[int, list[str]]]:
                     yield reader.line_num, fields
     except (OSError, UnicodeError, csv.Error) as error:
         raise FileError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or printable(error)})") from error
-
-
-# -------------------------------------------------------------------------------------------------------------- pixels
-
-
-@dataclass
-class _Gathering:
-    """Images on their way into a block."""
-
-    numbers: list[int] = field(default_factory=list)
-    pixels: list[Array] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    tilted: int = 0
-
-    def is_full(self) -> bool:
-        seen = len(self.pixels) + len(self.damaged)
-        return seen >= BLOCK_IMAGES or sum(pixels.nbytes for pixels in self.pixels) >= BLOCK_BYTES
-
-    def block(self, files: Sequence[str], labels: Array | None) -> Block:
-        pixels = np.stack(self.pixels) if self.pixels else np.empty((0, 0, 0, 0), np.uint8)
-        names = tuple(files[number] for number in self.numbers)
-        return Block(pixels, None if labels is None else labels[self.numbers], names, tuple(self.damaged), self.tilted)
-
-
-def _blocks(
-    folder: Path, files: Sequence[str], labels: Array | None, chosen: Array, how: Preparation, skip_damaged: bool
-) -> Iterator[Block]:
-    gathering, first = _Gathering(), None
-    for number in chosen.tolist():
-        path = folder / files[number]
-        decoded = decode(path, how)
-        if decoded.damage is not None:
-            if not skip_damaged:
-                raise FileError(f"{printable(path)}: {decoded.damage}")
-            gathering.damaged.append(printable(files[number]))
-        else:
-            first = first or (decoded.pixels.shape, path)
-            _check_size(decoded, path, *first)
-            gathering.numbers.append(number)
-            gathering.pixels.append(decoded.pixels)
-            gathering.tilted += decoded.tilted
-        if gathering.is_full():
-            yield gathering.block(files, labels)
-            gathering = _Gathering()
-    yield gathering.block(files, labels)
-
-
-def _check_size(decoded: Decoded, path: Path, shape: tuple[int, ...], first: Path) -> None:
-    height, width, _ = decoded.pixels.shape
-    if decoded.pixels.shape != shape:
-        raise FileError(f"{printable(path)}: is {height}x{width}, needed {shape[0]}x{shape[1]} as {printable(first)}; "
-                        f"--size makes them one size")  # fmt: skip

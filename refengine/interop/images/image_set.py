@@ -7,15 +7,19 @@ may be larger than the memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...errors import FileError, RangeError
 from ...network.images import evenly_spaced
+from ...text import printable
+from .decode_image import Decoded
 
 ROWS = 256  # images that a reader of small ones takes at a time
+BLOCK_IMAGES = 64  # and at most so many images or bytes of those that are decoded one by one
+BLOCK_BYTES = 1 << 24
 
 Array = np.ndarray[Any, Any]
 
@@ -76,3 +80,67 @@ def check_labels(labels: Array, limit: int, place: str, first: int = 0) -> None:
     if wrong.size:
         image = int(wrong[0])
         raise FileError(f"{place}: image {first + image} has label {labels[image]}, needed 0..{limit - 1}")
+
+
+# ------------------------------------------------------------------------------- images that are decoded one by one
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An image file as it was decoded: what it is called in the set and in messages, its label if it has one."""
+
+    file: str
+    place: str
+    label: int | None
+    decoded: Decoded
+
+
+@dataclass
+class _Gathering:
+    """Images on their way into a block."""
+
+    files: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    pixels: list[Array] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    tilted: int = 0
+
+    def is_full(self) -> bool:
+        seen = len(self.pixels) + len(self.damaged)
+        return seen >= BLOCK_IMAGES or sum(pixels.nbytes for pixels in self.pixels) >= BLOCK_BYTES
+
+    def block(self) -> Block:
+        pixels = np.stack(self.pixels) if self.pixels else np.empty((0, 0, 0, 0), np.uint8)
+        labels = np.array(self.labels, np.int64) if len(self.labels) == len(self.files) else None
+        return Block(pixels, labels, tuple(self.files), tuple(self.damaged), self.tilted)
+
+
+def gathered(images: Iterable[Found], skip_damaged: bool) -> Iterator[Block]:
+    """Blocks of images that are all of one size; FileError for another size, and for damage unless it is skipped."""
+    gathering, first = _Gathering(), None
+    for found in images:
+        decoded = found.decoded
+        if decoded.damage is not None:
+            if not skip_damaged:
+                raise FileError(f"{found.place}: {decoded.damage}")
+            gathering.damaged.append(printable(found.file))
+        else:
+            first = first or found
+            _check_size(found, first)
+            gathering.files.append(found.file)
+            gathering.labels += [] if found.label is None else [found.label]
+            gathering.pixels.append(decoded.pixels)
+            gathering.tilted += decoded.tilted
+        if gathering.is_full():
+            yield gathering.block()
+            gathering = _Gathering()
+    yield gathering.block()
+
+
+def _check_size(found: Found, first: Found) -> None:
+    (height, width, _), wanted = found.decoded.pixels.shape, first.decoded.pixels.shape
+    if found.decoded.pixels.shape != wanted:
+        raise FileError(
+            f"{found.place}: is {height}x{width}, needed {wanted[0]}x{wanted[1]} as {first.place}; "
+            "--size makes them one size"
+        )

@@ -105,6 +105,8 @@ def _negative(layers: Layers, node: Node, x: Operand) -> View:
 
 
 def _subtract(layers: Layers, node: Node, x: Operand, y: Operand) -> View:
+    if isinstance(x, View) and isinstance(y, View):
+        return _added(layers, node, x, scaled(layers, node, y, node.inputs[1], np.full(1, -1, np.float32)))
     view, constant, tensor = _one_constant(node, x, y)
     if view is x:
         return scaled(layers, node, view, tensor, shift=-constant)

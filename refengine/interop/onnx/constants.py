@@ -158,6 +158,30 @@ def _sqrt(node: Node, reserve: Reserve, x: Array) -> Array:
     return np.sqrt(x).astype(x.dtype)
 
 
+def _mean(node: Node, reserve: Reserve, x: Array, axes: Array | None = None) -> Array:
+    """The mean over some axes, over all where none are named: of weights that are standardized."""
+    named = axes_of(node, axes)
+    if not named and node.attributes.get("noop_with_empty_axes", 0):
+        return x
+    places = {_place(axis, x.ndim) for axis in named or range(x.ndim)}
+    reserve([1 if axis in places else size for axis, size in enumerate(x.shape)], x.dtype)
+    mean = x.mean(tuple(places), np.float64, keepdims=bool(node.attributes.get("keepdims", 1)))
+    return np.asarray(mean).astype(x.dtype)
+
+
+def _normalised(
+    node: Node, reserve: Reserve, x: Array, scale: Array, bias: Array, mean: Array, variance: Array
+) -> Array:
+    """Batch norm of constants, by a mean and a variance that are constants."""
+    if node.attributes.get("training_mode", 0):
+        raise ValueError("it is in training mode")
+    reserve(x.shape, x.dtype)
+    factor = scale / np.sqrt(variance.astype(np.float64) + node.attributes.get("epsilon", 1e-5))
+    column = (-1, *[1] * (x.ndim - 2))
+    mean, factor, bias = (each.reshape(column).astype(x.dtype) for each in (mean, factor, bias))
+    return (x - mean) * factor + bias
+
+
 def _slice(node: Node, reserve: Reserve, x: Array, *operands: Array | None) -> Array:
     return x[slices(node, x.ndim, *operands)]
 
@@ -204,6 +228,7 @@ def _concat(node: Node, reserve: Reserve, *xs: Array) -> Array:
 
 FOLDED: dict[str, Callable[..., Array]] = {
     "Add": _two(np.add),
+    "BatchNormalization": _normalised,
     "Cast": _cast,
     "Concat": _concat,
     "Constant": _constant,
@@ -213,6 +238,7 @@ FOLDED: dict[str, Callable[..., Array]] = {
     "Gather": _gather,
     "Identity": lambda node, reserve, x: x,
     "Mul": _two(np.multiply),
+    "ReduceMean": _mean,
     "Reshape": lambda node, reserve, x, shape: x.reshape(
         reshaped(x.shape, shape, bool(node.attributes.get("allowzero", 0)))
     ),

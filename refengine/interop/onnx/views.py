@@ -64,6 +64,18 @@ def _pad(
     return replace(view, pads=sum_of_pads(view.pads, (top, left, bottom, right)), fill=value)
 
 
+def _expand(layers: Layers, node: Node, x: Operand, shape: Operand) -> View:
+    """A pixel that products alone read, each with an image of the size that it grows to: they do that by themselves."""
+    view, sizes = view_of(node, x), constant_of(node, shape, "shape").reshape(-1)
+    wanted = np.broadcast_shapes(view.shape, tuple(int(size) for size in sizes))
+    for reader in layers.readers(node.outputs[0]) if wanted != view.shape else ():
+        others = [] if reader is None else [name for name in reader.inputs if name != node.outputs[0]]
+        other = layers.values.get(others[0]) if reader is not None and reader.op == "Mul" and others else None
+        if not isinstance(other, View) or other.shape != wanted:
+            raise node.error(f"grows {view.shape} to {wanted}, needed products with an image of that size to read it")
+    return view
+
+
 def _slice(layers: Layers, node: Node, x: Operand, *operands: Operand) -> View:
     """Every second row and column is a pool of single pixels; some of the channels are gathered."""
     view = view_of(node, x)
@@ -178,6 +190,7 @@ VIEWS: dict[str, Operator] = {
     "Cast": Operator(_cast, ("to", "saturate", "round_mode")),
     "Concat": Operator(_concat, ("axis",)),
     "Dropout": Operator(_dropout, ("ratio", "seed")),
+    "Expand": Operator(_expand),
     "Flatten": Operator(_flatten, ("axis",)),
     "Gather": Operator(_gather, ("axis",)),
     "Identity": Operator(_same, padded=True),

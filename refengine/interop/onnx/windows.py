@@ -59,7 +59,10 @@ def _window(layers: Layers, node: Node, view: View, kernel: Sequence[int]) -> tu
 
 
 def _conv(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand = None) -> View:
-    view, weight = image_of(layers, node, x), float32(node, constant_of(node, weight, "weight"))
+    weight = float32(node, constant_of(node, weight, "weight"))
+    if weight.ndim == 3 and isinstance(x, View) and layers.shapes[x.layer] == (1, 1, x.shape[-1]):
+        return _along_channels(layers, node, x, weight, bias)
+    view = image_of(layers, node, x)
     if weight.ndim != 4:
         raise node.error(f"has a weight of shape {weight.shape}, needed (O, I, KH, KW)")
     if integers_of(node, "kernel_shape", weight.shape[2:]) != weight.shape[2:]:
@@ -80,6 +83,36 @@ def _conv(layers: Layers, node: Node, x: Operand, weight: Operand, bias: Operand
     if apart != (1, 1):
         window["dilations"] = apart
     return layers.append(node, "conv", [view.layer], constants, **window)
+
+
+def _along_channels(layers: Layers, node: Node, view: View, weight: Array, bias: Operand) -> View:
+    """A 1-D convolution of one pixel's channels (N, 1, C), as ECA gates them: a 1x1 of a band of weights."""
+    if weight.shape[:2] != (1, 1) or len(view.shape) != 3 or node.attributes.get("auto_pad", "NOTSET") != "NOTSET":
+        raise node.error(
+            f"has a weight of shape {weight.shape}, needed (O, I, KH, KW), or (1, 1, K) along the channels"
+        )
+    channels, taps = view.shape[-1], weight.reshape(-1)
+    (stride,), (apart,) = integers_of(node, "strides", (1,)), integers_of(node, "dilations", (1,))
+    before, after = integers_of(node, "pads", (0, 0))
+    spread, padded = spread_size(len(taps), apart), channels + before + after
+    possible = len(taps) and min(stride, apart) > 0 and min(before, after) >= 0 and spread <= padded
+    if not possible or view.pads != NO_PADS:
+        raise node.error(f"has no window of {spread} along {channels} channels padded by {before} and {after}")
+    starts = np.arange(0, padded - spread + 1, stride) - before
+    layers.charge(node, 4 * channels * len(starts))
+    band = np.zeros((len(starts), channels, 1, 1), np.float32)
+    for number, tap in enumerate(taps):
+        sees = starts + number * apart
+        inside = (sees >= 0) & (sees < channels)
+        band[np.flatnonzero(inside), sees[inside], 0, 0] = tap
+    constants = {"weight": band}
+    if bias is not None:
+        offset = float32(node, constant_of(node, bias, "bias"))
+        if offset.shape != (1,):
+            raise node.error(f"has a bias of shape {offset.shape}, needed (1,)")
+        constants["bias"] = np.full(len(starts), offset[0])
+    made = layers.append(node, "conv", [view.layer], constants, strides=(1, 1), pads=NO_PADS, group=1)
+    return replace(made, shape=(layers.batch, 1, len(starts)))
 
 
 def _maxpool(layers: Layers, node: Node, x: Operand) -> View:

@@ -99,6 +99,7 @@ class _Trace:
         tensors = {**exported.state_dict, **exported.constants}
         stored |= dict(signature.inputs_to_lifted_tensor_constants)
         self._names: dict[str, str] = dict(stored)  # as the module calls it, for the names of layers
+        self._known: dict[str, Any] = {name: tensors[of].detach() for name, of in stored.items()}
         self.constants: dict[str, Array] = {
             name: tensors[name].detach().cpu().contiguous().numpy() for name in stored.values()
         }
@@ -121,6 +122,9 @@ class _Trace:
 
     def _append(self, step: Any) -> None:
         """The node of one call; an unknown operator keeps its name and is refused where the result needs it."""
+        if step.all_input_nodes and all(operand.name in self._known for operand in step.all_input_nodes):
+            self._compute(step)
+            return
         target = str(step.target).removeprefix("aten.")
         inputs: Sequence[str] = [self._operand(value) for value in step.all_input_nodes]
         op, attributes = target, dict[str, Any]()
@@ -135,6 +139,21 @@ class _Trace:
         elif step.target is operator.getitem and step.args[1] == 0:  # batch norm gives a tuple
             op = "Identity"
         self.nodes.append(Node(op, tuple(inputs), (step.name,), attributes, step.name))
+
+    def _compute(self, step: Any) -> None:
+        """The result of a call that reads weights alone, as PyTorch computes it: weights that are standardized.
+
+        Weights that nothing else reads hand on their name, after which a layer is called.
+        """
+        args, kwargs = (package("torch").fx.map_arg(one, self._value) for one in (step.args, step.kwargs))
+        result = self._known[step.name] = step.target(*args, **kwargs)
+        first = step.all_input_nodes[0]
+        self._names[step.name] = self._operand(first) if len(first.users) == 1 else step.name
+        if not isinstance(result, list | tuple):
+            self.constants[self._operand(step)] = result.detach().cpu().contiguous().numpy()
+
+    def _value(self, step: Any) -> Any:
+        return self._known[step.name]
 
     def _part(self, split: Any, number: int) -> Meaning:
         """One of the parts of a split, as a slice."""
@@ -200,6 +219,11 @@ def _conv(call: Call, a: Arguments) -> Meaning:
         window["auto_pad"] = "SAME_UPPER" if a["padding"] == "same" else "VALID"
     else:
         window["pads"] = _pair(a["padding"]) * 2
+    return "Conv", [a["input"], a["weight"], a["bias"] or ""], window
+
+
+def _conv1d(call: Call, a: Arguments) -> Meaning:
+    window = {"strides": a["stride"], "dilations": a["dilation"], "pads": [*a["padding"]] * 2, "group": a["groups"]}
     return "Conv", [a["input"], a["weight"], a["bias"] or ""], window
 
 
@@ -304,6 +328,10 @@ def _slice(call: Call, a: Arguments) -> Meaning:
     return "Slice", [a["self"], *(call.constant([value], np.int64) for value in ranges)], {}
 
 
+def _expanded(call: Call, a: Arguments) -> Meaning:
+    return "Expand", [a["self"], call.constant(call.shape(), np.int64)], {}
+
+
 def _softmax(op: str) -> Callable[[Call, Arguments], Meaning]:
     return lambda call, a: (op, [a["self"]], {"axis": a["dim"]})
 
@@ -338,6 +366,7 @@ _batchnorm_names = ("batch_norm.default", "_native_batch_norm_legit_no_training.
 
 NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     **dict.fromkeys(("conv2d.default", "conv2d.padding"), _conv),
+    "conv1d.default": _conv1d,
     **dict.fromkeys(_batchnorm_names, _batchnorm),
     **dict.fromkeys(("add.Tensor", "add.Scalar"), _two("Add")),
     **dict.fromkeys(("sub.Tensor", "sub.Scalar"), _two("Sub")),
@@ -374,6 +403,7 @@ NODES: dict[str, Callable[[Call, Arguments], Meaning]] = {
     "dropout.default": _plain("Identity", "input"),
     "elu.default": _elu,
     "erf.default": _plain("Erf", "self"),
+    "expand.default": _expanded,
     "gelu.default": lambda call, a: ("Gelu", [a["self"]], {"approximate": a["approximate"]}),
     "hardsigmoid.default": lambda call, a: ("HardSigmoid", [a["self"]], {"alpha": 1 / 6, "beta": 0.5}),
     "hardswish.default": _plain("HardSwish", "self"),

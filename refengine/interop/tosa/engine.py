@@ -28,6 +28,7 @@ from .export_network import IMAGE, LOGITS, to_tosa
 TOSA = "tosa"
 WHOLE = "tosa-network"
 VARIABLE = "TOSA_PYTHON"
+INSTALL = "python -m venv tosa && tosa/bin/pip install tosa-tools, then --tosa-python tosa/bin/python"
 NEEDED = f"the interpreter of an environment with tosa-tools, as --tosa-python or {VARIABLE}"
 
 Array = np.ndarray[Any, Any]
@@ -104,7 +105,7 @@ def reference_model(python: str | PathLike[str] | None = None) -> ReferenceModel
     """
     named = python or environ.get(VARIABLE)
     if not named:
-        raise RefengineError(f"{TOSA} is in no known environment; needed: {NEEDED}")
+        raise RefengineError(f"{TOSA} is in no known environment; needed: {NEEDED} ({INSTALL})")
     environment = Path(named).absolute().parent.parent
     for packages in _PACKAGES:
         for program in sorted(environment.glob(f"{packages}/bin/{_PROGRAM}*")):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.errors import FileError
-from refengine.interop.images import image_folder
+from refengine.interop.images import image_set
 from refengine.interop.images.decode_image import Preparation
 from refengine.interop.images.image_folder import open_image_folder
 
@@ -45,7 +45,7 @@ def refusal(folder, **keywords):
 
 
 def test_folders_are_classes(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_folder, "BLOCK_IMAGES", 2)
+    monkeypatch.setattr(image_set, "BLOCK_IMAGES", 2)
     made = fill(tmp_path)
     (tmp_path / "a2" / ".hidden.png").write_bytes(b"no image")
     (tmp_path / "a2" / "notes.txt").write_bytes(b"no image")

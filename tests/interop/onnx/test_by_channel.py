@@ -31,6 +31,7 @@ def test_what_cannot_be_said_in_layers_is_named(nodes, complaint):
             ["global_avgpool", "sigmoid", "mul"],
         ),
         ([node("Relu", "x"), node("Mul", "x", "relu")], ["relu", "mul"]),
+        ([node("Relu", "x"), node("Sub", "x", "relu")], ["relu", "batchnorm", "add"]),
     ],
 )
 def test_what_products_become(nodes, ops):

@@ -38,6 +38,21 @@ def integers(*values):
         (node("Constant", value_ints=(1, 2)), [], [1, 2]),
         (node("Shape", start=1), [np.ones((2, 3, 4))], [3, 4]),
         (node("Transpose"), [np.ones((2, 3))], np.ones((3, 2))),
+        (node("ReduceMean", axes=(-1,), keepdims=0), [np.array([[1.0, 2.0], [3.0, 6.0]])], [1.5, 4.5]),
+        (node("ReduceMean"), [np.array([[1.0, 2.0], [3.0, 6.0]]), integers(0)], [[2.0, 4.0]]),
+        (node("ReduceMean"), [np.array([[1.0, 2.0], [3.0, 6.0]])], [[3.0]]),
+        (node("ReduceMean", noop_with_empty_axes=1), [np.array([1.0, 2.0])], [1.0, 2.0]),
+        (
+            node("BatchNormalization", epsilon=0.5),
+            [
+                np.ones((2, 2, 3)),
+                np.array([2.0, 3.0]),
+                np.array([0.5, 7.0]),
+                np.array([0.0, 1.0]),
+                np.array([3.5, 9.0]),
+            ],
+            [[[1.5] * 3, [7.0] * 3]] * 2,
+        ),
     ],
 )
 def test_folded_values_are_those_of_onnx(made, operands, wanted):
@@ -67,6 +82,8 @@ def test_folded_values_are_those_of_onnx(made, operands, wanted):
         (node("Slice", starts=(1,), ends=(3, 4)), [integers(1)], "1 starts, 2 ends, 1 axes and 1 steps"),
         (node("Constant", value="text"), [], "no array of numbers"),
         (node("Sin"), [np.ones(1)], "reads constants alone"),
+        (node("ReduceMean", axes=(2,)), [np.ones((1, 1))], "axis 2 does not exist among 2"),
+        (node("BatchNormalization", training_mode=1), [np.ones((1, 1))] * 5, "is in training mode"),
     ],
 )
 def test_refusals_name_the_node(made, operands, complaint):
@@ -84,6 +101,8 @@ def test_every_byte_is_charged_before_it_is_there():
         (node("ConstantOfShape"), [integers(3, 4)]),
         (node("Expand"), [np.ones(1), integers(6)]),
         (node("Sqrt"), [np.ones(7, np.float32)]),
+        (node("ReduceMean"), [np.ones((3, 4), np.float32), integers(0)]),
+        (node("BatchNormalization"), [np.ones((3, 2, 4), np.float32), *[np.ones(2, np.float32)] * 4]),
     ]
     assert {made.op for made, _ in cases} >= {*FOLDED} - ONLY_SEE
     for made, operands in cases:

@@ -22,6 +22,20 @@ from onnx_models import assert_named, node, ops_of
         ([node("Flatten", "x", axis=2)], "needed the batch of 2"),
         ([node("Cast", "x", to=7)], "needed float32 throughout"),
         ([node("Dropout", "x", "", "six")], "training mode"),
+        ([node("Expand", "x", "v")], "negative dimensions"),
+        (
+            [node("GlobalAveragePool", "x"), node("Shape", "x"), node("Expand", "globalaveragepool", "shape")],
+            "needed products with an image of that size",
+        ),
+        (
+            [
+                node("GlobalAveragePool", "x", out="g"),
+                node("Shape", "x"),
+                node("Expand", "g", "shape"),
+                node("Mul", "g", "expand"),
+            ],
+            "needed products with an image of that size",
+        ),
     ],
 )
 def test_what_cannot_be_said_in_layers_is_named(nodes, complaint):
@@ -32,8 +46,17 @@ def test_what_cannot_be_said_in_layers_is_named(nodes, complaint):
     ("nodes", "ops"),
     [
         ([node("Slice", "x", starts=(1,), ends=(3,), axes=(1,))], ["gather_channels"]),
+        (
+            [
+                node("GlobalAveragePool", "x", out="g"),
+                node("Shape", "x"),
+                node("Expand", "g", "shape"),
+                node("Mul", "expand", "x"),
+            ],
+            ["global_avgpool", "mul"],
+        ),
         ([node("Gather", "x", "zero0", axis=1), node("Unsqueeze", "gather", axes=(1,))], ["gather_channels"]),
     ],
 )
-def test_what_choices_of_channels_become(nodes, ops):
+def test_what_choices_of_channels_and_grown_pixels_become(nodes, ops):
     assert ops_of(nodes) == ops

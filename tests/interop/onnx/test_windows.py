@@ -1,9 +1,12 @@
 """Convolutions, pools, reductions and products of matrices that no layer says are refused by name."""
 
+import re
+
 import numpy as np
 import pytest
 from onnx_models import PAD, assert_named, graph, node
 
+from refengine.errors import NetworkError
 from refengine.interop.onnx.convert import convert
 from refengine.network.forward import forward
 
@@ -41,6 +44,43 @@ from refengine.network.forward import forward
 )
 def test_what_cannot_be_said_in_layers_is_named(nodes, complaint):
     assert_named(nodes, complaint)
+
+
+PIXEL = [
+    node("GlobalAveragePool", "x"),
+    node("Reshape", "globalaveragepool", "line", out="pixel"),
+]
+
+
+@pytest.mark.parametrize("window", [{}, {"pads": (1, 2)}, {"strides": (2,), "pads": (0, 1)}, {"dilations": (2,)}])
+def test_a_line_of_weights_goes_along_the_channels_of_a_pixel(window):
+    """As ECA gates channels: each from its neighbours, the same weights everywhere."""
+    taps = np.array([[[0.5, -2.0]]], np.float32)
+    constants = {"line": np.array([2, 1, 3]), "taps": taps, "one": np.full(1, 0.25, np.float32)}
+    conv = node("Conv", "pixel", "taps", "one", **window)
+    made = convert(graph([*PIXEL, conv, node("Flatten", "conv")], constants)).network
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 5, 3)).astype(np.uint8)
+    line = np.pad(pixels.mean((1, 2)), [(0, 0), window.get("pads", (0, 0))])
+    apart, stride = window.get("dilations", (1,))[0], window.get("strides", (1,))[0]
+    wanted = (0.5 * line[:, :-apart] - 2 * line[:, apart:] + 0.25)[:, ::stride]
+    np.testing.assert_allclose(forward(made, pixels), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "complaint"),
+    [
+        ((1, 1, 2), {"auto_pad": "VALID"}, "needed (O, I, KH, KW), or (1, 1, K) along the channels"),
+        ((2, 1, 2), {}, "has a weight of shape (2, 1, 2)"),
+        ((1, 1, 9), {}, "has no window of 9 along 3 channels padded by 0 and 0"),
+        ((1, 1, 0), {}, "has no window"),
+        ((1, 1, 2), {"strides": (0,)}, "has no window"),
+        ((1, 1, 2), {"pads": (-1, 0)}, "has no window"),
+    ],
+)
+def test_lines_of_weights_that_are_refused(shape, attributes, complaint):
+    constants = {"line": np.array([2, 1, 3]), "taps": np.ones(shape, np.float32)}
+    with pytest.raises(NetworkError, match=re.escape(complaint)):
+        convert(graph([*PIXEL, node("Conv", "pixel", "taps", **attributes), node("Flatten", "conv")], constants))
 
 
 def pooled(x, kernel, strides, pads, apart, what, filler):

@@ -191,11 +191,12 @@ def test_what_the_module_normalises_itself_goes_into_mean_and_std():
 
 
 class Gated(nn.Module):
-    """Parts of the channels, a gate by a pixel, a shuffle of groups."""
+    """Parts of the channels, gates by a pixel and by neighbouring channels, a shuffle of groups, a difference."""
 
     def __init__(self):
         super().__init__()
         self.conv, self.gate = nn.Conv2d(3, 6, 3, dilation=2, padding=2), nn.Conv2d(6, 6, 1)
+        self.line = nn.Conv1d(1, 1, 3, padding=1, bias=False)
 
     def forward(self, x):
         x = self.conv(x)
@@ -203,6 +204,8 @@ class Gated(nn.Module):
         a, b = x.chunk(2, dim=1)
         c = torch.cat([nn.functional.hardswish(a), b], 1)
         c = c.reshape(len(c), 2, 3, *c.shape[2:]).transpose(1, 2).reshape(c.shape)
+        near = self.line(x.mean((2, 3)).unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
+        x = x * torch.sigmoid(near).expand_as(x) - x.relu()
         return torch.flatten(torch.cat([c, x[:, 1].unsqueeze(1), x[:, 2:4]], 1), 1)
 
 
@@ -219,6 +222,47 @@ ACTIVATIONS = [
 )
 def test_tables_products_and_choices_of_channels(module):
     network = converted(module.eval())
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    x = torch.from_numpy(np.ascontiguousarray(normalise(network, pixels).transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        np.testing.assert_allclose(forward(network, pixels), module(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+class Standardized(nn.Conv2d):
+    """A convolution whose weights are brought to mean 0 and variance 1 whenever it runs, as NFNets have them."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.gain = nn.Parameter(torch.full((self.out_channels, 1, 1, 1), 0.5))
+
+    def forward(self, x):
+        flat, gain = self.weight.reshape(1, self.out_channels, -1), (self.gain * 0.25).view(-1)
+        weight = nn.functional.batch_norm(flat, None, None, weight=gain, training=True, eps=1e-3)
+        return self._conv_forward(x, weight.reshape_as(self.weight), self.bias)
+
+
+def test_what_depends_on_weights_alone_is_computed_and_keeps_their_name():
+    module = nn.Sequential(Standardized(3, 6, 3), nn.ReLU(), nn.Flatten()).eval()
+    network = converted(module)
+    assert [layer.name for layer in network.layers][1] == "001_0"
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    x = torch.from_numpy(np.ascontiguousarray(normalise(network, pixels).transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        np.testing.assert_allclose(forward(network, pixels), module(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_two_read_stay_as_they_are():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            doubled = nn.functional.conv2d(x, self.conv.weight * 2, padding=1)
+            return torch.flatten(self.conv(x) + doubled.relu(), 1)
+
+    module = Shared().eval()
+    network = converted(module)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
     x = torch.from_numpy(np.ascontiguousarray(normalise(network, pixels).transpose(0, 3, 1, 2)))
     with torch.no_grad():
