@@ -224,8 +224,14 @@ REFUSED = {
     "empty clip": ({"lo": 5, "hi": 4}, "the clip 5..4 leaves int8, -128..127"),
     "dynamic": ({"dynamic": 8}, "dynamic exponents differ by 0..7, found 8"),
     "dynamic and ReLU6": ({"dynamic": 1, "activation": "clip", "hi": 6}, "need a clip that ends with the format"),
+    "dynamic and a clip of all codes": ({"dynamic": 1, "activation": "clip"}, "need a clip that ends with the format"),
+    "dynamic and a lower end": ({"dynamic": 1, "hi": 6}, "need a clip that ends with the format"),
     "dynamic and shift": ({"dynamic": 2, "shift": np.array([61])}, "shift and dynamic come to 63, needed at most 62"),
 }
+
+
+def test_shift_and_dynamic_may_come_to_the_longest_shift():
+    assert parameters(dynamic=2, shift=np.array([MAX_SHIFT - 2])).dynamic == 2
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.values(), ids=REFUSED)

@@ -97,3 +97,13 @@ def test_bound_holds_0_where_no_code_is_0():
     window = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "ceil_mode": False}
     assert [int(end[0]) for end in avgpool.bound((4, 9), shape=(4, 4, 1), **window)] == [0, 36]
     assert [int(end[0]) for end in avgpool.bound((-9, -4), shape=(4, 4, 1), **window)] == [-36, 0]
+
+
+def test_the_largest_common_count_is_allowed_and_the_next_is_not(monkeypatch):
+    """Windows of 1 to 3 rows and columns: their counts have the multiple 36."""
+    window = {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (2, 2, 2, 2), "ceil_mode": False}
+    monkeypatch.setattr(avgpool, "LARGEST_COMMON_COUNT", 36)
+    assert avgpool.common_count((4, 4, 1), **window) == 36
+    monkeypatch.setattr(avgpool, "LARGEST_COMMON_COUNT", 35)
+    with pytest.raises(NetworkError, match=r"windows of \d x \d sizes have a common count beyond 2\*\*23"):
+        avgpool.common_count((4, 4, 1), **window)

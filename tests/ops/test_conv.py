@@ -257,3 +257,21 @@ def test_operands_that_do_not_meet_are_refused(shape, changed, message):
     with pytest.raises(NetworkError) as caught:
         conv.output_shape(shape, **arrays, **window)
     assert str(caught.value) == message
+
+
+def test_a_weight_is_ternary_up_to_one():
+    for codes, ternary in (
+        ([0, 0], True),
+        ([1, 0], True),
+        ([0, -1], True),
+        ([2, 0], False),
+        ([0, -2], False),
+        ([], True),
+    ):
+        assert conv.is_ternary(np.array(codes, np.int8).reshape(1, -1, 1, 1)) == ternary, codes
+
+
+def test_the_ends_of_a_bound_are_int64():
+    weight, scale, bias = np.ones((2, 4, 1, 1), np.int8), np.ones((2, 1), np.uint8), np.array([5, -5], np.int32)
+    lo, hi = conv.bound((0, 255), weight=weight, scale=scale, bias=bias, cluster=4)
+    assert lo.dtype == hi.dtype == np.int64
