@@ -230,6 +230,17 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64 - 1])
+def test_a_seed_beyond_63_bits_is_refused(seed):
+    with pytest.raises(RangeError, match=rf"^a seed lies in 0..2\*\*63-1, found {seed}$"):
+        parameters(seed=seed)
+    assert parameters(seed=2**63 - 1).seed == 2**63 - 1
+
+
+def test_a_clip_may_be_a_single_code():
+    assert requantize(np.array([[-9], [9]], np.int32), parameters(lo=3, hi=3)).tolist() == [[3], [3]]
+
+
 def test_shift_and_dynamic_may_come_to_the_longest_shift():
     assert parameters(dynamic=2, shift=np.array([MAX_SHIFT - 2])).dynamic == 2
 
