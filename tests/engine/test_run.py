@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine.engine.run import BACKENDS, run
-from refengine.errors import RangeError
+from refengine.errors import NetworkError, RangeError
 from refengine.network.batches import map_batches
 from refengine.numbers.rounding import ROUNDINGS
 from refengine.ops import OPS
@@ -365,6 +365,16 @@ def test_results_are_freed_after_their_last_reader_and_accumulators_at_once():
     run(network, networks.random_images(network, 2), "reference", observe)
     assert late == {}
     assert min(len(accumulators), len(codes)) > 3
+
+
+def test_what_a_layer_raises_names_the_layer(monkeypatch):
+    def fails(*operands, **arguments):
+        raise NetworkError("no room")
+
+    monkeypatch.setattr(OPS["conv"], "reference", fails)
+    network = networks.every_op()
+    with pytest.raises(NetworkError, match=r"^layer '\d+_\w+' \(conv\): no room$"):
+        run(network, networks.random_images(network, 1), "reference")
 
 
 def test_an_unknown_backend_is_refused():

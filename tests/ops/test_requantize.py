@@ -153,6 +153,6 @@ def test_as_a_layer_codes_are_accumulators(x):
 def test_a_residual_needs_its_shift(rescale):
     step = Requantize(np.array([1]), np.array([0]), None, "half_up", INT8, "none", -128, 127)
     acc, residual = np.zeros((1, 2, 3), np.int32), np.ones((1, 2, 3), np.int8)
-    with pytest.raises(RangeError, match="a residual needs a residual_shift, found none"):
+    with pytest.raises(RangeError, match=r"^a residual needs a residual_shift, found none$"):
         rescale(acc, step, residual)
     assert (rescale(acc, replace(step, residual_shift=np.array([1])), residual)[0] == 2).all()
