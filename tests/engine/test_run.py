@@ -371,8 +371,8 @@ def test_what_a_layer_raises_names_the_layer(monkeypatch):
     def fails(*operands, **arguments):
         raise NetworkError("no room")
 
-    monkeypatch.setattr(OPS["conv"], "reference", fails)
     network = networks.every_op()
+    monkeypatch.setattr(OPS["conv"], "reference", fails)
     with pytest.raises(NetworkError, match=r"^layer '\d+_\w+' \(conv\): no room$"):
         run(network, networks.random_images(network, 1), "reference")
 
