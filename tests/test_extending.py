@@ -25,6 +25,8 @@ from refengine.interop.onnx import export_int as onnx
 from refengine.interop.torch import export_float as torch_float
 from refengine.interop.torch import export_int as torch
 from refengine.interop.tosa import export_layer as tosa
+from refengine.interop.tosa.moves import PASS as TOSA_PASS
+from refengine.interop.tosa.sums import SUMS as TOSA_SUMS
 from refengine.network import float_network, forward
 from refengine.network.activations import ACTIVATIONS
 from refengine.ops import OPS
@@ -114,8 +116,8 @@ SUMMING = {*OPS} - PASSING
         (INTERVALS, PASSING, {*OPS}),
         (onnx.SUMS, set(), SUMMING),
         (onnx.PASS, MOVING, PASSING),
-        (tosa.SUMS, set(), SUMMING),
-        (tosa.PASS, MOVING, PASSING),
+        (TOSA_SUMS, set(), SUMMING),
+        (TOSA_PASS, MOVING, PASSING),
         ({*torch.SUM, *torch.WEIGHTED}, set(), SUMMING),
         (torch.PASS, MOVING, PASSING),
     ],
@@ -142,7 +144,7 @@ def test_every_table_covers_every_operator_and_knows_no_other(table, derived, ne
         (TERMS, "conv", lambda network: terms(network, network.layer("001_conv"), (0, 0, 0))),
         (onnx.SUMS, "conv", onnx.to_onnx),
         (onnx.PASS, "maxpool", onnx.check_exportable),
-        (tosa.SUMS, "conv", lambda network: tosa.layer_graph(network, network.layer("001_conv"), 1)),
+        (TOSA_SUMS, "conv", lambda network: tosa.layer_graph(network, network.layer("001_conv"), 1)),
         (torch.SUM, "input", torch.IntForward),
     ],
     ids=["terms", "ONNX", "ONNX codes", "TOSA", "PyTorch"],

@@ -15,7 +15,7 @@ from refengine.golden import crosscheck as module
 from refengine.golden.compare.text_report import report_lines
 from refengine.golden.crosscheck import ENGINES, crosscheck, images_at_a_time
 from refengine.interop.onnx.export_int import to_onnx
-from refengine.interop.tosa import export_layer
+from refengine.interop.tosa import building, requantize, sums
 from refengine.interop.tosa.engine import TosaEngine
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES
 from refengine.ops import OPS
@@ -270,16 +270,16 @@ def test_unknown_engines_are_refused_before_anything_is_made(stand_in):
 
 @needs_tosa
 @pytest.mark.parametrize(
-    ("attribute", "wrong", "faulty"),
+    ("module", "attribute", "wrong", "faulty"),
     [
-        ("PIXEL_SHIFT", 7, ["000_input"]),
-        ("integer_weights", lambda weight, scale, cluster: weight.astype(np.int32), ["001_conv"]),
-        ("_ROUNDING_MODES", {"half_up": "INEXACT_ROUND"}, ["001_conv"]),
+        (sums, "PIXEL_SHIFT", 7, ["000_input"]),
+        (sums, "integer_weights", lambda weight, scale, cluster: weight.astype(np.int32), ["001_conv"]),
+        (requantize, "_ROUNDING_MODES", {"half_up": "INEXACT_ROUND"}, ["001_conv"]),
     ],
 )
-def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, faulty):
+def test_a_bug_in_the_graphs_is_found(monkeypatch, module, attribute, wrong, faulty):
     """The fc has scales of 1, and the input's sums are whole pixels."""
-    monkeypatch.setattr(export_layer, attribute, wrong)
+    monkeypatch.setattr(module, attribute, wrong)
     one = by_tosa(small(), 20)
     assert [report.layer for report in one.comparison.faulty_layers] == faulty
 
@@ -287,7 +287,7 @@ def test_a_bug_in_the_graphs_is_found(monkeypatch, attribute, wrong, faulty):
 @needs_tosa
 def test_a_wrong_zero_point_is_found(monkeypatch):
     """Every layer that reads unsigned codes and computes with them is faulty, and no other."""
-    monkeypatch.setattr(export_layer.Building, "zero", lambda self, name: 0)
+    monkeypatch.setattr(building.Building, "zero", lambda self, name: 0)
     network = small()
     one = by_tosa(network, 20)
     assert [report.layer for report in one.comparison.faulty_layers] == ["000_input", "001_conv"]

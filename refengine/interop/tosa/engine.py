@@ -22,8 +22,10 @@ import numpy as np
 
 from ...errors import RefengineError
 from ...network.int_network import IntLayer, IntNetwork
-from .export_layer import CODE, LayerGraph, layer_graph, left_out, no_rescale, signed, unsigned
+from .building import signed, unsigned
+from .export_layer import CODE, LayerGraph, layer_graph, left_out
 from .export_network import IMAGE, LOGITS, to_tosa
+from .requantize import no_rescale
 
 TOSA = "tosa"
 WHOLE = "tosa-network"

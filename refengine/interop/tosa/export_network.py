@@ -10,7 +10,9 @@ from typing import Any
 
 from ...errors import NetworkError
 from ...network.int_network import IntNetwork
-from .export_layer import ACCUMULATOR, CODE, Building, Graph, Tensor, layer_stages, left_out
+from .building import Building
+from .export_layer import ACCUMULATOR, CODE, layer_stages, left_out
+from .graph import Graph, Tensor
 
 IMAGE, LOGITS = "image", "logits"
 

@@ -12,8 +12,8 @@ from tosa_tools import needs_tosa
 from refengine.engine.run import run
 from refengine.errors import NetworkError
 from refengine.golden.crosscheck import crosscheck
+from refengine.interop.tosa.building import signed
 from refengine.interop.tosa.engine import reference_model
-from refengine.interop.tosa.export_layer import signed
 from refengine.interop.tosa.export_network import to_tosa
 from refengine.numbers.rounding import DOUBLE_ROUND, MODES
 
