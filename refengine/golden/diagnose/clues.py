@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .machine import STAGES, Machine, stages_at
+from .machine import STAGES, Known, Machine, stages_at
 
 Fault = Callable[[Machine], Machine | None]
 Numbers = tuple[int, ...]
@@ -42,7 +42,7 @@ class Clues:
         """Whether all else in the dump is right, at a few places, for the accumulators that are dumped."""
 
         def right() -> bool:
-            found = stages_at(self.machine, self.got_tried["accumulator"], self.tried)
+            found = stages_at(self.machine, self.got_tried["accumulator"], self.tried, self.known_tried)
             return all(np.array_equal(found[stage], got) for stage, got in self.got_tried.items())
 
         return "accumulator" in self.got and self.remembered("follows", right)
@@ -61,6 +61,11 @@ class Clues:
     def got_tried(self) -> Mapping[str, np.ndarray]:
         """What the dump holds at ``tried``."""
         return self.remembered("got", lambda: {stage: got[self._chosen] for stage, got in self.got.items()})
+
+    @property
+    def known_tried(self) -> Known:
+        """What the layer computes at ``tried``."""
+        return self.remembered("known tried", lambda: Known(self.machine, self.tried))
 
     @property
     def _chosen(self) -> np.ndarray:

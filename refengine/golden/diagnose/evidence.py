@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import RangeError
 from .clues import Clues
 from .hypotheses import Hypothesis, named
-from .machine import STAGES, Case, Machine, accumulators, machine_of, recompute, stages_at, stages_of_case
+from .machine import STAGES, Case, Known, Machine, accumulators, machine_of, recompute, stages_at, stages_of_case
 from .structure import affected
 
 _SCREENED_ELEMENTS = 1 << 20
@@ -164,7 +164,8 @@ class Sample(Clues):
     """Wrong values and right ones of a few images; ``closer`` counts where a hypothesis comes nearer."""
 
     def values(self, machine: Machine) -> Mapping[str, np.ndarray]:
-        return recompute(machine, [*self.got], self.where, self.differing)
+        known = self.remembered("known", lambda: Known(self.machine, self.where))
+        return recompute(machine, [*self.got], self.where, self.differing, known)
 
     def score(self, name: str, machine: Machine) -> "Score":
         found = self.values(machine)

@@ -145,7 +145,10 @@ def _products(clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _gives(clues: Clues, acc: np.ndarray) -> bool:
     """Whether accumulators at the few wrong values give what was dumped, all stages of it."""
-    found = stages_at(clues.machine, acc, clues.tried)
+    dumped = clues.got_tried.get("accumulator")
+    if dumped is not None and not np.array_equal(acc, dumped):
+        return False
+    found = stages_at(clues.machine, acc, clues.tried, clues.known_tried)
     return all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items() if stage in found)
 
 

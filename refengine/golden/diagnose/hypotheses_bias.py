@@ -39,7 +39,7 @@ def other_bias(member: Callable[[int], Fault], tried: Sequence[int]) -> Callable
             if changed is None or changed.constants["bias"].tobytes() in seen:
                 continue
             seen.add(changed.constants["bias"].tobytes())
-            found = recompute(changed, [*clues.got_tried], clues.tried)
+            found = recompute(changed, [*clues.got_tried], clues.tried, known=clues.known_tried)
             if all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items()):
                 yield (number,)
 
@@ -70,7 +70,7 @@ def _channels_without_bias(clues: Clues) -> Iterator[Numbers]:
     machine = without_bias(*wrong)(clues.machine)
     if machine is None or len(wrong) > _CHANNELS or not machine.constants["bias"].any():
         return
-    found = recompute(machine, [*clues.got_tried], clues.tried)
+    found = recompute(machine, [*clues.got_tried], clues.tried, known=clues.known_tried)
     if all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items()):
         yield tuple(int(channel) for channel in wrong)
 
@@ -106,7 +106,7 @@ def _behind(clues: Clues) -> Iterator[Numbers]:
     for by in range(_BIAS_SHIFTS):
         machine = bias_behind(by, in_sums)(clues.machine)
         if machine is not None:
-            found = recompute(machine, [*clues.got_tried], clues.tried)
+            found = recompute(machine, [*clues.got_tried], clues.tried, known=clues.known_tried)
             if all(np.array_equal(found[stage], got) for stage, got in clues.got_tried.items()):
                 yield by, in_sums
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from .clues import Clues, Family, Fault, Numbers
-from .machine import NOWHERE, Lines, Machine, kernel, recompute
+from .machine import NOWHERE, Known, Lines, Machine, kernel, recompute
 
 Source = Callable[[int, int], np.ndarray]
 _MOST = 64
@@ -261,9 +261,9 @@ def _known(name: str, count: int, clues: Clues) -> Iterator[np.ndarray]:
 def gives(clues: Clues, machine: Machine) -> bool:
     """Whether a machine writes what the dump holds at a few wrong values: at eight of them first, then at all."""
     differing = clues.differing
-    for part, stages in ((slice(0, 8), differing[:1]), (slice(0, None), tuple(clues.got))):
-        where = clues.tried[part]
-        found = recompute(machine, stages, where, differing)
+    first = clues.remembered("known first", lambda: Known(clues.machine, clues.tried[:8]))
+    for known, stages in ((first, differing[:1]), (clues.known_tried, tuple(clues.got))):
+        found, part = recompute(machine, stages, known.where, differing, known), slice(0, len(known.where))
         if any(not np.array_equal(found[stage], clues.got_tried[stage][part]) for stage in stages):
             return False
     return True

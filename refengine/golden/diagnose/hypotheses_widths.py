@@ -12,7 +12,7 @@ import numpy as np
 from ...numbers.rounding import round_shift
 from .clues import Clues, Family, Fault, Numbers
 from .hypotheses_accumulator import held
-from .machine import Machine, Parts, accumulators, plain_codes, plain_total, stages_at
+from .machine import Machine, Parts, plain_codes, plain_total, stages_at
 
 _WIDTHS = range(3, 32)
 _TOTAL_WIDTHS = range(8, 63)
@@ -29,12 +29,11 @@ def fitting(
         changed = any((clues.got[one] != clues.golden[one]).any() for one in before if one in clues.got)
         if clues.machine.step is None or changed or not len(clues.tried):
             return
-        acc = clues.remembered("held sums", lambda: accumulators(clues.machine, clues.tried))
         for one in tried(clues):
             machine = member(*one)(clues.machine)
             if machine is None:
                 continue
-            found = stages_at(machine, acc, clues.tried)
+            found = stages_at(machine, clues.known_tried.acc, clues.tried, clues.known_tried)
             if all(np.array_equal(found[name], got) for name, got in clues.got_tried.items()):
                 yield one
 

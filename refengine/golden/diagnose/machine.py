@@ -9,6 +9,7 @@ replaces one of the functions ``add``, ``pool``, ``total`` and ``codes``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -231,19 +232,58 @@ def stages_of_case(case: Case) -> tuple[str, ...]:
     return STAGES if case.layer.requantize is not None else ("accumulator",)
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a machine computes at the flat positions ``where`` (S,): another that is alike need not compute it again."""
+
+    machine: Machine
+    where: np.ndarray
+
+    @cached_property
+    def acc(self) -> np.ndarray:
+        """The accumulators."""
+        found = accumulators(self.machine, self.where)
+        found.setflags(write=False)
+        return found
+
+    @cached_property
+    def parts(self) -> Parts | None:
+        """What the requantization starts from."""
+        return None if self.machine.step is None else _parts(self.machine, self.machine.step, self.acc, self.where)
+
+
+_OF_SUMS = (
+    "case", "op", "operands", "constants", "attributes", "narrow", "origin", "fill", "add", "products", "lines",
+    "packed", "kept", "pool",
+)  # fmt: skip
+_OF_PARTS = ("case", "step", "residual", "first_image", "position")
+
+
+def _alike(one: Machine, other: Machine, names: Sequence[str]) -> bool:
+    """Whether two machines share these, the same objects, not only equal ones."""
+    return all(getattr(one, name) is getattr(other, name) for name in names)
+
+
 def recompute(
-    machine: Machine, stages: Sequence[str], where: np.ndarray | None = None, written: Sequence[str] = ()
+    machine: Machine,
+    stages: Sequence[str],
+    where: np.ndarray | None = None,
+    written: Sequence[str] = (),
+    known: Known | None = None,
 ) -> dict[str, np.ndarray]:
     """What a machine writes: {stage: int64}, at the flat positions ``where`` (S,), or everything (N, ...) if None.
 
-    ``order`` and ``shown`` belong to the writing and touch only the stages ``written``.
+    ``order`` and ``shown`` belong to the writing and touch only the stages ``written``.  ``known``: of the same places.
     """
     plain = [stage for stage in stages if stage not in written]
     moved = [stage for stage in stages if stage in written]
     if not (machine.order or machine.shown) or not moved:
-        return _computed(machine, stages, where)
-    found = _computed(machine, plain, where) if plain else {}
-    found |= _computed(machine, moved, None if where is None else _moved(machine, where))
+        return _computed(machine, stages, where, known)
+    found = _computed(machine, plain, where, known) if plain else {}
+    if machine.order:
+        found |= _computed(machine, moved, None if where is None else _moved(machine, where))
+    else:
+        found |= _computed(machine, moved, where, known)
     for stage in moved:
         values = found[stage]
         if where is None:
@@ -264,21 +304,29 @@ def _moved(machine: Machine, where: np.ndarray) -> np.ndarray:
     return where // size * size + sources.reshape(-1)[where % size]
 
 
-def _computed(machine: Machine, stages: Sequence[str], where: np.ndarray | None) -> dict[str, np.ndarray]:
-    acc = accumulators(machine, where)
+def _computed(
+    machine: Machine, stages: Sequence[str], where: np.ndarray | None, known: Known | None = None
+) -> dict[str, np.ndarray]:
+    shared = known is not None and _alike(machine, known.machine, _OF_SUMS)
+    acc = known.acc if known is not None and shared else accumulators(machine, where)
     if not OPS[machine.case.layer.op].ACCUMULATES:
         return dict.fromkeys(stages, acc)
     if {"total", "code"}.isdisjoint(stages):
         return {"accumulator": acc}
-    found = stages_at(machine, acc, where)
+    found = stages_at(machine, acc, where, known)
     return {stage: found[stage] for stage in stages}
 
 
-def stages_at(machine: Machine, acc: np.ndarray, where: np.ndarray | None) -> dict[str, np.ndarray]:
+def stages_at(
+    machine: Machine, acc: np.ndarray, where: np.ndarray | None, known: Known | None = None
+) -> dict[str, np.ndarray]:
     """All stages of given accumulators, at the flat positions ``where`` or everywhere: {stage: int64}."""
     if machine.step is None:
         return {"accumulator": acc}
-    parts = _parts(machine, machine.step, acc, where)
+    if known is not None and known.parts is not None and _alike(machine, known.machine, _OF_PARTS):
+        parts = replace(known.parts, acc=acc)
+    else:
+        parts = _parts(machine, machine.step, acc, where)
     total = machine.total(parts)
     return {"accumulator": acc, "total": total, "code": np.asarray(machine.codes(parts, total), np.int64)}
 
