@@ -6,7 +6,9 @@ FOLDER holds an ARM Python with its libraries, as usr/bin/python3.*, and the pac
 (docs/passport.md says how it is made).  Where the emulator or the folder is missing it says so and ends with 0; exit
 code 1 where a test fails or a digest differs.  Without paths the passport alone is computed.
 
-An emulator does not say what its processor has in the way that LLVM asks for it, so Numba is told.
+An emulator does not say what its processor has in the way that LLVM asks for it, so Numba is told.  The system cannot
+start ARM programs by itself, so the Python takes a script that starts the emulator for its own name: it is what it
+starts for processes of its own.
 """
 
 import argparse
@@ -44,6 +46,7 @@ def run(name: str, sysroot: Path, emulator: str, command: list[str]) -> int:
     """One command of the folder's Python, with an instruction set."""
     processor, features = PROCESSORS[name]
     environment = os.environ | {
+        "PYTHONHOME": str(sysroot / "usr"),
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", sysroot / "site"))),
         "NUMBA_CPU_NAME": "generic",
         "NUMBA_CPU_FEATURES": features,
@@ -51,9 +54,13 @@ def run(name: str, sysroot: Path, emulator: str, command: list[str]) -> int:
         "PYTHONPYCACHEPREFIX": str(sysroot / "bytecode"),
     }
     (sysroot / "cache").mkdir(exist_ok=True)
-    program = [emulator, "-cpu", processor, "-L", str(sysroot), str(python_of(sysroot))]
+    program = sysroot / f"python-{processor}"
+    program.write_text(
+        f'#!/bin/sh\nexec {emulator} -cpu {processor} -0 {program} -L {sysroot} {python_of(sysroot)} "$@"\n'
+    )
+    program.chmod(0o755)
     print(f"=== {name}: {' '.join(command)}", flush=True)
-    return subprocess.run([*program, *command], env=environment, cwd=ROOT, check=False).returncode
+    return subprocess.run([str(program), *command], env=environment, cwd=ROOT, check=False).returncode
 
 
 def main() -> int:
