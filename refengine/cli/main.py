@@ -86,6 +86,8 @@ def failures_in_one_line() -> Iterator[None]:
         yield
         signals.check()
     except RefengineError as error:
+        if signals.received():  # an interrupt that a C library made another error of
+            raise Interrupted("interrupted") from None
         raise Failure(str(error)) from error
     except MemoryError as error:
         raise Failure(f"there is not enough memory ({str(error) or 'no details'})") from error

@@ -61,9 +61,11 @@ def wait_for_part(folder):
     pytest.fail("the trace was never begun")
 
 
-@pytest.mark.parametrize("moment", ["import click", "import refengine.cli.main", "verb", "exec", "end"])
+@pytest.mark.parametrize(
+    "moment", ["import click", "import refengine.cli.main", "verb", "exec", "another error", "end"]
+)
 def test_a_signal_at_any_moment_after_the_first_line_gives_143(tmp_path, moment):
-    """While modules are imported, in a verb, where a KeyboardInterrupt crosses an exec, and when all is done."""
+    """While modules are imported, in a verb, where a KeyboardInterrupt crosses an exec, where something makes another error of it, and when all is done."""
     hit = "os.kill(os.getpid(), signal.SIGTERM)"
     code = {
         "import click": "import builtins\nreal = builtins.__import__\n"
@@ -74,6 +76,9 @@ def test_a_signal_at_any_moment_after_the_first_line_gives_143(tmp_path, moment)
         "builtins.__import__ = imported\n",
         "verb": f"import refengine.cli.inspect as verb\nverb.open_checked = lambda *_: {hit}\n",
         "exec": f"import refengine.cli.inspect as verb\nverb.open_checked = lambda *_: exec({hit!r})\n",
+        "another error": "import refengine.cli.inspect as verb\nfrom refengine.errors import FileError\n"
+        f"def opened(*_):\n    try:\n        {hit}\n    except KeyboardInterrupt:\n        raise FileError('lost')\n"
+        "verb.open_checked = opened\n",
         "end": f"import refengine.cli.main as cli\nreal = cli._written\ncli._written = lambda c: ({hit}, real(c))[1]\n",
     }[moment]
     program = f"import os, signal, sys\n{code}from refengine.__main__ import main\nmain()\n"
