@@ -65,7 +65,8 @@ def wait_for_part(folder):
     "moment", ["import click", "import refengine.cli.main", "verb", "exec", "another error", "end"]
 )
 def test_a_signal_at_any_moment_after_the_first_line_gives_143(tmp_path, moment):
-    """While modules are imported, in a verb, where a KeyboardInterrupt crosses an exec, where something makes another error of it, and when all is done."""
+    """While modules are imported, in a verb, where a KeyboardInterrupt crosses an exec, where something makes another
+    error of it, and when all is done."""
     hit = "os.kill(os.getpid(), signal.SIGTERM)"
     code = {
         "import click": "import builtins\nreal = builtins.__import__\n"
