@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,13 +22,14 @@ import numpy as np
 from ..errors import FileError
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.total_bounds import total_bits
-from ..network.whole_file import checked_target, write_whole
+from ..network.whole_file import remove_leftovers
 from ..numbers.requantize import total
 from ..text import PathLike, printable, shown
 from ..vectors import npy
 from ..vectors.manifest import Entry
 from ..vectors.tensors import Tensor
 from ..vectors.text_formats import FORMATS, NPY, TEXT_FORMATS, extension
+from ..vectors.whole_folder import write_folder
 from ..vectors.words import fitted
 from ..vectors.writer import words_of
 from .terms import accumulates
@@ -75,23 +77,27 @@ def write_stimuli(
     formats: Sequence[str] = (),
     inputs: Iterable[PathLike] = (),
 ) -> int:
-    """Write the files of the layers' stimuli into a folder; how many they are.
+    """Write the files of the layers' stimuli into a folder, which changes as a whole or not at all; how many they are.
 
-    FileError if one cannot be written, or is one of ``inputs``.
+    Stimuli of other layers that are there stay.  FileError if they cannot be written, if one of ``inputs`` lies in the
+    folder, or for what ``check_folder`` refuses.
     """
-    count = 0
+    files: dict[str, bytes] = {}
     for layer, ends in found:
         if "/" in layer.name or not layer.name.isprintable():
             raise FileError(f"{printable(folder)}: layer {layer.name!r} cannot be the name of a file")
-        for name, content in stimulus_files(network, layer, ends, formats).items():
-            path = Path(folder) / name
-            try:
-                os.makedirs(path.parent, exist_ok=True)
-            except OSError as error:
-                raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
-            write_whole(checked_target(path, inputs), content, printable(path))
-            count += 1
-    return count
+        files |= stimulus_files(network, layer, ends, formats)
+    try:
+        os.makedirs(Path(folder).absolute().parent, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{printable(folder)}: cannot be made ({error.strerror})") from error
+    with write_folder(folder, inputs, lambda there: check_folder(there, network)) as made:
+        if Path(folder).is_dir():
+            shutil.copytree(folder, made, dirs_exist_ok=True)
+        for name, content in files.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_bytes(content)
+    return len(files)
 
 
 def stimulus_arrays(network: IntNetwork, layer: IntLayer, found: Sequence[Stimulus]) -> dict[str, Array]:
@@ -138,7 +144,10 @@ def _written(network: IntNetwork, layer: IntLayer, part: str, array: Array, fmt:
 
 
 def check_folder(folder: PathLike, network: IntNetwork) -> None:
-    """FileError, before any work is done, if a folder holds anything but stimuli of this network."""
+    """FileError, before any work is done, if a folder holds anything but stimuli of this network.
+
+    What a killed process of an earlier version left of a file there is removed.
+    """
     path, name = Path(folder), printable(folder)
     if path.exists() and not path.is_dir():
         raise FileError(f"{name}: is a file, a folder was needed")
@@ -147,6 +156,7 @@ def check_folder(folder: PathLike, network: IntNetwork) -> None:
         if (path / f"{layer}.npz").exists():
             own |= {layer, f"{layer}.npz"}
             own |= {f"{layer}/{part}{extension(fmt)}" for part in (*_INPUTS, *STAGES) for fmt in FORMATS}
+    remove_leftovers(path)
     try:
         for one in sorted(path.rglob("*")):
             place = one.relative_to(path).as_posix()

@@ -1,17 +1,28 @@
 """Stimulus files hold what a simulation needs, in every format, and never land among those of another model."""
 
 import io
+import os
+import subprocess
+import sys
 
 import networks
 import numpy as np
 import pytest
 
 from refengine.analysis.terms import accumulates
-from refengine.analysis.worst_case_files import STAGES, check_folder, stimuli, stimulus_figures, stimulus_files
+from refengine.analysis.worst_case_files import (
+    STAGES,
+    check_folder,
+    stimuli,
+    stimulus_figures,
+    stimulus_files,
+    write_stimuli,
+)
 from refengine.errors import FileError
 from refengine.golden.compare.compare import compare
 from refengine.golden.dumps.open_dump import open_dump
 from refengine.network.total_bounds import total_bits
+from refengine.network.whole_file import beside
 from refengine.ops import OPS
 from refengine.vectors.text_formats import FORMATS
 
@@ -87,6 +98,38 @@ def test_a_folder_of_this_model_is_written_again(tmp_path):
     for layer in LAYERS:
         put(tmp_path, stimulus_files(NETWORK, layer, stimuli(NETWORK, layer), FORMATS))
     check_folder(tmp_path, NETWORK)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_stimuli_of_other_layers_stay_and_all_are_in_place_at_once(tmp_path, monkeypatch):
+    """A second run adds its own; where it fails on the way, nothing has changed."""
+    folder = tmp_path / "new" / "worst"
+    first, second = ([(layer, stimuli(NETWORK, layer))] for layer in LAYERS[:2])
+    count = write_stimuli(NETWORK, first, folder, FORMATS)
+    before = contents(folder)
+    assert len(before) == count
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(FileError, match="No space left on device"):
+            write_stimuli(NETWORK, second, folder, FORMATS)
+    assert contents(folder) == before
+    write_stimuli(NETWORK, second, folder, FORMATS)
+    assert contents(folder).items() > before.items()
+    assert [path.name for path in folder.parent.iterdir()] == ["worst"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Under the name that says which process wrote it; a file of somebody else's of a like name is kept."""
+    put(tmp_path, stimulus_files(NETWORK, LAYERS[0], stimuli(NETWORK, LAYERS[0])))
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    name = beside(tmp_path / "a.npz").name.replace(f"{os.getpid():08x}", f"{process.pid:08x}")
+    (tmp_path / name).write_bytes(b"half")
+    check_folder(tmp_path, NETWORK)
+    assert not (tmp_path / name).exists()
 
 
 def spoil_other_model(folder):
