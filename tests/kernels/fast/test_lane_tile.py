@@ -72,7 +72,7 @@ def test_a_window_without_places_is_what_it_begins_with(target):
     layer.row.numbers[step.TAPS] = 0
     found = sums_of(compiled(target, target.tiles, TILES[target.dense]), layer.row, 0, 7, 1)
     channel = FIRST_CHANNEL + target.widths[0]
-    assert np.array_equal(found, np.tile(layer.initial[0, channel : channel + target.widths[0]], (7, 1)))
+    assert np.array_equal(found, np.tile(layer.begun[0, channel : channel + target.widths[0]], (7, 1)))
 
 
 @pytest.mark.slow
