@@ -6,6 +6,8 @@ import random
 import struct
 import tarfile
 
+import numpy as np
+
 TEN = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FINE = tuple(f"fine_{number}" for number in range(100))
 COARSE = tuple(f"coarse_{number}" for number in range(20))
@@ -160,3 +162,11 @@ def ppm(pixels):
 def colours(height, width, seed=5):
     chance = random.Random(seed)
     return [[[chance.randrange(256) for _ in range(3)] for _ in range(width)] for _ in range(height)]
+
+
+def as_lists(images, chosen=None):
+    """All or the chosen images of a set: names, pixels and labels, as lists."""
+    blocks = list(images.blocks(np.arange(images.count) if chosen is None else np.array(chosen)))
+    pixels = [image.tolist() for block in blocks for image in block.pixels]
+    labels = None if blocks[0].labels is None else [int(label) for block in blocks for label in block.labels]
+    return [name for block in blocks for name in block.files], pixels, labels

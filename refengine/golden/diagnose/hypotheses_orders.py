@@ -263,8 +263,8 @@ def gives(clues: Clues, machine: Machine) -> bool:
     differing = clues.differing
     first = clues.remembered("known first", lambda: Known(clues.machine, clues.tried[:8]))
     for known, stages in ((first, differing[:1]), (clues.known_tried, tuple(clues.got))):
-        found, part = recompute(machine, stages, known.where, differing, known), slice(0, len(known.where))
-        if any(not np.array_equal(found[stage], clues.got_tried[stage][part]) for stage in stages):
+        found = recompute(machine, stages, known.where, differing, known)
+        if any(not np.array_equal(found[stage], clues.got_tried[stage][: len(known.where)]) for stage in stages):
             return False
     return True
 

@@ -307,8 +307,7 @@ def _moved(machine: Machine, where: np.ndarray) -> np.ndarray:
 def _computed(
     machine: Machine, stages: Sequence[str], where: np.ndarray | None, known: Known | None = None
 ) -> dict[str, np.ndarray]:
-    shared = known is not None and _alike(machine, known.machine, _OF_SUMS)
-    acc = known.acc if known is not None and shared else accumulators(machine, where)
+    acc = known.acc if known is not None and _alike(machine, known.machine, _OF_SUMS) else accumulators(machine, where)
     if not OPS[machine.case.layer.op].ACCUMULATES:
         return dict.fromkeys(stages, acc)
     if {"total", "code"}.isdisjoint(stages):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_sets import colours, ppm
+from data_sets import as_lists, colours, ppm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +31,7 @@ def fill(folder, paths=PATHS):
 
 def read(folder, chosen=None, how=None, **keywords):
     images = open_image_folder(folder, how or Preparation(), **keywords)
-    blocks = list(images.blocks(np.arange(images.count) if chosen is None else np.array(chosen)))
-    pixels = [image.tolist() for block in blocks for image in block.pixels]
-    labels = None if blocks[0].labels is None else [int(label) for block in blocks for label in block.labels]
-    return images, [name for block in blocks for name in block.files], pixels, labels
+    return images, *as_lists(images, chosen)
 
 
 def refusal(folder, **keywords):

@@ -6,7 +6,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from data_sets import colours, ppm
+from data_sets import as_lists, colours, ppm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,10 +39,7 @@ def write(path, count=5, seed=0, columns=None, names=NAMES, rows=2, called=("ima
 
 def read(path, chosen=None, how=None, **options):
     images = open_parquet(path, how or Preparation(), **options)
-    blocks = list(images.blocks(np.arange(images.count) if chosen is None else np.array(chosen)))
-    pixels = [image.tolist() for block in blocks for image in block.pixels]
-    labels = None if blocks[0].labels is None else [int(one) for block in blocks for one in block.labels]
-    return images, [name for block in blocks for name in block.files], pixels, labels
+    return images, *as_lists(images, chosen)
 
 
 def refusal(path, **options):
