@@ -79,6 +79,7 @@ def _formats(scheme: Scheme) -> set[str]:
 _MATTERS: Mapping[str, Callable[[Scheme], bool]] = {
     "cluster": lambda scheme: bool(_formats(scheme) & {"ternary", "int4"}),
     "method": lambda scheme: "ternary" in _formats(scheme) or scheme.method == CALIBRATED,
+    "views": lambda scheme: scheme.method == CALIBRATED,
     "seed": lambda scheme: scheme.rounding == STOCHASTIC,
     "accumulator_policy": lambda scheme: scheme.accumulator_bits < 32,
 }

@@ -40,6 +40,7 @@ def quantize(
     exponents: str = "mse",
     reestimate: bool | None = None,
     equalize: bool = True,
+    views: int = 4,
     multiplier_bits: int | None = None,
     rounding: str | None = None,
     seed: int = 0,
@@ -65,9 +66,11 @@ def quantize(
     ``exponents``: ``mse``, ``max`` or ``dynamic``.  ``accumulator_bits``: 16 to 32, with the ``accumulator_policy``
     ``error``, ``wrap`` or ``saturate`` for a sum that does not fit (contract A).  ``reestimate``: batch norm on the
     images; None: if any layer is ternary, unless the method is ``calibrated``.  ``equalize``: bring channels to like
-    ranges first, by powers of two.  ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for those of
-    the design that ``arith`` names.  ``seed``: of stochastic rounding.  ``plan``: the format and cluster of each layer,
-    as ``refengine search`` makes it, or the path of its file, in place of the five arguments that say so by pattern.
+    ranges first, by powers of two.  ``views``: how many views of an image, mirrored and moved, layers may see that
+    have few windows, 1 for the image alone. ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for
+    those of the design that ``arith`` names. ``seed``: of stochastic rounding. ``plan``: the format and cluster of each
+    layer, as ``refengine search`` makes it, or the path of its file, in place of the five arguments that say so by
+    pattern.
 
     ``threads``: None for one on each core; changes no number.  ``progress(done, total, layer)`` is called before each
     layer, ``warn(line)`` for images that show next to nothing (None: a UserWarning).  SchemeError for a choice that
@@ -92,6 +95,7 @@ def quantize(
         exponents=exponents,
         reestimate=reestimate,
         equalize=equalize,
+        views=views,
         multiplier_bits=multiplier_bits,
         rounding=rounding,
         seed=seed,

@@ -64,6 +64,11 @@ def _scheme_option(name: str, choices: Any = None, **keywords: Any) -> Any:
     show_default=True,
     help="Bring the channels of a tensor to like ranges first, by powers of two; the floats stay the same.",
 )
+@_scheme_option(
+    "--views",
+    metavar="V",
+    help="Views of each calibration image, mirrored and moved, for layers that see few windows: 1 (the image) to 4.",
+)
 @_scheme_option("--multiplier-bits", metavar="B", help="Width of the multipliers, 1 (pure shifts) to 15.")
 @_scheme_option("--rounding", ROUNDINGS, help="How every requantization rounds.")
 @_scheme_option("--seed", metavar="S", help="Key of stochastic rounding.")

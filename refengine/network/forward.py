@@ -7,7 +7,7 @@ the operands alone and gives a new array or a view; nothing else computes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,14 +74,20 @@ def conv(layer: FloatLayer, x: Array) -> Array:
     size = [spread_size(*pair) for pair in zip(kernel, apart, strict=True)]
     out_hw = output_hw(x.shape[1:3], size, strides, layer.attributes["pads"])
     y = np.empty((len(x), *out_hw, len(weight)), np.float32)
-    windows = out_hw[0] * out_hw[1] * kernel[0] * kernel[1] * x.shape[3] * 4
-    block = max(1, BLOCK_BYTES // windows)
+    block = images_a_product(layer, out_hw)
     for start in range(0, len(x), block):
         padded = _pad(x[start : start + block], layer.attributes["pads"], 0.0)
         _conv_block(padded, weight, strides, group, apart, y[start : start + block])
     if "bias" in layer.constants:
         y += layer.constants["bias"]
     return y
+
+
+def images_a_product(layer: FloatLayer, out_hw: Sequence[int]) -> int:
+    """How many images one product of matrices of a convolution takes: last bits may depend on it, not on the batch."""
+    weight = layer.constants["weight"]
+    taps = weight[0].size * layer.attributes["group"]
+    return max(1, BLOCK_BYTES // (4 * math.prod(out_hw) * taps))
 
 
 def _conv_block(x: Array, weight: Array, strides: Pair, group: int, apart: Pair, y: Array) -> None:

@@ -45,11 +45,28 @@ class Reals:
 
     def values(self, pick: slice) -> np.ndarray:
         """Reals of the images ``pick``, float64."""
-        factor = np.array([float(f) for f in self.affine.factor])
-        offset = np.array([float(b) for b in self.affine.offset])
-        y = self.acc[pick] * factor + offset
-        if self.residual is not None:
-            y += np.ldexp(self.residual[pick].astype(np.float64), self.residual_exponent)
+        residual = None if self.residual is None else self.residual[pick]
+        return self._values(self.acc[pick], *self._affine, residual)
+
+    def every(self, step: int, pick: slice) -> np.ndarray:
+        """Every so manieth real of the images ``pick``, float64 (n), in the order of memory."""
+        acc = self.acc[pick]
+        channel = np.arange(0, acc.size, step) % acc.shape[-1]
+        factor, offset = (part if part.size == 1 else part[channel] for part in self._affine)
+        residual = None if self.residual is None else self.residual[pick].reshape(-1)[::step]
+        return self._values(acc.reshape(-1)[::step], factor, offset, residual)
+
+    @property
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        factor, offset = ([float(number) for number in part] for part in (self.affine.factor, self.affine.offset))
+        return np.array(factor), np.array(offset)
+
+    def _values(
+        self, acc: np.ndarray, factor: np.ndarray, offset: np.ndarray, residual: np.ndarray | None
+    ) -> np.ndarray:
+        y = acc * factor + offset
+        if residual is not None:
+            y += np.ldexp(residual.astype(np.float64), self.residual_exponent)
         return np.clip(y, self.lo, self.hi)
 
     def ends(self) -> tuple[float, float]:
@@ -118,7 +135,7 @@ def _sample(reals: Reals) -> np.ndarray:
     step = -(-reals.acc.size // _LOOKED_AT)
     while math.gcd(step, reals.acc.shape[-1]) > 1:
         step += 1
-    return np.concatenate([reals.values(pick).ravel()[::step] for pick in reals.slices()])
+    return np.concatenate([reals.every(step, pick) for pick in reals.slices()])
 
 
 def _loss(sample: np.ndarray, shift: int, fmt: CodeFormat) -> int:

@@ -139,15 +139,16 @@ def target_of(
     """The target for float sums (P, O), a residual that has ``reached`` the layer, and what it has ``lost``."""
     wanted = sums * operands.signs - _floats(operands.bias)
     _, intercept = operands.affine()
-    reached, beyond = np.broadcast_to(reached, wanted.shape), operands.inverse_slope()
+    beyond = operands.inverse_slope()
     wanted += lost * beyond
-    low, high = np.full(wanted.shape, -np.inf), np.full(wanted.shape, np.inf)
+    low, high = np.array(-np.inf), np.array(np.inf)
     if group.relu is not None:
         dead = beyond == 0
         low = np.where(dead, -np.inf, -(intercept + reached) * beyond)
         if "max" in group.relu.attributes:
             high = np.where(dead, np.inf, (float(group.relu.attributes["max"]) - intercept - reached) * beyond)
-    return Target(*(values.astype(np.float32) for values in (wanted, low, high)))
+    ends = (np.broadcast_to(end.astype(np.float32), wanted.shape) for end in (low, high))
+    return Target(wanted.astype(np.float32), *ends)
 
 
 def feature_maps(codes: np.ndarray, channels: int) -> np.ndarray:

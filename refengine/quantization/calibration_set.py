@@ -8,7 +8,7 @@ from ..network.float_network import FloatNetwork, shapes, with_input_shape
 from ..network.images import evenly_spaced
 
 USUAL = 1024
-_MOST_NUMBERS = 2**28  # 1 GiB of float32; up to four such tensors are alive at one time
+MOST_NUMBERS = 2**28  # 1 GiB of float32; up to four such tensors are alive at one time
 
 
 def calibration_set(
@@ -26,5 +26,5 @@ def calibration_set(
     """
     if wanted is None:
         largest = max(map(prod, shapes(with_input_shape(network, size)).values()))
-        wanted = min(USUAL, max(1, _MOST_NUMBERS // largest))
+        wanted = min(USUAL, max(1, MOST_NUMBERS // largest))
     return evenly_spaced(available, wanted)

@@ -196,22 +196,26 @@ def rescale(channel: Channel, g: int, columns: range, new: float) -> bool:
     return abs(new - scale) > 0.001 * scale
 
 
-def descend(problem: Problem, codes: Array, scales: Array, units: Array, rounds: int) -> None:
+def descend(
+    problem: Problem, codes: Array, scales: Array, units: Array, rounds: int, covariance: Array | None = None
+) -> None:
     """Give every code and then its cluster's scale the best value, the others standing still; repeat.
 
     units float64 (O): scales stay multiples of it, at most 127 times; 0 leaves them free.  A channel ends early where
-    nothing moves by more than a thousandth.
+    nothing moves by more than a thousandth.  ``covariance``: the problem's in the type that blocks are multiplied in.
     """
+    covariance = problem.covariance if covariance is None else covariance
     width = max(1, _BLOCK // problem.step)  # clusters in a block
     moving = np.arange(len(codes))
     for _ in range(rounds):
         missing = problem.wanted[moving] - expanded(codes[moving], scales[moving], problem.step)
+        missing = missing.astype(covariance.dtype, copy=False)
         moved = np.zeros(len(moving), np.bool_)
         for first in range(0, scales.shape[1], width):
             clusters = slice(first, first + width)
             block = slice(first * problem.step, min(codes.shape[1], (first + width) * problem.step))
             inside = problem._replace(covariance=np.ascontiguousarray(problem.covariance[block, block]))
-            pulls = missing @ problem.covariance[:, block]
+            pulls = (missing @ covariance[:, block]).astype(np.float64, copy=False)
             new_codes, new_scales = codes[moving, block], scales[moving, clusters]
             descend_block(inside, pulls, new_codes, new_scales, units[moving], moved)
             codes[moving, block], scales[moving, clusters] = new_codes, new_scales

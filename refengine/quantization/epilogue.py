@@ -136,12 +136,12 @@ def _aligned_residual(
 def at_exponent(walk: Walk, tensor: Tensor, exponent: int, fmt: CodeFormat) -> tuple[IntLayer, Tensor]:
     """The layer that requantizes a tensor to a coarser exponent, and what it gives; what must stay dynamic does."""
     layer = IntLayer(walk.name(f"{stem(tensor.layer)}.requantize"), "requantize", (tensor.layer,), exponent)
-    dynamic = max(0, _dynamic(tensor) - (exponent - tensor.exponent))
+    dynamic = max(0, dynamic_bits(tensor) - (exponent - tensor.exponent))
     step = _requantize(walk, [power_of_two(tensor.exponent - exponent)], fmt, None, exponent, dynamic=dynamic)
     layer = replace(layer, requantize=step)
     return layer, _tensor(walk, layer, step, tensor.codes.astype(np.int32), None)
 
 
-def _dynamic(tensor: Tensor) -> int:
+def dynamic_bits(tensor: Tensor) -> int:
     """How many bits more than codes of its format a tensor's integers have."""
     return max(0, tensor.hi.bit_length() - tensor.format.hi.bit_length())

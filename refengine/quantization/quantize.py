@@ -24,6 +24,7 @@ from .fuse import Group, fuse
 from .normalising import not_normalising
 from .plan import SAID_BY_A_PLAN, Plan, Weights, check_alone, check_fits
 from .scheme import CALIBRATED, ROLES, Scheme, matches
+from .views import with_views
 from .walk import Made, Walk
 from .weighted import weighted
 
@@ -70,19 +71,21 @@ def quantize(
         made_with["not_normalising"] = ", ".join(odd)
     folded = [group.core.name for group in groups[:-1] if group.weighted and _norm(group) in (None, *odd)]
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
-    side = FloatSide(network, images)
+    side = FloatSide(network, images, threads)
     walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side, not_normalising=odd)
     layers: list[IntLayer] = []
     for done, group in enumerate(groups):
         if progress is not None:
             progress(group.core.name, done, len(groups))
         try:
+            walk = with_views(walk, group, layers)
             made = STEPS[group.core.op](walk, group)
         except RefengineError as error:
             raise type(error)(f"layer {group.core.name!r} ({group.core.op}): {error}") from error
         layers += made.layers
         walk = _next(walk, done, made)
     made_with |= {"calibration_images": str(len(images)), "reestimated": "yes" if reestimate else "no"}
+    made_with["views_seen"] = str(walk.views)
     return IntNetwork(network.name, network.input_shape, network.classes, network.channels, tuple(layers), made_with)
 
 

@@ -15,7 +15,9 @@ replaced by the result itself there, and the descent goes on; the error cannot r
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,9 +40,11 @@ _SEARCH_ROUNDS = 6
 _LAST_ROUNDS = 4
 _EXCHANGES, _LAST_EXCHANGES = 8, 2
 _EXCHANGE_WORK = 2**28
-_RELAXATIONS = 6
+_RELAXATIONS, _FEWEST_RELAXATIONS = 6, 2
+_RELAXATION_WORK = 2**35
 _RELAXATION_ROUNDS = 2
 _ROOM = 120  # of 127: the largest scale may still grow by a twentieth when it has become a code
+_LARGE = 1024  # columns
 _WEYL = 0x9E3779B1
 
 
@@ -97,11 +101,13 @@ class Ridge:
 
 
 class Prepared:
-    """What a quick ``reconstruct`` needs of windows, computed once for all formats and clusters."""
+    """The factors of a layer's windows; a quick ``reconstruct`` takes the same ones for all formats and clusters."""
 
-    def __init__(self, seen: Windows) -> None:
-        self.ridge = Ridge(seen.covariance, len(seen.columns))
-        self.root = _root(seen.covariance)
+    def __init__(self, seen: Windows, threads: int = 1) -> None:
+        covariance, count = seen.covariance, len(seen.columns)
+        with ThreadPoolExecutor(min(2, threads)) as pool:
+            ridge, root = pool.submit(Ridge, covariance, count), pool.submit(_root, covariance)
+            self.ridge, self.root = ridge.result(), root.result()
 
 
 def reconstruct_dense(
@@ -127,15 +133,15 @@ def reconstruct(
     """
     from .descent import expanded  # here, because asking for help should not load the compiler
 
-    ridge = Ridge(seen.covariance, len(seen.columns)) if prepared is None else prepared.ridge
-    free = np.zeros(len(weight))
+    factored = Prepared(seen, threads) if prepared is None else prepared
+    ridge, free = factored.ridge, np.zeros(len(weight))
     wanted = ridge.wanted(weight, seen.covariance_with(target.sums))
     codes, scales = np.zeros(weight.shape), first.copy()
     state = State(wanted, seen.covariance, codes, scales, shape, threads, prepared is not None)
-    _search(state, first, _root(seen.covariance) if prepared is None else prepared.root)
+    _search(state, first, factored.root)
     _improve(state, free, _EXCHANGES)
     mean = target.sums.mean(axis=0)
-    for _ in range(_RELAXATIONS if target.cuts else 0):
+    for _ in range(_relaxations(seen, target)):
         sums = _relaxed(seen, target, expanded(codes, scales, shape.step).astype(np.float32), mean)
         mean = sums.mean(axis=0)
         cross = seen.covariance_with(sums)
@@ -173,6 +179,12 @@ class State:
         outputs = len(self.codes)
         by_blocks(function, outputs, min(_MOST_ROWS, max(_FEWEST_ROWS, -(-outputs // _PARTS))), self.threads)
 
+    @cached_property
+    def multiplied(self) -> np.ndarray:
+        """The covariance as products of many columns take it: in float32 it takes half the time, and is known so."""
+        large = len(self.covariance) >= _LARGE
+        return self.covariance.astype(np.float32) if large else self.covariance
+
     def problem(self, rows: slice) -> "Problem":
         """What the descent takes for some of the output channels."""
         from .descent import Problem
@@ -183,7 +195,7 @@ class State:
         """Descend over the codes and scales of some of the output channels."""
         from .descent import descend
 
-        descend(self.problem(rows), self.codes[rows], self.scales[rows], units[rows], rounds)
+        descend(self.problem(rows), self.codes[rows], self.scales[rows], units[rows], rounds, self.multiplied)
 
     def exchange(self, rows: slice) -> None:
         """Exchange codes of some of the output channels."""
@@ -250,6 +262,14 @@ def _improve(state: State, units: np.ndarray, times: int) -> None:
             state.descend(rows, units, _LAST_ROUNDS)
 
     state.by_rows(improve)
+
+
+def _relaxations(seen: Windows, target: Target) -> int:
+    """As many relaxations as a bounded amount of work allows, two at least; none without an activation."""
+    if not target.cuts:
+        return 0
+    work = seen.columns.size * target.sums.shape[1]
+    return max(_FEWEST_RELAXATIONS, min(_RELAXATIONS, _RELAXATION_WORK // work))
 
 
 def _relaxed(seen: Windows, target: Target, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:

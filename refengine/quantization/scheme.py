@@ -14,6 +14,7 @@ CALIBRATED = "calibrated"
 METHODS = (CALIBRATED, *DATA_FREE)
 SCALE_EXPONENTS = ("channel", "layer")
 EXPONENTS = ("max", "mse", "dynamic")
+MOST_VIEWS = 4
 ROLES = ("first", "last", "depthwise", "pointwise")
 
 
@@ -30,6 +31,7 @@ class Scheme:
     it; ``max`` in the others).  reestimate: re-estimate batch norm on the calibration images, and correct mean and
     variance where it is folded already; None: if any layer is ternary, unless the method is calibrated, which moves
     biases instead.  equalize: bring channels to like ranges first, by powers of two, which changes no float.
+    views: how many views of a calibration image, mirrored and moved, layers may see that windows are too few for.
     """
 
     weights: str = "ternary"
@@ -43,6 +45,7 @@ class Scheme:
     exponents: str = "mse"
     reestimate: bool | None = None
     equalize: bool = True
+    views: int = MOST_VIEWS
     multiplier_bits: int = 8
     rounding: str = "half_up"
     seed: int = 0
@@ -65,6 +68,8 @@ class Scheme:
                 raise SchemeError(f"{what} is {value!r}; available: {', '.join(known)}")
         if not 1 <= self.cluster <= 65536:
             raise SchemeError(f"a cluster has 1 to 65536 filters, found {self.cluster}")
+        if not 1 <= self.views <= MOST_VIEWS:
+            raise SchemeError(f"an image has 1 to {MOST_VIEWS} views, found {self.views}")
         if not 0 <= self.seed < 2**63:
             raise SchemeError(f"a seed lies in 0..2**63-1, found {self.seed}")
         if not 1 <= self.multiplier_bits <= 15:

@@ -39,7 +39,8 @@ class Made:
 class Walk:
     """Where the walk stands: what is decided, how many layers were made, the tensors that later layers still read.
 
-    moments: what the float layers with weights give, where they have no batch norm that normalises.
+    moments: what the float layers with weights give, where they have no batch norm that normalises.  views: how many
+    views of all images the tensors hold, one view after the other.
     """
 
     network: FloatNetwork
@@ -53,6 +54,7 @@ class Walk:
     float_side: FloatSide
     not_normalising: tuple[str, ...] = ()
     made: int = 0
+    views: int = 1
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def name(self, group_name: str) -> str:

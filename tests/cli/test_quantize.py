@@ -49,6 +49,7 @@ def test_the_defaults_are_the_scheme_s(files):
         (["--no-reestimate"], {"reestimate": False}),
         (["--reestimate", "--weights", "int8"], {"reestimate": True, "weights": "int8"}),
         (["--no-equalize"], {"equalize": False}),
+        (["--views", "1"], {"views": 1}),
         (["--multiplier-bits", "1"], {"multiplier_bits": 1}),
         (["--rounding", "stochastic", "--seed", "7"], {"rounding": "stochastic", "seed": 7}),
         (

@@ -28,7 +28,7 @@ def test_by_default_1024_images_are_used():
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224), (96, 128)])
 def test_the_largest_tensor_is_bounded(size, monkeypatch):
-    monkeypatch.setattr(module, "_MOST_NUMBERS", 10_000_000)
+    monkeypatch.setattr(module, "MOST_NUMBERS", 10_000_000)
     network = geometry("resnet50")
     largest = max(prod(shape) for shape in shapes(with_input_shape(network, size)).values())
     chosen = calibration_set(network, size, 100_000)
@@ -37,7 +37,7 @@ def test_the_largest_tensor_is_bounded(size, monkeypatch):
 
 
 def test_one_image_at_least(monkeypatch):
-    monkeypatch.setattr(module, "_MOST_NUMBERS", 10)
+    monkeypatch.setattr(module, "MOST_NUMBERS", 10)
     assert calibration_set(geometry("resnet50"), (224, 224), 50).size == 1
 
 
