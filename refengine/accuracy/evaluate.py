@@ -22,6 +22,7 @@ from ..network.int_network import IntNetwork
 from ..runs.predict import Predictor, backend_for, images_a_batch, predictor
 from ..runs.trace import roundings
 from .cost import network_cost
+from .loss import divergences
 from .paired import Z95, Paired
 
 Progress = Callable[[int, int], None]
@@ -48,7 +49,8 @@ class Evaluation:
     ``float_correct``, ``agreeing`` (images of which both networks say the same class) and ``only_float`` (images that
     the float network alone gets right) are None without a float network.  ``layers``: events of every layer that
     accumulates.  ``ranks`` int64 (N): how many classes come before each image's label, so that outcomes can be
-    compared image by image.
+    compared image by image.  ``kl``: the mean divergence from the float network's probabilities (``loss``), whose last
+    digits depend on how images were grouped, as the floats' do; None without a float network.
     """
 
     network: str
@@ -67,6 +69,7 @@ class Evaluation:
     layers: Mapping[str, Events] = field(default_factory=dict)
     seconds: float = 0.0
     ranks: np.ndarray | None = field(default=None, repr=False, compare=False)
+    kl: float | None = field(default=None, compare=False)
 
     @property
     def top1(self) -> float:
@@ -232,6 +235,7 @@ class Counts:
     only_float: int = 0
     layers: Mapping[str, Events] = field(default_factory=dict)
     ranks: tuple[np.ndarray, ...] = ()
+    divergences: tuple[np.ndarray, ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
         layers = {name: self.layers.get(name, Events()) + events for name, events in other.layers.items()}
@@ -243,6 +247,7 @@ class Counts:
             self.only_float + other.only_float,
             layers,
             self.ranks + other.ranks,
+            self.divergences + other.divergences,
         )
 
 
@@ -263,7 +268,9 @@ def count_batch(network: IntNetwork, float_network: FloatNetwork | None, batch: 
     agreeing = int(np.count_nonzero(prediction.logits.argmax(axis=1) == real.argmax(axis=1)))
     real_places = ranks(real, labels)
     only_float = int(np.count_nonzero((real_places == 0) & (places > 0)))
-    return replace(counts, float_hits=hits(real_places), agreeing=agreeing, only_float=only_float)
+    worth = np.ldexp(prediction.logits.astype(np.float64), network.layers[-1].exponent)
+    apart = (divergences(real, worth),)
+    return replace(counts, float_hits=hits(real_places), agreeing=agreeing, only_float=only_float, divergences=apart)
 
 
 def hits(places: np.ndarray) -> Hits:
@@ -290,6 +297,7 @@ def _evaluation(network: IntNetwork, compared: bool, backend: str, sums: Counts,
         layers=sums.layers,
         seconds=seconds,
         ranks=np.concatenate(sums.ranks),
+        kl=float(np.concatenate(sums.divergences).mean()) if compared else None,
     )
 
 

@@ -34,12 +34,23 @@ def loss(floats: np.ndarray, others: np.ndarray) -> Loss:
     >>> round(found.points), found.differing
     (50, 1)
     """
-    p, log_q = np.exp(_log_softmax(floats)), _log_softmax(others)
+    p = np.exp(_log_softmax(floats))
     image = np.arange(len(p))
     ours, theirs = floats.argmax(axis=1), others.argmax(axis=1)
-    kl = (p * (np.log(np.maximum(p, _SMALLEST)) - log_q)).sum(axis=1).mean()
     lost = (p[image, ours] - p[image, theirs]).mean()
-    return Loss(max(0.0, float(kl)), 100 * float(lost), int(np.count_nonzero(ours != theirs)), len(p))
+    kl = float(divergences(floats, others).mean())
+    return Loss(max(0.0, kl), 100 * float(lost), int(np.count_nonzero(ours != theirs)), len(p))
+
+
+def divergences(floats: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The kl of each image, float64 (N): sum over c of p[c] * log(p[c] / q[c]) for logits (N, classes).
+
+    >>> divergences(np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])).round(4).tolist()
+    [0.1438]
+    """
+    p, log_q = np.exp(_log_softmax(floats)), _log_softmax(others)
+    each: np.ndarray = (p * (np.log(np.maximum(p, _SMALLEST)) - log_q)).sum(axis=1)
+    return each
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -89,7 +89,10 @@ def print_evaluation(outcome: Evaluation) -> None:
     console.say(f"model {outcome.model_hash}, contract {outcome.contract}, rounding {', '.join(outcome.rounding)}")
     console.show_table(console.table(("", "correct>", "images>", "share>", "95 % interval>"), _rows(outcome)))
     if outcome.agreeing is not None:
-        console.say(f"same class as the float network: {outcome.agreeing} of {outcome.count}")
+        console.say(
+            f"same class as the float network: {outcome.agreeing} of {outcome.count}; "
+            f"divergence from its probabilities (kl): {outcome.kl:.4f}"
+        )
     found = outcome.paired
     if found is not None:
         low, high = found.interval

@@ -1,6 +1,7 @@
 """Evaluation: counts that a plain loop confirms, whatever the batches and threads."""
 
 import json
+import math
 from dataclasses import replace
 
 import float_networks
@@ -56,6 +57,12 @@ def by_hand(network, images, labels):
     return first, five
 
 
+def divergence(floats, others):
+    """Sum of p log(p / q) for the softmax p of the floats and q of the others."""
+    p, q = ([math.exp(x) / sum(map(math.exp, logits)) for x in logits] for logits in (floats, others))
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+
 def without_time(evaluation):
     return replace(evaluation, seconds=0.0)
 
@@ -76,6 +83,8 @@ def test_counts_are_those_of_a_loop(pair, backend):
     assert outcome.float_top1 == outcome.float_correct / COUNT
     assert outcome.float_top5 == outcome.float_correct_top5 / COUNT >= outcome.float_top1
     assert outcome.agreement == outcome.agreeing / COUNT
+    worth = run(network, images) * 2.0 ** network.layers[-1].exponent
+    assert outcome.kl == pytest.approx(sum(map(divergence, logits.tolist(), worth.tolist())) / COUNT, rel=1e-5)
     assert outcome.backend == backend
     assert (outcome.model_hash, outcome.contract, outcome.network) == (network.hash, 1, "seven")
     assert outcome.rounding == ("half_up",)
@@ -154,7 +163,14 @@ def test_images_in_a_file(pair, tmp_path):
 def test_without_a_float_network_there_is_nothing_beside(pair):
     _, network, images, labels = pair
     outcome = evaluate(network, (images, labels))
-    assert outcome.float_correct is outcome.float_correct_top5 is outcome.agreeing is outcome.only_integers is None
+    assert (
+        outcome.float_correct
+        is outcome.float_correct_top5
+        is outcome.agreeing
+        is outcome.only_integers
+        is outcome.kl
+        is None
+    )
     assert outcome.float_top1 is outcome.float_top5 is outcome.agreement is None
 
 

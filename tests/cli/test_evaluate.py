@@ -81,7 +81,8 @@ def test_the_table_counts(files):
     rows = {line[:14].strip(): line[14:].split()[:2] for line in outcome.out.splitlines()}
     assert rows["integers top-1"] == [str(wanted.correct), "7"]
     assert rows["float top-1"] == [str(wanted.float_correct), "7"]
-    assert f"same class as the float network: {wanted.agreeing} of 7" in outcome.out
+    assert f"same class as the float network: {wanted.agreeing} of 7; " in outcome.out
+    assert f"divergence from its probabilities (kl): {wanted.kl:.4f}\n" in outcome.out
     both = Paired(7, wanted.only_integers, wanted.only_float)
     difference, low = 100 * both.difference, 100 * both.interval[0]
     assert f"image by image: {difference:+.2f} points, 95 % from {low:+.2f}" in outcome.out
