@@ -25,7 +25,8 @@ from ...ops.requantize import Draws
 from ..events import Events
 from ..run import Observer, Result, check_images, run_layer
 from .buffers import buffers
-from .steps import Compiler, Fields, steps_of
+from .compiler import Compiler, Fields
+from .steps import steps_of
 
 _WORTH_A_THREAD = 2**27  # products that take as long as a few starts of a thread
 
