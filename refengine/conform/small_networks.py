@@ -20,7 +20,7 @@ from ..numbers.formats import INT8, UINT8, WEIGHT_FORMATS, CodeFormat
 from ..numbers.rounding import ROUNDINGS
 from .answers import answer, layer_of
 from .case import Array
-from .layer_cases import Maker, Operand, Wish
+from .case_maker import Maker, Operand, Wish
 from .stream import Stream
 
 IMAGES = 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from . import layer_cases, numbers_cases
+from . import layer_cases, numbers_cases, shared_cases
 from .answers import LAYER, Answer, answer
 from .case import Case
 from .network_cases import GROUP, network_answer, network_cases
@@ -29,7 +29,7 @@ _FUNCTIONS: tuple[Callable[[int], Iterator[Case]], ...] = (
     numbers_cases.arith,
 )
 _LAYERS: tuple[Callable[[int], Iterator[Case]], ...] = (
-    layer_cases.bound,
+    shared_cases.bound,
     layer_cases.input,
     layer_cases.conv,
     layer_cases.fc,
@@ -45,9 +45,9 @@ _LAYERS: tuple[Callable[[int], Iterator[Case]], ...] = (
     layer_cases.gather_channels,
     layer_cases.lookup,
     layer_cases.mul,
-    layer_cases.residuals,
-    layer_cases.dynamics,
-    layer_cases.accumulators_as_logits,
+    shared_cases.residuals,
+    shared_cases.dynamics,
+    shared_cases.accumulators_as_logits,
 )
 
 
