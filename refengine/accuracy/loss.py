@@ -38,7 +38,7 @@ def loss(floats: np.ndarray, others: np.ndarray) -> Loss:
     image = np.arange(len(p))
     ours, theirs = floats.argmax(axis=1), others.argmax(axis=1)
     lost = (p[image, ours] - p[image, theirs]).mean()
-    kl = float(divergences(floats, others).mean())
+    kl = float(_divergences(p, _log_softmax(others)).mean())
     return Loss(max(0.0, kl), 100 * float(lost), int(np.count_nonzero(ours != theirs)), len(p))
 
 
@@ -48,7 +48,10 @@ def divergences(floats: np.ndarray, others: np.ndarray) -> np.ndarray:
     >>> divergences(np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])).round(4).tolist()
     [0.1438]
     """
-    p, log_q = np.exp(_log_softmax(floats)), _log_softmax(others)
+    return _divergences(np.exp(_log_softmax(floats)), _log_softmax(others))
+
+
+def _divergences(p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     each: np.ndarray = (p * (np.log(np.maximum(p, _SMALLEST)) - log_q)).sum(axis=1)
     return each
 

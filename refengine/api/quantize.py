@@ -67,9 +67,9 @@ def quantize(
     ``error``, ``wrap`` or ``saturate`` for a sum that does not fit (contract A).  ``reestimate``: batch norm on the
     images; None: if any layer is ternary, unless the method is ``calibrated``.  ``equalize``: bring channels to like
     ranges first, by powers of two.  ``views``: how many views of an image, mirrored and moved, layers may see that
-    have few windows, 1 for the image alone. ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for
-    those of the design that ``arith`` names. ``seed``: of stochastic rounding. ``plan``: the format and cluster of each
-    layer, as ``refengine search`` makes it, or the path of its file, in place of the five arguments that say so by
+    have few windows, 1 for the image alone.  ``rounding`` and ``multiplier_bits``: None for ``half_up`` and 8, or for
+    those of the design that ``arith`` names.  ``seed``: of stochastic rounding.  ``plan``: the format and cluster of
+    each layer, as ``refengine search`` makes it, or the path of its file, in place of the five arguments that say so by
     pattern.
 
     ``threads``: None for one on each core; changes no number.  ``progress(done, total, layer)`` is called before each

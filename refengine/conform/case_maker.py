@@ -166,8 +166,3 @@ def clusters_among(inputs: int) -> tuple[tuple[int, tuple[str, ...], str], ...]:
         (inputs, ("C3",), "one cluster"),
         (inputs + 2, ("C1",), "a cluster larger than its channels"),
     )
-
-
-def changed(wish: Wish, **fields: Any) -> Wish:
-    """The wish with other fields."""
-    return Wish(**{**vars(wish), **fields})

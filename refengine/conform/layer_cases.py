@@ -7,6 +7,7 @@ names is gone through, the others are drawn beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, product
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..numbers.formats import INT8, UINT8, WEIGHT_FORMATS, CodeFormat
 from ..numbers.rounding import MODES, ROUNDINGS
 from ..ops import OPS
 from .case import Array, Case
-from .case_maker import FORMATS, IMAGES, Maker, Wish, changed, clusters_among
+from .case_maker import FORMATS, IMAGES, Maker, Wish, clusters_among
 from .numbers_cases import FORMS
 
 _LARGE = 2**31 - 1
@@ -239,7 +240,7 @@ def requantize(turn: int) -> Iterator[Case]:
         x = maker.codes((IMAGES, 4, 4, 2), fmt)
         clauses = ("Requantize1", "Q2", "Q3", "R2") if rounding in MODES else ("Requantize1", "Q2", "Q3")
         wish = Wish(clauses, f"{rounding}, {fmt.name} to {form[0].name} {form[1]}, shift {shift}", rounding, form, 1)
-        yield maker.layer([x], {}, {}, changed(wish, shift=shift))
+        yield maker.layer([x], {}, {}, replace(wish, shift=shift))
 
 
 def concat(turn: int) -> Iterator[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..numbers.formats import INT32, WEIGHT_FORMATS, CodeFormat
 from ..numbers.rounding import ROUNDINGS
 from ..ops import OPS
 from .case import Array, Case
-from .case_maker import FORMATS, Maker, Operand, Wish, changed
+from .case_maker import FORMATS, Maker, Operand, Wish
 from .stream import Stream
 
 _Plain = Callable[[Maker, list[Operand], Wish], Case]
@@ -76,7 +76,7 @@ def residuals(turn: int) -> Iterator[Case]:
         maker = Maker(op, 1000 + turn)
         for rounding, residual in product(ROUNDINGS, FORMATS):
             wish = Wish(("Q1", "Q5"), f"residual {residual.name}, {rounding}", rounding, residual=residual)
-            yield _plain(maker, op, [maker.stream.pick(FORMATS)] * 2, 0, changed(wish, bits=8))
+            yield _plain(maker, op, [maker.stream.pick(FORMATS)] * 2, 0, replace(wish, bits=8))
 
 
 def dynamics(turn: int) -> Iterator[Case]:
@@ -92,7 +92,7 @@ def dynamics(turn: int) -> Iterator[Case]:
                 wish = Wish(clauses, why, form=(fmt, "none"), dynamic=dynamic, bits=8)
                 yield _plain(maker, op, [fmt] * 2, 0, wish)
                 wish = Wish(("D4", "Q5"), f"residual dynamic by up to {dynamic}", residual=fmt, bits=8)
-                yield _plain(maker, op, [fmt] * 2, 0, changed(wish, residual_dynamic=dynamic))
+                yield _plain(maker, op, [fmt] * 2, 0, replace(wish, residual_dynamic=dynamic))
 
 
 def accumulators_as_logits(turn: int) -> Iterator[Case]:

@@ -181,7 +181,7 @@ class State:
 
     @cached_property
     def multiplied(self) -> np.ndarray:
-        """The covariance as products of many columns take it: in float32 it takes half the time, and is known so."""
+        """The covariance as products of matrices take it: of many columns in float32, in half the time."""
         large = len(self.covariance) >= _LARGE
         return self.covariance.astype(np.float32) if large else self.covariance
 

@@ -4,7 +4,7 @@ import numpy as np
 from conform_customers import every_case
 
 from refengine.conform.answers import answer
-from refengine.conform.case_maker import Maker, Wish, changed, clusters_among
+from refengine.conform.case_maker import Maker, clusters_among
 from refengine.conform.suite import is_layer
 from refengine.numbers.formats import INT8, UINT8
 
@@ -37,8 +37,3 @@ def test_clusters_of_every_kind():
     """7 channels: clusters of 1, of 2 and 3 with a shorter last one, one cluster, one larger than its channels."""
     assert [cluster for cluster, _, _ in clusters_among(7)] == [1, 2, 3, 7, 9]
     assert [why for _, _, why in clusters_among(6)][:3] == ["clusters of 1", "clusters of 2", "clusters of 3"]
-
-
-def test_a_changed_wish_keeps_the_rest():
-    wish = Wish(("Q1",), "why", bits=8)
-    assert changed(wish, logits=True) == Wish(("Q1",), "why", bits=8, logits=True)
