@@ -27,7 +27,8 @@ from refengine.engine.fast.plan import Plan
 from refengine.engine.run import run
 from refengine.errors import RefengineError
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.diagnose.machine import Case, machine_of, recompute, stages_of_case
+from refengine.golden.diagnose.machine import Case, machine_of, stages_of_case
+from refengine.golden.diagnose.recompute import recompute
 from refengine.interop.onnx.export_int import to_onnx
 from refengine.interop.torch.export_int import IntForward
 from refengine.interop.tosa.export_layer import layer_graph

@@ -6,7 +6,8 @@ from networks import random_images
 
 from refengine.engine.run import run
 from refengine.golden.diagnose.hypotheses import Case, named
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 from refengine.network.int_network import IntLayer, IntNetwork
 from refengine.numbers.formats import INT8, UINT8, WEIGHT_FORMATS
 from refengine.numbers.requantize import Requantize

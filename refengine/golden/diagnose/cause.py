@@ -17,8 +17,9 @@ import numpy as np
 from .evidence import Evidence, Match, Sample, Score, everything, sample_of, screened, with_faults
 from .hypotheses import Hypothesis, candidates, is_hypothesis, kind, named
 from .hypotheses_accumulator import GROUPINGS
-from .machine import Case, machine_of, recompute, requantized, stages_of_case, taps
+from .machine import Case, machine_of, stages_of_case, taps
 from .observe import Observation, observe
+from .recompute import recompute, requantized
 from .structure import Finding, affected, findings, places_in_words
 
 __all__ = ["ENOUGH", "Diagnosis", "Match", "diagnose"]

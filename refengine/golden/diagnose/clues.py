@@ -6,13 +6,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .machine import STAGES, Known, Machine, stages_at
+from .machine import STAGES, Machine
+from .recompute import Known, recompute, stages_at
 
 Fault = Callable[[Machine], Machine | None]
 Numbers = tuple[int, ...]
 T = TypeVar("T")
 
 _TRIED = 48
+_SUMS = ("clusters", "bias", "weights", "input", "window", "accumulator")  # groups whose faults show in the sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +95,38 @@ class Family:
     def sentence_of(self, numbers: Numbers) -> str:
         """What the member of these numbers says."""
         return self.words.format(*numbers) if isinstance(self.words, str) else self.words(*numbers)
+
+
+def gives(clues: Clues, machine: Machine) -> bool:
+    """Whether a machine writes what the dump holds at a few wrong values: at eight of them first, then at all."""
+    differing = clues.differing
+    first = clues.remembered("known first", lambda: Known(clues.machine, clues.tried[:8]))
+    for known, stages in ((first, differing[:1]), (clues.known_tried, tuple(clues.got))):
+        found = recompute(machine, stages, known.where, differing, known)
+        if any(not np.array_equal(found[stage], clues.got_tried[stage][: len(known.where)]) for stage in stages):
+            return False
+    return True
+
+
+def possible(clues: Clues, group: str) -> bool:
+    """Whether the stages that differ allow a fault of this group: of the sums, behind them, or of their writing."""
+    if not len(clues.tried):
+        return False
+    if "accumulator" not in clues.got or group == "layout":
+        return True
+    sums = "accumulator" in clues.differing
+    return sums if group in _SUMS else not (sums and clues.follows)
+
+
+def trying(
+    member: Callable[..., Fault], tried: Callable[[Machine], Iterator[Numbers]], group: str
+) -> Callable[[Clues], Iterator[Numbers]]:
+    """Numbers that give the few wrong values."""
+
+    def numbers(clues: Clues) -> Iterator[Numbers]:
+        for one in tried(clues.machine) if possible(clues, group) else ():
+            machine = member(*one)(clues.machine)
+            if machine is not None and gives(clues, machine):
+                yield one
+
+    return numbers

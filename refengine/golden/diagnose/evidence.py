@@ -11,9 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import RangeError
+from .accumulators import accumulators
 from .clues import Clues
 from .hypotheses import Hypothesis, named
-from .machine import STAGES, Case, Known, Machine, accumulators, machine_of, recompute, stages_at, stages_of_case
+from .machine import STAGES, Case, Machine, machine_of, stages_of_case
+from .recompute import Known, recompute, stages_at
 from .structure import affected
 
 _SCREENED_ELEMENTS = 1 << 20

@@ -3,7 +3,9 @@
 ``HYPOTHESES`` maps a name to a ``Hypothesis``, whose ``fault`` turns the ``Machine`` of a layer into the faulty one, or
 gives None where the layer has nothing to which it could happen.  A new one is a line here, and a function in one of
 
-    hypotheses_sums      what is added up: bias, weights, scales, inputs, windows, pools, accumulators
+    hypotheses_sums      what is added up: bias, signs, inputs, accumulators
+    hypotheses_weights   codes and scales of the weights
+    hypotheses_windows   padding, strides, pools
     hypotheses_codes     rounding, clip, multiplier, shift, residual
     hypotheses_layout    the order in which a result was written
 
@@ -13,7 +15,8 @@ or a member by its name.  They are in
     hypotheses_accumulator  widths of accumulator and partial sums, which are solved for
     hypotheses_widths       widths between accumulator and code, which are solved for: total, residual, quotient
     hypotheses_bias         widths, shifts and channels of the bias
-    hypotheses_orders       orders of constants and channels, tiles, blocked layouts
+    hypotheses_orders       orders of constants and channels, blocked layouts
+    hypotheses_tiles        tiles without a halo, lines of the kernel, clusters and channels left out
     hypotheses_residual     other codes for the residual, other places at which it is added
     hypotheses_numbers      a padding, a tap, a row
 
@@ -33,11 +36,14 @@ from . import (
     hypotheses_numbers,
     hypotheses_orders,
     hypotheses_residual,
+    hypotheses_tiles,
     hypotheses_widths,
 )
 from . import hypotheses_codes as codes
 from . import hypotheses_layout as layout
 from . import hypotheses_sums as sums
+from . import hypotheses_weights as weights
+from . import hypotheses_windows as windows
 from .clues import Clues, Family, Fault
 from .machine import Case, Machine, machine_of
 
@@ -245,10 +251,10 @@ def _input() -> Iterator[tuple[str, str, Fault]]:
 
 def _window() -> Iterator[tuple[str, str, Fault]]:
     for value in (127, 128, -128, 255):
-        yield f"padding_{value}".replace("-", "minus_"), f"pads with {value} instead of 0", sums.filled(value)
-    yield "padding_edge", "pads with the pixels at the edge", sums.REPLICATED
-    yield "padding_lowest", "pads with the lowest code of the input", sums.filled_with_lowest
-    yield "padding_black", "pads the raw image with 0, before its mean is taken off", sums.filled_with_black
+        yield f"padding_{value}".replace("-", "minus_"), f"pads with {value} instead of 0", windows.filled(value)
+    yield "padding_edge", "pads with the pixels at the edge", windows.REPLICATED
+    yield "padding_lowest", "pads with the lowest code of the input", windows.filled_with_lowest
+    yield "padding_black", "pads the raw image with 0, before its mean is taken off", windows.filled_with_black
     after = "all padding at bottom and right: windows begin at the first pixel"
     for name, sentence, change in (
         ("pads_exchanged", "padding top and left exchanged with bottom and right", lambda p: (*p[2:], *p[:2])),
@@ -256,38 +262,38 @@ def _window() -> Iterator[tuple[str, str, Fault]]:
         ("pads_before", "all padding at top and left", lambda p: (p[0] + p[2], p[1] + p[3], 0, 0)),
         ("pads_turned", "vertical and horizontal padding exchanged", lambda p: (p[1], p[0], p[3], p[2])),
     ):
-        yield name, sentence, sums.other_pads(change)
+        yield name, sentence, windows.other_pads(change)
     for name, where, rows, columns in (
         ("down", "one row too low", 1, 0),
         ("up", "one row too high", -1, 0),
         ("right", "one column too far right", 0, 1),
         ("left", "one column too far left", 0, -1),
     ):
-        yield f"windows_{name}", f"every window lies {where}", sums.moved_windows(rows, columns)
+        yield f"windows_{name}", f"every window lies {where}", windows.moved_windows(rows, columns)
     yield "bottom_runs_on", "no padding at the bottom: the address runs on into the next image", sums.runs_on
-    yield "stride_phase", "strided windows begin at pixel 1 instead of 0", sums.late_phase
-    yield "strides_turned", "vertical and horizontal stride exchanged", sums.exchanged_strides
+    yield "stride_phase", "strided windows begin at pixel 1 instead of 0", windows.late_phase
+    yield "strides_turned", "vertical and horizontal stride exchanged", windows.exchanged_strides
 
 
 def _weights() -> Iterator[tuple[str, str, Fault]]:
     yield (
         "kernel_flipped",
         "kernels turned by 180 degrees: convolution for correlation",
-        sums.weight(lambda w, _: w[..., ::-1, ::-1]),
+        weights.weight(lambda w, _: w[..., ::-1, ::-1]),
     )
-    yield "kernel_rows_flipped", "kernel rows in reverse order", sums.weight(lambda w, _: w[..., ::-1, :])
-    yield "kernel_columns_flipped", "kernel columns in reverse order", sums.weight(lambda w, _: w[..., ::-1])
-    yield "kernel_transposed", "kernel rows and columns exchanged", sums.weight(sums.transposed)
-    yield "weights_negated", "weights have the wrong sign: codes +1 and -1 exchanged", sums.weight(lambda w, _: -w)
+    yield "kernel_rows_flipped", "kernel rows in reverse order", weights.weight(lambda w, _: w[..., ::-1, :])
+    yield "kernel_columns_flipped", "kernel columns in reverse order", weights.weight(lambda w, _: w[..., ::-1])
+    yield "kernel_transposed", "kernel rows and columns exchanged", weights.weight(weights.transposed)
+    yield "weights_negated", "weights have the wrong sign: codes +1 and -1 exchanged", weights.weight(lambda w, _: -w)
     yield (
         "weights_of_next_output",
         "weight codes of the next output channel",
-        sums.weight(lambda w, _: np.roll(w, -1, 0)),
+        weights.weight(lambda w, _: np.roll(w, -1, 0)),
     )
     yield (
         "weights_of_previous_output",
         "weight codes of the previous output channel",
-        sums.weight(lambda w, _: np.roll(w, 1, 0)),
+        weights.weight(lambda w, _: np.roll(w, 1, 0)),
     )
     for name, sentence, pairs in (
         ("ternary_zero_is_plus", "ternary codes 0 and +1 exchanged", ((0, 1), (1, 0))),
@@ -299,25 +305,33 @@ def _weights() -> Iterator[tuple[str, str, Fault]]:
         ("ternary_plus_lost", "ternary code +1 read as 0", ((1, 0),)),
         ("ternary_low_bit_only", "ternary code 11 (-1) read as -2", ((-1, -2),)),
     ):
-        yield name, sentence, sums.weight(sums.mapped(*pairs))
+        yield name, sentence, weights.weight(weights.mapped(*pairs))
     yield (
         "weights_stored_i_o",
         "weights stored by input channel, read by output channel",
-        sums.weight(sums.stored_by_input),
+        weights.weight(weights.stored_by_input),
     )
-    yield "weights_read_i_o", "weights stored by output channel, read by input channel", sums.weight(sums.read_by_input)
-    yield "weights_halved", "weight codes are shifted right by one bit", sums.weight(sums.halved)
-    yield "weights_read_by_channel", "weights stored tap by tap, read channel by channel", sums.weight(sums.by_channel)
-    yield "weights_read_by_tap", "weights stored channel by channel, read tap by tap", sums.weight(sums.by_tap)
+    yield (
+        "weights_read_i_o",
+        "weights stored by output channel, read by input channel",
+        weights.weight(weights.read_by_input),
+    )
+    yield "weights_halved", "weight codes are shifted right by one bit", weights.weight(weights.halved)
+    yield (
+        "weights_read_by_channel",
+        "weights stored tap by tap, read channel by channel",
+        weights.weight(weights.by_channel),
+    )
+    yield "weights_read_by_tap", "weights stored channel by channel, read tap by tap", weights.weight(weights.by_tap)
     sentence = "a negative weight code takes one from the next one of its {}, as one subtraction for several does"
     for lanes, what in ((2, "pair"), (4, "four")):
-        yield f"weights_borrow_{lanes}", sentence.format(what), sums.weight(sums.borrowed(lanes))
-    yield "weights_unsigned", "weight codes extended without their sign", sums.weight(sums.zero_extended)
-    yield "weight_bits_reversed", "the bits of each weight code in reverse order", sums.weight(sums.reversed_bits)
+        yield f"weights_borrow_{lanes}", sentence.format(what), weights.weight(weights.borrowed(lanes))
+    yield "weights_unsigned", "weight codes extended without their sign", weights.weight(weights.zero_extended)
+    yield "weight_bits_reversed", "the bits of each weight code in reverse order", weights.weight(weights.reversed_bits)
     for lanes in (2, 4, 8, 16):
         for inner, what in (("taps", "taps"), ("channels", "input channels")):
             sentence = f"words of {lanes} weight codes in reverse order, consecutive {what} in a word"
-            yield f"words_of_{lanes}_{inner}_reversed", sentence, sums.weight(sums.reversed_words(lanes, inner))
+            yield f"words_of_{lanes}_{inner}_reversed", sentence, weights.weight(weights.reversed_words(lanes, inner))
 
 
 def _clusters() -> Iterator[tuple[str, str, Fault]]:
@@ -336,30 +350,30 @@ def _clusters() -> Iterator[tuple[str, str, Fault]]:
         ("scale_low_6_bits", "the highest bit of the scales is lost", lambda s, _: s & 63),
     )
     for name, sentence, change in changes:
-        yield name, sentence, sums.scale(change)
-    yield "cluster_late", "clusters begin one input channel late", sums.moved_clusters(-1)
-    yield "cluster_early", "clusters begin one input channel early", sums.moved_clusters(1)
+        yield name, sentence, weights.scale(change)
+    yield "cluster_late", "clusters begin one input channel late", weights.moved_clusters(-1)
+    yield "cluster_early", "clusters begin one input channel early", weights.moved_clusters(1)
     sentence = "the input channels of each cluster in reverse order"
-    yield "cluster_reversed", sentence, sums.weight(sums.reversed_in_clusters)
+    yield "cluster_reversed", sentence, weights.weight(weights.reversed_in_clusters)
 
 
 def _pools() -> Iterator[tuple[str, str, Fault]]:
-    yield "padding_wins", "padding takes part in the maximum as 0", sums.pooling("maxpool", sums.padding_wins)
+    yield "padding_wins", "padding takes part in the maximum as 0", windows.pooling("maxpool", windows.padding_wins)
     sentence = "the maximum compares bytes of the wrong sign"
-    yield "maximum_other_sign", sentence, sums.pooling("maxpool", sums.compared_by_other_sign)
-    yield "minimum", "the minimum for the maximum", sums.pooling("maxpool", sums.smallest)
+    yield "maximum_other_sign", sentence, windows.pooling("maxpool", windows.compared_by_other_sign)
+    yield "minimum", "the minimum for the maximum", windows.pooling("maxpool", windows.smallest)
     yield (
         "first_of_window",
         "the first pixel of each window for the maximum",
-        sums.pooling("maxpool", sums.first_of_window),
+        windows.pooling("maxpool", windows.first_of_window),
     )
-    yield "average_of_full_window", "the average is divided by the full window at the border", sums.by_full_window
-    yield "maximum_for_average", "the maximum for the average", sums.pooling("avgpool", sums.largest)
+    yield "average_of_full_window", "the average is divided by the full window at the border", windows.by_full_window
+    yield "maximum_for_average", "the maximum for the average", windows.pooling("avgpool", windows.largest)
     for name, index in (("last", -1), ("first", 0)):
         sentence = f"the {name} pixel of each window is left out of the average"
-        yield f"average_without_{name}", sentence, sums.pooling("avgpool", sums.without_pixel(index))
+        yield f"average_without_{name}", sentence, windows.pooling("avgpool", windows.without_pixel(index))
     sentence = "the average is cut to an integer before it is requantized"
-    yield "average_cut", sentence, sums.pooling("avgpool", sums.cut_average)
+    yield "average_cut", sentence, windows.pooling("avgpool", windows.cut_average)
     yield "add_shifts_exchanged", "the two alignments of an addition exchanged", sums.exchanged_shifts
     yield "add_without_first", "an addition without its first input", sums.missing_operand(0)
     yield "add_without_second", "an addition without its second input", sums.missing_operand(1)
@@ -442,6 +456,7 @@ FAMILIES = {
         hypotheses_bias,
         hypotheses_residual,
         hypotheses_orders,
+        hypotheses_tiles,
     )
     for family in module.families()
 }

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...numbers.accumulator import confine
+from .accumulators import accumulators
 from .clues import Clues, Family, Fault, Numbers
-from .machine import Machine, accumulators, stages_at
+from .machine import Machine
+from .recompute import stages_at
 
 _WIDTHS = range(3, 32)
 _PASSING = ("maxpool", "concat", "pad_channels", "flatten")

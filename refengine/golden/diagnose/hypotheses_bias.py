@@ -7,7 +7,8 @@ import numpy as np
 
 from .clues import Clues, Family, Fault, Numbers
 from .hypotheses_accumulator import held, sums_wrong
-from .machine import Machine, plain_total, recompute
+from .machine import Machine, plain_total
+from .recompute import recompute
 
 _CHANNELS = 32
 _BIAS_SHIFTS = 32

@@ -10,11 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .clues import Clues, Family, Fault, Numbers
-from .hypotheses_orders import gives, trying
+from .accumulators import accumulators
+from .clues import Clues, Family, Fault, Numbers, gives, trying
 from .hypotheses_residual import stuck
-from .hypotheses_sums import filled, operand, weight
-from .machine import STAGES, Machine, accumulators, kernel, stages_at
+from .hypotheses_sums import operand
+from .hypotheses_weights import weight
+from .hypotheses_windows import filled
+from .machine import STAGES, Machine, kernel
+from .recompute import stages_at
 
 _BYTES = (-128, 255)  # all that a byte can be, signed or not
 _MOST_CONSTANTS = 8

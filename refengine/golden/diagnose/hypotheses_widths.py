@@ -12,7 +12,8 @@ import numpy as np
 from ...numbers.rounding import round_shift
 from .clues import Clues, Family, Fault, Numbers
 from .hypotheses_accumulator import held
-from .machine import Machine, Parts, plain_codes, plain_total, stages_at
+from .machine import Machine, Parts, plain_codes, plain_total
+from .recompute import stages_at
 
 _WIDTHS = range(3, 32)
 _TOTAL_WIDTHS = range(8, 63)

@@ -18,7 +18,8 @@ from refengine.golden.compare import pairs
 from refengine.golden.compare.compare import compare
 from refengine.golden.compare.pairs import Rules
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 from refengine.golden.dumps.dump import in_memory
 from refengine.golden.dumps.open_dump import open_dump
 from refengine.runs.trace import STAGES, write_trace

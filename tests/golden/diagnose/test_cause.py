@@ -17,7 +17,8 @@ from networks import every_op, int_networks
 from refengine.errors import RangeError
 from refengine.golden.diagnose.cause import ENOUGH, diagnose
 from refengine.golden.diagnose.hypotheses import HYPOTHESES, faulty
-from refengine.golden.diagnose.machine import machine_of, recompute, stages_of_case
+from refengine.golden.diagnose.machine import machine_of, stages_of_case
+from refengine.golden.diagnose.recompute import recompute
 from refengine.ops import OPS
 
 LARGE = conv_case(3, count=3, size=(8, 8), inputs=6, outputs=8, residual=True, shift=14)

@@ -5,7 +5,8 @@ from golden_cases import conv_case
 
 from refengine.golden.diagnose.clues import Family
 from refengine.golden.diagnose.evidence import Evidence, sample_of
-from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
+from refengine.golden.diagnose.machine import STAGES, machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(3, count=2, size=(6, 6), inputs=4, outputs=4)
 GOLDEN = recompute(machine_of(CASE), STAGES)

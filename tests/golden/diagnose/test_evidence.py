@@ -8,7 +8,8 @@ from networks import small
 from refengine.errors import RangeError
 from refengine.golden.diagnose.evidence import Evidence, everything, sample_of, screened, with_faults
 from refengine.golden.diagnose.hypotheses import HYPOTHESES, faulty
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(0, count=5)
 GOLDEN = recompute(machine_of(CASE), ["accumulator", "code"])

@@ -6,7 +6,8 @@ from networks import every_op, seeded
 
 from refengine.golden.diagnose.hypotheses import _TABLES as TABLES
 from refengine.golden.diagnose.hypotheses import FAMILIES, GROUPS, HYPOTHESES, faulty, is_hypothesis, named, rows
-from refengine.golden.diagnose.machine import machine_of, recompute, stages_of_case
+from refengine.golden.diagnose.machine import machine_of, stages_of_case
+from refengine.golden.diagnose.recompute import recompute
 from refengine.numbers.rounding import STOCHASTIC
 
 SHIFTED, ADDING = 5, ["requantize", "requantize", "add"]  # an addition of two exponents

@@ -10,7 +10,8 @@ from mutation.datapath import Datapath, held
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import kind, named
 from refengine.golden.diagnose.hypotheses_accumulator import GROUPINGS
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(3, count=1, size=(4, 3), inputs=5, outputs=3, cluster=2, shift=14)
 LARGE = conv_case(5, count=2, size=(8, 8), inputs=8, outputs=6, cluster=4, residual=True, shift=14)

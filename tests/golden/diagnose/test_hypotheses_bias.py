@@ -5,7 +5,8 @@ from golden_cases import assert_as_planted, conv_case
 from mutation.faults import FAULTS
 
 from refengine.golden.diagnose.cause import diagnose
-from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
+from refengine.golden.diagnose.machine import STAGES, machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 LARGE = conv_case(5, count=2, size=(8, 8), inputs=8, outputs=6, cluster=4, residual=True, shift=14)
 

@@ -9,7 +9,8 @@ from golden_cases import cases_of, conv_case
 from networks import seeded
 
 from refengine.golden.diagnose.hypotheses import HYPOTHESES
-from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
+from refengine.golden.diagnose.machine import STAGES, machine_of
+from refengine.golden.diagnose.recompute import recompute
 from refengine.numbers.rounding import STOCHASTIC
 
 CASES = {

@@ -6,7 +6,8 @@ from golden_cases import cases_of, conv_case
 from networks import small
 
 from refengine.golden.diagnose.hypotheses import HYPOTHESES
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(0, size=(5, 4), outputs=6)
 H, W, C = CASE.shape

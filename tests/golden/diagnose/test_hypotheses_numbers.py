@@ -14,7 +14,8 @@ from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.evidence import Evidence, sample_of
 from refengine.golden.diagnose.hypotheses import FAMILIES, candidates, faulty, named
 from refengine.golden.diagnose.hypotheses_numbers import _first_where
-from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
+from refengine.golden.diagnose.machine import STAGES, machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(3, count=3, size=(7, 7), inputs=5, outputs=6, shift=14)
 STRIDED = conv_case(4, count=3, size=(9, 6), strides=(2, 1), pads=(1, 0, 1, 2), inputs=5, outputs=6, shift=14)

@@ -1,14 +1,15 @@
-"""Orders, tiles and blocked layouts: each is what it says in plain Python, and is found."""
+"""Orders and blocked layouts: each is what it says in plain Python, and is found."""
 
 import numpy as np
 import pytest
-from golden_cases import assert_as_planted, conv_case
-from mutation.datapath import Datapath
+from golden_cases import conv_case
+from plain_convolution import assert_fault_is, recoded, scaled, sets
 
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import named
 from refengine.golden.diagnose.hypotheses_orders import ORDERS, PATTERNS, patterns
-from refengine.golden.diagnose.machine import STAGES, machine_of, recompute
+from refengine.golden.diagnose.machine import STAGES, machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 CASE = conv_case(6, count=2, size=(9, 8), inputs=8, outputs=8, cluster=2, residual=True, shift=14)
 GOLDEN = recompute(machine_of(CASE), STAGES)
@@ -49,37 +50,19 @@ def test_an_order_of_every_table_is_found(name):
         assert not found.certain or found.cause.startswith((name, same))
 
 
-@pytest.mark.parametrize(("axis", "size", "side"), [(0, 3, 2), (0, 4, 0), (1, 3, 1)])
-def test_tiles_see_nothing_around_them(axis, size, side):
-    """Each tile computed from its own lines alone, by the datapath that shares nothing with the machine."""
-    datapath = Datapath(CASE)
-
-    def tap(codes, place, rows, columns):
-        lines = (rows, columns)[axis]
-        tile = np.arange(len(lines)) // size
-        gone = (lines < tile * size) & (side != 1) | (lines >= (tile + 1) * size) & (side != 0)
-        return np.where(gone.reshape((-1, 1, 1) if axis == 0 else (-1, 1)), 0, codes)
-
-    datapath.tap = tap
-    dump = datapath.stages()
-    written = recompute(named(f"tile_without_halo={axis},{size},{side}")(machine_of(CASE)), STAGES)
-    for stage in STAGES:
-        np.testing.assert_array_equal(written[stage], dump[stage])
-    found = diagnose(CASE, None, dump)
-    assert (found.cause, found.certain) == (f"tile_without_halo={axis},{size},{side}", True)
-
-
 def test_blocked_layouts_are_told_apart():
     for size in (2, 4):
         dump = {"code": GOLDEN["code"].reshape(2, 9, 8, 8 // size, size).transpose(0, 3, 1, 2, 4).reshape(2, 9, 8, 8)}
         assert diagnose(CASE, None, dump).cause == f"written_blocked={size},0"
 
 
-@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
-def test_tiles_of_both_axes_are_found(strides):
-    case = conv_case(6, count=2, size=(19, 18), inputs=4, outputs=4, cluster=2, strides=strides, shift=14)
-    assert_as_planted(case, "tiles_4_by_3", "tiles_without_halo=4,3,2")
-    square = named("tiles_without_halo=5,5,0")(machine_of(case))
-    found = diagnose(case, None, recompute(square, STAGES))
-    assert (found.cause, found.certain) == ("tiles_without_halo=5,5,0", True)
-    assert found.sentence.startswith("tiles of 5 x 5 pixels do not see the pixels before them: ")
+FAULTS = {
+    "scale_outputs_order=0,1": scaled(lambda p, o, g: p.s[o ^ 1 if o ^ 1 < p.O else o][g]),
+    "weight_inputs_order=5,1": recoded(lambda p, o, i, ky, kx: p.w[o][p.I - 1 - i][ky][kx]),
+    "bias_order=2,1": sets(bias=lambda p: lambda o: p.b[min(o + 1, p.O - 1)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_orders_is_what_it_says(name):
+    assert_fault_is(name, FAULTS[name])

@@ -9,7 +9,8 @@ from mutation.faults import FAULTS
 
 from refengine.golden.diagnose.cause import diagnose
 from refengine.golden.diagnose.hypotheses import kind
-from refengine.golden.diagnose.machine import machine_of, recompute
+from refengine.golden.diagnose.machine import machine_of
+from refengine.golden.diagnose.recompute import recompute
 
 STAGES = ("accumulator", "total", "code")
 CASE = conv_case(3, count=2, size=(8, 7), inputs=6, outputs=6, residual=True, shift=14)
