@@ -1,10 +1,16 @@
 """Small float networks for tests: one with every op, and a Hypothesis strategy for random ones."""
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from refengine.errors import NetworkError
 from refengine.network.activations import ACTIVATIONS
-from refengine.network.float_network import FloatLayer, FloatNetwork, output_shape
+from refengine.network.float_layer import FloatLayer
+from refengine.network.float_network import FloatNetwork, output_shape
+
+WINDOW = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "ceil_mode": False}
+CONV = {"strides": (1, 1), "pads": (0, 0, 0, 0), "group": 1}
 
 
 def layer(number, op, inputs=(), constants=None, **attributes):
@@ -183,3 +189,15 @@ _MAPS = {
     "global_avgpool": _plain("global_avgpool"),
     "pad_channels": _pad,
 }
+
+
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+
+def refused(words, build, *arguments, **keywords):
+    """The call is refused with one line that contains these words."""
+    with pytest.raises(NetworkError) as caught:
+        build(*arguments, **keywords)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()

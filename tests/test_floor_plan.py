@@ -311,7 +311,7 @@ RIGHT_SHIFTS = {
     "engine/fast/packing.py": {"_fits": "a bound of the epilogue's sums", "_split": EXACT},
     "golden/diagnose/structure.py": {"_bits": FIELD},
     "golden/dumps/difference.py": {"bit_lengths": FIELD},
-    "golden/dumps/fit.py": {"integers": EXTENDED},
+    "golden/dumps/fitted.py": {"integers": EXTENDED},
     "golden/dumps/waves.py": {"changes": "asks whether a value has more bits than its signal"},
     "interop/images/idx.py": {"_header": COUNT},
     "interop/onnx/wire.py": {"_fields": FIELD, "_put_varint": FIELD},

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ..engine.run import Result, run
-from ..network.float_network import FloatLayer, FloatNetwork
+from ..network.float_layer import FloatLayer
+from ..network.float_network import FloatNetwork
 from ..network.forward import forward
 from ..network.int_network import IntLayer, IntNetwork
 from ..network.units import result_divisor

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .float_network import FloatLayer
+    from .float_layer import FloatLayer
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..text import PathLike, printable, shown
-from .float_network import CHANNELS, LAYER_OPS, MAX_CLASSES, MAX_SIDE, Attribute, FloatLayer, FloatNetwork
+from .float_layer import LAYER_OPS, MAX_SIDE, Attribute, FloatLayer
+from .float_network import CHANNELS, MAX_CLASSES, FloatNetwork
 from .layer_keys import check_rising, in_order
 from .read_hdf5 import CheckedGroup, open_checked
 from .write_hdf5 import put_array, put_attributes, write_atomically

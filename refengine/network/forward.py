@@ -16,7 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..errors import NetworkError
 from ..ops.window import output_hw, spread_size
 from .activations import ACTIVATIONS
-from .float_network import FloatLayer, FloatNetwork, dilations
+from .float_layer import FloatLayer, dilations
+from .float_network import FloatNetwork
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]

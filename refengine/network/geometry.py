@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
-from .float_network import FloatLayer, FloatNetwork
+from .float_layer import FloatLayer
+from .float_network import FloatNetwork
 
 EPSILON = 1e-5
 LAST_GAMMA = 0.25  # of the batch norm before an addition: a block adds a part of what its shortcut carries

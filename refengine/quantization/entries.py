@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..network.activations import CUBIC
-from ..network.float_network import FloatLayer
+from ..network.float_layer import FloatLayer
 
 DIGITS = 100
 _MORE = Context(prec=DIGITS + 30, Emin=-(10**8), Emax=10**8)

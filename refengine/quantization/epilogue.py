@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..network.activations import ACTIVATIONS
-from ..network.float_network import FloatLayer
+from ..network.float_layer import FloatLayer
 from ..network.int_network import IntLayer
 from ..numbers.accumulator import confine
 from ..numbers.formats import ACTIVATION_FORMATS, INT32, CodeFormat

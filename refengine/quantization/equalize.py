@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from ..network.activations import ACTIVATIONS
-from ..network.float_network import FloatLayer, FloatNetwork, shapes
+from ..network.float_layer import FloatLayer
+from ..network.float_network import FloatNetwork, shapes
 from ..network.forward import forward
 from ..network.images import evenly_spaced
 from ..numbers.formats import INT8

@@ -5,7 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..network.float_network import FloatLayer, FloatNetwork
+from ..network.float_layer import FloatLayer
+from ..network.float_network import FloatNetwork
 from ..network.forward import forward
 from .fold import Moments
 

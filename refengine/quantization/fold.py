@@ -15,7 +15,7 @@ from math import isqrt
 
 import numpy as np
 
-from ..network.float_network import FloatLayer
+from ..network.float_layer import FloatLayer
 from ..numbers.rescale import power_of_two
 
 _ROOT_BITS = 96

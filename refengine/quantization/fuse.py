@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..network.float_network import FloatLayer, FloatNetwork
+from ..network.float_layer import FloatLayer
+from ..network.float_network import FloatNetwork
 
 AFFINE = ("conv", "fc", "batchnorm")
 ROUNDED = ("add", "mul", "avgpool", "global_avgpool", "relu")

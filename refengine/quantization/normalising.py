@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..network.float_network import FloatLayer, FloatNetwork
+from ..network.float_layer import FloatLayer
+from ..network.float_network import FloatNetwork
 from ..network.images import evenly_spaced
 from .float_moments import float_moments
 from .fold import Moments

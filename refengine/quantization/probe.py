@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..network.float_network import FloatLayer
+from ..network.float_layer import FloatLayer
 from ..network.forward import OPERATORS
 from .calibrated import MOST_TAPS, Operands, feature_maps, shape_of, solved, target_of
 from .fuse import Group

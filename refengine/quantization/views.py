@@ -18,7 +18,8 @@ from math import prod
 import numpy as np
 
 from ..engine.run import Result
-from ..network.float_network import FloatLayer, shapes
+from ..network.float_layer import FloatLayer
+from ..network.float_network import shapes
 from ..network.int_network import IntLayer, IntNetwork
 from ..runs.predict import images_a_batch, predictor
 from .calibrated import MOST_TAPS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NetworkError
-from ..network.float_network import dilations
+from ..network.float_layer import dilations
 from ..network.int_network import IntLayer
 from ..numbers.formats import INT8
 from ..numbers.rescale import power_of_two, smallest_exponent

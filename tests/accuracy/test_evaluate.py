@@ -15,7 +15,8 @@ from refengine.accuracy.cost import network_cost
 from refengine.accuracy.evaluate import Evaluation, count_batch, evaluate, ranks, wilson
 from refengine.engine.run import run
 from refengine.errors import NetworkError, RangeError
-from refengine.network.float_network import FloatLayer, FloatNetwork, with_input_shape
+from refengine.network.float_layer import FloatLayer
+from refengine.network.float_network import FloatNetwork, with_input_shape
 from refengine.network.forward import forward
 from refengine.network.images import open_images, write_images
 from refengine.quantization.quantize import quantize

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine.network.float_network import FloatLayer
+from refengine.network.float_layer import FloatLayer
 from refengine.quantization import fold
 
 fractions = st.fractions(0, 10**6, max_denominator=10**9)

@@ -17,7 +17,7 @@ from ...errors import FileError, RangeError
 from ..dumps.axes import in_words, usual_orders
 from ..dumps.difference import Array
 from ..dumps.dump import Damaged, Forms, Values
-from ..dumps.fit import Fitted, Packed, marks_of
+from ..dumps.fitted import Fitted, Packed, marks_of
 from ..dumps.word_sources import RawWords
 
 _MOST = 1 << 26  # integers; larger arrays are not looked at

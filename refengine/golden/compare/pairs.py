@@ -20,7 +20,7 @@ from ...text import printable, shown
 from ...vectors.tensors import LOGITS
 from ..dumps.axes import orders_between
 from ..dumps.dump import IMAGES, Array, Damaged, Dump, Forms, Values, by_order, contradiction, other_forms
-from ..dumps.fit import Marks, complaints_of, marks_of
+from ..dumps.fitted import Marks, complaints_of, marks_of
 from ..dumps.layer_names import bare, dut_names, means, nearest, some
 from ..dumps.reading import RESULT
 from ..dumps.same_files import copies, same_file, shared

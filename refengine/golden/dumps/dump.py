@@ -19,7 +19,7 @@ from ...runs.trace import STAGES
 from ...text import shown
 from ...vectors.reader import Address
 from .expected import Expected, of_array
-from .fit import Fitted, marks_of
+from .fitted import Fitted, marks_of
 from .reading import RESULT
 
 IMAGES = "images"

@@ -20,7 +20,8 @@ from ...text import PathLike, printable, shown
 from .chosen import NO_READER, begins_with
 from .dump import IMAGES, VECTORS, WAVES, Damaged, Dump, Forms, Values, layer_and_stage, one_or_more
 from .expected import Expected, of_array
-from .fit import Complaint, Fitted, WholeFloats, fitted_array, fitted_words
+from .fit import WholeFloats, fitted_array, fitted_words
+from .fitted import Complaint, Fitted
 from .layer_names import bare, dut_names, means, nearest, some
 from .number_files import NumberFile, fitted_file, is_number_file
 from .open_dump import open_dump

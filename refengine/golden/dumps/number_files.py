@@ -31,7 +31,8 @@ from ...vectors.mif import MifGrammar
 from ...vectors.readmem import ReadmemGrammar
 from ...vectors.word_text import DECIMAL, HEXADECIMAL, Grammar, Survey, survey, tokens_of
 from .expected import Expected, of_entry
-from .fit import Fitted, are_whole, fitted_words, stored_elements
+from .fit import are_whole, fitted_words
+from .fitted import Fitted, stored_elements
 from .npy_arrays import guarded
 from .radix import FLOATS, radix_of
 from .reading import Reading

@@ -11,7 +11,7 @@ from ...errors import FileError
 from ...vectors.readmem import read_hex
 from ...vectors.stream import side_memory, side_words
 from .expected import Expected
-from .fit import WRONG_WORDS, Complaint, stored_elements
+from .fitted import WRONG_WORDS, Complaint, stored_elements
 from .number_files import NumberFile
 from .reading import Reading
 

@@ -18,7 +18,7 @@ from ...errors import FileError
 from ...text import shown
 from ...vectors.columns import Table, rows_of
 from .expected import Expected
-from .fit import places_of, stored_elements
+from .fitted import places_of, stored_elements
 from .reading import Reading
 
 GATES = ("valid", "ready", "tvalid", "tready", "enable", "en", "strobe")

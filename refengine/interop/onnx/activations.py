@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...network.float_network import FloatLayer
+from ...network.float_layer import FloatLayer
 from .graph import Array, Node
 from .layers import Layers, View, float32
 from .operands import (

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import NetworkError
-from ...network.float_network import CHANNELS, FloatLayer, FloatNetwork
+from ...network.float_layer import FloatLayer
+from ...network.float_network import CHANNELS, FloatNetwork
 from ...text import PathLike, printable
 from .graph import GIVES_PROBABILITIES, ONLY_SEES, Graph, Node, only_needed
 from .layers import Layers, View

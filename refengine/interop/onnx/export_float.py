@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
-from ...network.float_network import FloatLayer, FloatNetwork, Shape, shapes
+from ...network.float_layer import FloatLayer
+from ...network.float_network import FloatNetwork, Shape, shapes
 from ...network.forward import normalise
 from ...optional import package
 

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...errors import NetworkError
-from ...network.float_network import FloatLayer, Shape, output_shape
+from ...network.float_layer import FloatLayer
+from ...network.float_network import Shape, output_shape
 from .graph import Array, Node
 
 CHW, HWC = "CHW", "HWC"

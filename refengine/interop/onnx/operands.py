@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...network.float_network import MAX_SIDE
+from ...network.float_layer import MAX_SIDE
 from .graph import Array, Node
 from .layers import Layers, Pads, View
 

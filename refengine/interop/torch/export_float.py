@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from ...errors import NetworkError
-from ...network.float_network import FloatLayer, FloatNetwork, dilations, shapes
+from ...network.float_layer import FloatLayer, dilations
+from ...network.float_network import FloatNetwork, shapes
 from ...optional import package
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import NetworkError, SchemeError
-from ...network.float_network import FloatLayer, FloatNetwork, dilations
+from ...network.float_layer import FloatLayer, dilations
+from ...network.float_network import FloatNetwork
 from ...network.int_network import IntLayer
 from ...numbers.formats import INT32
 from ...numbers.requantize import Requantize

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from refengine import optional
 from refengine.errors import RefengineError
 from refengine.interop.onnx.export_float import _NODES, IMAGE, LOGITS, onnx_input, to_onnx
-from refengine.network.float_network import LAYER_OPS, FloatNetwork
+from refengine.network.float_layer import LAYER_OPS
+from refengine.network.float_network import FloatNetwork
 from refengine.network.forward import forward
 from refengine.network.geometry import geometry
 

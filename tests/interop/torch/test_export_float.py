@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from refengine.errors import NetworkError
 from refengine.interop.onnx.export_float import onnx_input
 from refengine.interop.torch.export_float import _STEPS, to_torch
-from refengine.network.float_network import LAYER_OPS
+from refengine.network.float_layer import LAYER_OPS
 from refengine.network.forward import forward
 from refengine.network.geometry import geometry
 from refengine.optional import installed, package
