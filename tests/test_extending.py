@@ -27,7 +27,7 @@ from refengine.interop.torch import export_int as torch
 from refengine.interop.tosa import export_layer as tosa
 from refengine.interop.tosa.moves import PASS as TOSA_PASS
 from refengine.interop.tosa.sums import SUMS as TOSA_SUMS
-from refengine.network import float_network, forward
+from refengine.network import float_layer, float_network, forward
 from refengine.network.activations import ACTIVATIONS
 from refengine.ops import OPS
 from refengine.quantization.quantize import STEPS
@@ -178,11 +178,11 @@ def test_an_accumulating_operator_without_a_line_has_wider_intervals_and_runs_by
     ids=["shapes", "forward", "quantize", "ONNX", "PyTorch"],
 )
 def test_every_table_of_float_layers_covers_every_float_operator(table):
-    assert {*float_network.LAYER_OPS} <= {*table}
-    assert {*table} <= {*float_network.LAYER_OPS} | {*OPS}
+    assert {*float_layer.LAYER_OPS} <= {*table}
+    assert {*table} <= {*float_layer.LAYER_OPS} | {*OPS}
 
 
 def test_float_operators_are_those_of_the_integers_and_relu():
     """A requantize layer is what a relu by itself becomes, a lookup what any other activation does."""
-    assert {*float_network.LAYER_OPS} - {"relu", *ACTIVATIONS} == {*OPS} - {"requantize", "lookup"}
-    assert {*ACTIVATIONS} <= {*float_network.LAYER_OPS}
+    assert {*float_layer.LAYER_OPS} - {"relu", *ACTIVATIONS} == {*OPS} - {"requantize", "lookup"}
+    assert {*ACTIVATIONS} <= {*float_layer.LAYER_OPS}
