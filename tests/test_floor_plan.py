@@ -3,6 +3,7 @@ and that nothing is without its test or its clause."""
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 BY_NAME = {path.relative_to(PACKAGE).as_posix(): path for path in SOURCES}
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -97,6 +99,7 @@ def imports_of(path):
                 yield (inner, None) if inner in MODULES else (module, alias.name)
 
 
+@cache
 def own_imports_of(path):
     """Modules of refengine that a file imports."""
     return {(module, name) for module, name in imports_of(path) if module.split(".")[0] == "refengine"}

@@ -202,7 +202,10 @@ def wait_for_results(folder, count):
     pytest.fail("no job was ever done")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(other, marks=pytest.mark.slow) for other in (signal.SIGINT, signal.SIGTERM))],
+)
 def test_a_sweep_that_is_killed_loses_nothing(files, tmp_path, number):
     """Results that are there stay as they are, byte for byte, and the others are those of a sweep in peace."""
     stopped = subprocess.Popen(verb(files, tmp_path), cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -38,6 +38,7 @@ def test_this_processes_plan_gives_it():
     assert digest(module._computed("fast", 2, 2, 3)) == DIGEST
 
 
+@pytest.mark.slow
 def test_one_code_that_is_another_changes_it(monkeypatch):
     """Of one network, one layer, one image."""
 

@@ -12,6 +12,11 @@ from refengine.network.geometry import GEOMETRIES, geometry, rectified
 
 # weights, biases and batch norms: torchvision's counts, and twice the batch norms' channels for means and variances
 PARAMETERS = {"resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160}
+STRIDED_PART = {
+    f"{name}{suffix}": number
+    for name, plain in (("resnet50", 2), ("resnet101", 1))
+    for suffix, number in (("", plain), ("-stride3x3", 2), ("-stride1x1", 1))
+}
 
 
 def macs_of_layers(network):
@@ -68,34 +73,31 @@ def test_the_independent_count_is_the_published_one():
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_macs_are_the_published_ones(name):
-    assert macs_of_layers(geometry(name)) == MACS[name]
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_are_the_published_ones(name):
+def test_macs_parameters_and_strides_are_the_published_ones(name):
+    """The stride of a bottleneck stands in the convolution that the name says, in a stage's first block alone."""
     network = geometry(name)
+    assert macs_of_layers(network) == MACS[name]
     statistics = ("mean", "var")
     learnt = [array for layer in network.layers for word, array in layer.constants.items() if word not in statistics]
-    assert sum(array.size for array in learnt) == PARAMETERS[name]
-
-
-@pytest.mark.parametrize("name", ["resnet50", "resnet101"])
-def test_the_stride_stands_where_the_name_says(name):
-    """In a stage's first block, and nowhere else in it."""
-    plain = {"resnet50": 2, "resnet101": 1}[name]
-    for suffix, number in (("", plain), ("-stride3x3", 2), ("-stride1x1", 1)):
-        assert GEOMETRIES[name + suffix].described.endswith(
-            f"the stride in the {(1, 3)[number - 1]}x{(1, 3)[number - 1]} convolution"
-        )
+    if (plain := name.partition("-")[0]) in PARAMETERS:
+        assert sum(array.size for array in learnt) == PARAMETERS[plain]
+    if name in STRIDED_PART:
+        number = STRIDED_PART[name]
+        side = (1, 3)[number - 1]
+        assert GEOMETRIES[name].described.endswith(f"the stride in the {side}x{side} convolution")
         strided = {
             layer.name.partition("_")[2]
-            for layer in geometry(name + suffix).layers
+            for layer in network.layers
             if layer.op == "conv" and layer.attributes["strides"] == (2, 2)
         }
         blocks = [f"layer{stage}.0" for stage in (2, 3, 4)]
         inside = {f"{block}.{part}" for block in blocks for part in (f"conv{number}", "downsample.conv")}
         assert strided == {"conv1", *inside}
+
+
+def test_every_bottleneck_says_where_its_stride_is():
+    assert {*STRIDED_PART} == {name for name in GEOMETRIES if name.startswith(("resnet50", "resnet101"))}
+    assert {*PARAMETERS} <= {*GEOMETRIES}
 
 
 def test_resnet20_has_shortcuts_without_weights():

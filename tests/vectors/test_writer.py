@@ -27,7 +27,7 @@ LAYOUTS = {
     "channels filled up to 3": Layout(word_bits=20, straddle=True, orders=["nhwc3c"], first="high"),
     "one bit a word": Layout(word_bits=1, straddle=True, first="high"),
 }
-FORMATS_OF = {name: [*FORMATS] if name == "plain" else [*FORMATS][n % 2 :: 2] for n, name in enumerate(LAYOUTS)}
+FORMATS_OF = {name: [*FORMATS] if name == "plain" else [*FORMATS][n % 4 :: 4] for n, name in enumerate(LAYOUTS)}
 
 
 @pytest.fixture(scope="module")

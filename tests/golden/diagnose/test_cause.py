@@ -65,7 +65,7 @@ def test_every_hypothesis_is_found_in_a_large_layer(stage):
 
 
 def test_a_hypothesis_is_certain_by_its_sums_exactly_where_it_has_no_twin():
-    faults = {name: planted(LARGE, name, stages=STAGES) for name in [*HYPOTHESES][::20] if faulty(LARGE, name)}
+    faults = {name: planted(LARGE, name, stages=STAGES) for name in [*HYPOTHESES][::40] if faulty(LARGE, name)}
     seen = set()
     for name, dump in faults.items():
         wrong = sum(int(np.count_nonzero(dump[stage] != GOLDEN[stage])) for stage in STAGES)
@@ -108,7 +108,7 @@ def test_the_contract_has_no_cause_and_garbage_no_certain_one(network, seed):
 
 
 def test_one_flipped_value_is_never_certain():
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         got = GOLDEN["code"].copy()
         got.reshape(-1)[rng.integers(got.size)] ^= 1 << rng.integers(8)
@@ -120,7 +120,7 @@ def test_a_few_values_are_never_enough():
     case = conv_case(4, count=1, size=(1, 1), inputs=8, outputs=5)
     golden = planted(case)["code"]
     said = []
-    for name in [*HYPOTHESES][::12]:
+    for name in [*HYPOTHESES][::24]:
         if faulty(case, name) is not None and not np.array_equal(planted(case, name)["code"], golden):
             found = diagnose(case, "code", planted(case, name)["code"])
             assert not found.certain
@@ -136,7 +136,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", [PAIRS[0], *(pytest.param(pair, marks=pytest.mark.slow) for pair in PAIRS[1:])])
 def test_two_faults_at_once(pair):
     """Both are named, and it is not called certain, because not all pairs were tried."""
     found = diagnose(LARGE, "code", planted(LARGE, *pair)["code"])
@@ -263,6 +263,7 @@ def test_values_of_one_sum_are_one_observation():
     assert diagnose(case, None, planted(case, "bias_negated", stages=STAGES)).certain
 
 
+@pytest.mark.slow
 def test_faults_that_no_hypothesis_knows_are_not_certain():
     """The true cause need not be among the hypotheses: a bias added behind the multiplier, a cluster left out."""
     for fault in (fault for fault in FAULTS.values() if not fault.names):
@@ -321,6 +322,7 @@ def test_the_planted_cause_ranks_first_and_wrong_calls_are_refused():
         diagnose(LARGE, "code", GOLDEN["code"][:, 1:])
 
 
+@pytest.mark.slow
 def test_the_same_dump_gives_the_same_words():
     """Samples are drawn by a fixed seed, and nothing depends on the order of a set, which hashes decide."""
     got = planted(LARGE, "rounds_floor", "bias_missing")["code"]

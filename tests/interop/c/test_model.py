@@ -81,7 +81,7 @@ def test_other_ends_agree_in_both_forms_of_weights(weights, tmp_path):
     assert counts["logits"] > 20
 
 
-@pytest.mark.parametrize("machine", CROSS)
+@pytest.mark.parametrize("machine", [pytest.param(machine, marks=pytest.mark.slow) for machine in CROSS])
 def test_other_machines_give_the_same_integers(machine, tmp_path):
     compiler, emulator = CROSS[machine]
     if missing(compiler, emulator):
