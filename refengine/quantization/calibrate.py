@@ -24,6 +24,7 @@ from ..numbers.rounding import round_shift
 from .fold import Affine
 
 _SLICE = 4 * 2**20
+_BLOCK = 2**18  # values that a processor's cache holds
 _LOOKED_AT = 2**18
 _FINER_BITS = 8
 _BELOW = 3
@@ -73,22 +74,20 @@ class Reals:
         """The lowest and the highest real, and 0 between them."""
         if self.residual is None:
             spread = np.stack([self.acc.min(axis=self._images), self.acc.max(axis=self._images)])
-            lowest_and_highest = [replace(self, acc=spread).values(slice(None))]
+            looked_at = iter([replace(self, acc=spread).values(slice(None))])
         else:
-            lowest_and_highest = [self.values(pick) for pick in self.slices()]
-        return (
-            min(0.0, *(float(y.min()) for y in lowest_and_highest)),
-            max(0.0, *(float(y.max()) for y in lowest_and_highest)),
-        )
+            looked_at = (self.values(pick) for pick in self.slices(_BLOCK))
+        found = [(float(y.min()), float(y.max())) for y in looked_at]
+        return min(0.0, *(low for low, _ in found)), max(0.0, *(high for _, high in found))
 
     @property
     def _images(self) -> tuple[int, ...]:
         return tuple(range(self.acc.ndim - 1))
 
-    def slices(self) -> Iterator[slice]:
-        """Slices of images, each of a bounded number of values."""
+    def slices(self, values: int = _SLICE) -> Iterator[slice]:
+        """Slices of images, each of a bounded number of ``values``."""
         per_image = max(1, self.acc[0].size)
-        step = max(1, _SLICE // per_image)
+        step = max(1, values // per_image)
         return (slice(start, start + step) for start in range(0, len(self.acc), step))
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -18,6 +17,7 @@ from ..numbers.rounding import nearest
 from ..ops import OPS, conv
 from ..ops.window import spread
 from . import fold
+from .blocks import by_blocks
 from .calibrated import Operands, choose_calibrated, mean_wanted
 from .epilogue import add_epilogue
 from .fold import Affine
@@ -157,13 +157,16 @@ def _accumulate(x: Tensor, weights: IntWeights, attributes: Mapping[str, Any], t
     whole = x.codes.ndim == 4 and x.codes.shape[-1] == channels
     codes = x.codes if whole else OPS["flatten"].reference(x.codes)[:, None, None, :]
     bias = np.zeros(len(weights.codes), np.int32)
+    given: dict[str, Any] = {
+        "weight": weights.codes, "scale": weights.scale, "bias": bias, "cluster": weights.cluster, **attributes,
+    }  # fmt: skip
+    acc = np.empty((len(codes), *conv.output_shape(codes.shape[1:], **given)), np.int32)
 
-    def chunk(start: int) -> np.ndarray:
-        part = codes[start : start + _CHUNK]
-        return conv.dense(part, weights.codes, weights.scale, bias, cluster=weights.cluster, **attributes)
+    def chunk(images: slice) -> None:
+        acc[images] = conv.dense(codes[images], **given)
 
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(chunk, range(0, len(codes), _CHUNK))))
+    by_blocks(chunk, len(codes), _CHUNK, threads)
+    return acc
 
 
 def _weighted_layer(

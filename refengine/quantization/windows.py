@@ -96,10 +96,17 @@ def windows(
     view = view[..., :: apart[0], :: apart[1]]
     place = np.unravel_index(chosen, view.shape[:3])
     columns = np.empty((len(chosen), view[0, 0, 0].size), np.float32)
-    for start in range(0, len(chosen), _GATHERED):
-        part = slice(start, start + _GATHERED)
+
+    def gather(part: slice) -> None:
         columns[part] = view[tuple(axis[part] for axis in place)].reshape(-1, columns.shape[1])
-    columns *= np.float32(unit)
+        columns[part] *= np.float32(unit)
+
+    by_blocks(gather, len(chosen), _GATHERED, threads)
     mean = columns.mean(axis=0, dtype=np.float64)
-    columns -= mean.astype(np.float32)
+    away = mean.astype(np.float32)
+
+    def take_away(part: slice) -> None:
+        columns[part] -= away
+
+    by_blocks(take_away, len(chosen), _GATHERED, threads)
     return Windows(columns, mean, threads)
