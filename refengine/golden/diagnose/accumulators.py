@@ -17,14 +17,20 @@ _ELEMENTS_AT_ONCE = 1 << 21
 _INT16 = 2**15 - 1
 
 
-def accumulators(machine: Machine, where: np.ndarray | None) -> np.ndarray:
-    """The sums, as the accumulator holds them: int64 (S,) or (N, ...)."""
+def accumulators(machine: Machine, where: np.ndarray | None, read: np.ndarray | None = None) -> np.ndarray:
+    """The sums, as the accumulator holds them: int64 (S,) or (N, ...).
+
+    ``read``: what the convolution's ``windows`` hold at a few positions, where that is known already.
+    """
     if machine.kept is not None:
         return _kept(machine, where)
     if machine.packed is not None:
         return _packed(machine, where)
     if machine.op == "conv":
-        acc = _conv(machine) if where is None else _in_blocks(_conv_at, machine, where)
+        if where is not None and read is not None:
+            acc = _sums_at(machine, where, read)
+        else:
+            acc = _conv(machine) if where is None else _in_blocks(_conv_at, machine, where)
     elif machine.op in POOLS:
         acc = _in_blocks(_pool_at, machine, _everywhere(machine) if where is None else where)
     else:
@@ -127,13 +133,24 @@ def _windows_at(
     return np.where(inside, codes, fill), inside
 
 
-def _conv_at(machine: Machine, where: np.ndarray) -> np.ndarray:
-    """Accumulators at single elements; sums are modulo 2**32, as in an INT32 accumulator."""
-    weight, scale, bias = (machine.constants[name] for name in ("weight", "scale", "bias"))
+def windows(machine: Machine, where: np.ndarray) -> np.ndarray:
+    """What a convolution reads for single elements, a few of them: int32 (S, KH, KW, I)."""
+    weight = machine.constants["weight"]
     images, y, x, o = np.unravel_index(where, _hwc(machine))
     first = o // (len(weight) // machine.attributes["group"]) * weight.shape[1]
     channels = first[:, None] + np.arange(weight.shape[1])
-    windows, _ = _windows_at(machine, images, _rows(machine, 0, y), _rows(machine, 1, x), channels)
+    return _windows_at(machine, images, _rows(machine, 0, y), _rows(machine, 1, x), channels)[0]
+
+
+def _conv_at(machine: Machine, where: np.ndarray) -> np.ndarray:
+    """Accumulators at single elements, a few of them."""
+    return _sums_at(machine, where, windows(machine, where))
+
+
+def _sums_at(machine: Machine, where: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Accumulators of windows (S, KH, KW, I); sums are modulo 2**32, as in an INT32 accumulator."""
+    weight, scale, bias = (machine.constants[name] for name in ("weight", "scale", "bias"))
+    o = where % machine.case.shape[-1]
     if machine.products is not None:
         products = windows * weight[o].transpose(0, 2, 3, 1)
         return machine.products(products, scale[o], bias[o].astype(np.int64)).astype(np.int32)

@@ -172,14 +172,21 @@ class Sample(Clues):
     def score(self, name: str, machine: Machine) -> "Score":
         found = self.values(machine)
         equal = total = spoiled = closer = 0
-        for stage, got in self.got.items():
-            wrong, same = got != self.golden[stage], found[stage] == got
-            equal += int(np.count_nonzero(wrong & same))
-            total += int(np.count_nonzero(wrong))
-            spoiled += int(np.count_nonzero(~wrong & ~same))
-            before, after = np.abs(self.golden[stage] - got), np.abs(found[stage] - got)
+        for stage, before in self._distances.items():
+            after = np.abs(found[stage] - self.got[stage])
+            wrong = int(np.count_nonzero(before))
+            still = int(np.count_nonzero(after))
+            here = int(np.count_nonzero(after[before != 0] == 0))
+            equal, total, spoiled = equal + here, total + wrong, spoiled + still - (wrong - here)
             closer += int(np.count_nonzero(after < before)) - int(np.count_nonzero(after > before))
         return Score(Match(name, equal, total, spoiled), closer)
+
+    @property
+    def _distances(self) -> Mapping[str, np.ndarray]:
+        """How far each value is from what it should be; 0 where it is right."""
+        return self.remembered(
+            "distances", lambda: {stage: np.abs(self.golden[stage] - got) for stage, got in self.got.items()}
+        )
 
     def few(self, count: int) -> "Sample":
         """Every n-th value, so that about ``count`` are left."""

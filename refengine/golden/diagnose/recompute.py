@@ -14,8 +14,8 @@ from ...numbers.requantize import Requantize
 from ...numbers.rounding import STOCHASTIC
 from ...numbers.stochastic import random_bits
 from ...ops import OPS
-from .accumulators import accumulators
-from .machine import Machine, Parts
+from .accumulators import accumulators, windows
+from .machine import Machine, Parts, taps
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +33,31 @@ class Known:
         return found
 
     @cached_property
+    def windows(self) -> np.ndarray:
+        """What a convolution reads for each."""
+        found = windows(self.machine, self.where)
+        found.setflags(write=False)
+        return found
+
+    def windows_for(self, machine: Machine) -> np.ndarray | None:
+        """The same for another machine; None where it reads other ones, or they are too many to be kept."""
+        if machine.op != "conv" or len(self.where) * taps(machine) > _MOST_CODES:
+            return None
+        same = self.machine.constants["weight"].shape == machine.constants["weight"].shape
+        return self.windows if same and _alike(machine, self.machine, _OF_WINDOWS) else None
+
+    @cached_property
     def parts(self) -> Parts | None:
         """What the requantization starts from."""
         return None if self.machine.step is None else _parts(self.machine, self.machine.step, self.acc, self.where)
 
 
+_MOST_CODES = 1 << 21
 _OF_SUMS = (
     "case", "op", "operands", "constants", "attributes", "narrow", "origin", "fill", "add", "products", "lines",
     "packed", "kept", "pool",
 )  # fmt: skip
+_OF_WINDOWS = ("case", "op", "operands", "attributes", "origin", "fill", "lines")
 _OF_PARTS = ("case", "step", "residual", "first_image", "position")
 
 
@@ -93,7 +109,10 @@ def _moved(machine: Machine, where: np.ndarray) -> np.ndarray:
 def _computed(
     machine: Machine, stages: Sequence[str], where: np.ndarray | None, known: Known | None = None
 ) -> dict[str, np.ndarray]:
-    acc = known.acc if known is not None and _alike(machine, known.machine, _OF_SUMS) else accumulators(machine, where)
+    if known is not None and _alike(machine, known.machine, _OF_SUMS):
+        acc = known.acc
+    else:
+        acc = accumulators(machine, where, None if known is None else known.windows_for(machine))
     if not OPS[machine.case.layer.op].ACCUMULATES:
         return dict.fromkeys(stages, acc)
     if {"total", "code"}.isdisjoint(stages):

@@ -10,7 +10,7 @@ from networks import every_op, int_networks, small
 from refengine.errors import RangeError
 from refengine.golden.diagnose.hypotheses import HYPOTHESES
 from refengine.golden.diagnose.machine import STAGES, machine_of, stages_of_case
-from refengine.golden.diagnose.recompute import recompute, requantized
+from refengine.golden.diagnose.recompute import Known, recompute, requantized
 from refengine.numbers.requantize import total
 from refengine.runs.digest import stages_of
 
@@ -72,3 +72,18 @@ def test_codes_of_other_accumulators():
     assert (requantized(machine, stages["accumulator"] + 10**6) != stages["code"]).any()
     with pytest.raises(RangeError, match="requantizes nothing"):
         requantized(machine_of(cases_of(small(), 1)[-1][0]), np.zeros((1, 2), np.int64))
+
+
+def test_what_is_known_of_the_layer_changes_no_value():
+    """For every hypothesis and operator: what is taken over is what it would compute."""
+    rng = np.random.default_rng(3)
+    for case, _ in cases_of(every_op(seed=2), 2):
+        stages, size = stages_of_case(case), 2 * int(np.prod(case.shape))
+        known = Known(machine_of(case), rng.integers(0, size, 9))
+        for hypothesis in HYPOTHESES.values():
+            machine = hypothesis(known.machine)
+            if machine is not None:
+                found = recompute(machine, stages, known.where, stages, known)
+                alone = recompute(machine, stages, known.where, stages)
+                for stage in stages:
+                    np.testing.assert_array_equal(found[stage], alone[stage], hypothesis.name)
