@@ -4,7 +4,7 @@ import math
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import seven
 
@@ -76,7 +76,6 @@ def test_uniform_options_cost_what_the_network_costs():
 
 
 @needs_scipy
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(OPTIONS, min_size=1, max_size=3), min_size=1, max_size=4), st.integers(0, 60))
 def test_the_solver_finds_what_trying_everything_finds(choices, limit):
     for wanted, limited in (("loss", "multiplications"), ("energy", "loss"), ("bytes", "loss")):

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import record, told
 
@@ -35,7 +35,6 @@ def folder(tmp_path):
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.floats(allow_nan=False, allow_infinity=False), st.text())
-@settings(max_examples=30)
 def test_a_record_is_read_back(tmp_path_factory, right, seconds, error):
     folder = tmp_path_factory.mktemp("record")
     write_plan(folder, FILES, [JOB])

@@ -7,7 +7,7 @@ import networks
 import numpy as np
 import oracle
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from refengine.analysis.coverage import BORDERS, accumulating, coverage, figures, points, summary
 from refengine.analysis.intervals import reach
@@ -109,7 +109,6 @@ def weights_met(layer, x):
     return counts
 
 
-@settings(max_examples=25)
 @given(networks.int_networks(steps=2, roundings=STATIC))
 @example(networks.every_op())
 def test_counts_are_those_of_the_oracle(network):
@@ -130,7 +129,6 @@ def test_counts_are_those_of_the_oracle(network):
         }
 
 
-@settings(max_examples=25)
 @given(networks.int_networks(steps=3))
 @example(networks.every_op())
 @example(networks.dynamic())

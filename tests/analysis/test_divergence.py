@@ -5,7 +5,7 @@ from itertools import product
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.analysis.divergence import COMMON, OWN, differing_pairs, divergence, rules_of, run_as
@@ -32,7 +32,6 @@ def found(network, images):
     return divergence(network, images, NAMES)
 
 
-@settings(max_examples=25)
 @given(st.sampled_from([*MODES, DOUBLE_ROUND]), st.data())
 def test_the_network_s_own_arithmetic_gives_its_own_logits(rounding, data):
     """run_as is engine.run where the preset is the network's own, for every operator and any accumulator."""

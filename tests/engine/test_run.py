@@ -158,7 +158,6 @@ def test_random_networks_are_the_contract(backend, network, seed, first_image):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=40)
 @given(network=networks.dynamic_networks(), seed=st.integers(0, 99), first_image=st.sampled_from([0, 7]))
 def test_random_networks_with_dynamic_exponents_are_the_contract(backend, network, seed, first_image):
     """Three images, one of them dark and one flat, so that they choose differently (contract D)."""

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import strategies
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refengine.errors import RangeError
@@ -244,7 +244,6 @@ def test_every_small_accumulator_gives_the_oracles_code(name):
 
 
 @pytest.mark.parametrize("name", [*ROUNDINGS, *TWICE, "ap-fixed-rnd-conv-wrap", "ap-fixed-rnd-min-inf-sat-sym"])
-@settings(max_examples=25)
 @given(case=strategies.requantize_cases())
 def test_accumulators_of_32_bits_give_the_oracles_codes(name, case):
     """Accumulators of 32 bits, multipliers of up to 31, shifts of up to 62, residuals."""
@@ -269,7 +268,6 @@ def near_ties(draw):
 
 
 @given(designs, near_ties())
-@settings(max_examples=200)
 def test_near_ties_every_rule_gives_the_oracles_code(name, case):
     """Where rules differ."""
     acc, multiplier, shift = case

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.quantization import descent as module
@@ -45,7 +45,6 @@ def test_nearest_is_nearest_and_the_start_wins_a_tie(wanted, start, top):
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 7]), st.booleans())
-@settings(max_examples=60)
 def test_a_descent_never_goes_uphill(seed, top, free):
     wanted, covariance, codes, scales = problem(seed, top=top)
     units = np.zeros(3) if free else np.full(3, 1 / 64)
@@ -150,7 +149,6 @@ def test_feedback_passes_an_error_on_to_the_columns_after_it():
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 2, 7]), st.integers(1, 4))
-@settings(max_examples=60)
 def test_an_exchange_never_goes_uphill_and_leaves_scales_alone(seed, top, step):
     wanted, covariance, codes, scales = problem(seed, step=step, top=top)
     before, kept = error(wanted, covariance, codes, scales, step), scales.copy()

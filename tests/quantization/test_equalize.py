@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from calibrated import pixels
 from float_networks import floats, layer, networks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
@@ -38,7 +38,6 @@ def rescaled(network, seed, reestimate=False):
     return replace(network, layers=tuple(equalize._rescaled(layer, shifts) for layer in network.layers))
 
 
-@settings(max_examples=80)
 @given(networks(steps=7), st.booleans(), st.integers(0, 99))
 def test_every_tensor_is_the_same_times_powers_of_two_and_the_logits_are_the_same(network, reestimate, seed):
     images = pixels(network, seed=seed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from calibrated import ONE, pixels
 from float_networks import every_op, floats, layer, networks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
@@ -33,7 +33,6 @@ schemes = st.builds(
 )
 
 
-@settings(max_examples=80)
 @given(networks(steps=7), schemes, st.integers(0, 99))
 def test_any_network_by_any_scheme(network, scheme, seed):
     images = pixels(network, seed=seed)
@@ -47,7 +46,6 @@ def test_any_network_by_any_scheme(network, scheme, seed):
         assert all(set(done.requantize.multiplier) <= {0, 1} for done in weighted)
 
 
-@settings(max_examples=60)
 @given(networks(steps=6), st.sampled_from(["channel", "layer"]))
 def test_eight_bits_follow_the_float_network(network, scope):
     """A wrong sign, bias, exponent or residual is off by its own size; 8 bits are off by a few per cent."""
@@ -93,7 +91,6 @@ def test_layers_that_images_choose_for_and_those_that_cannot():
     assert made.made_with["exponents"] == "dynamic"
 
 
-@settings(max_examples=40)
 @given(networks(steps=6), st.sampled_from(["uint8", "int8"]))
 def test_eight_bits_follow_the_float_network_with_dynamic_exponents(network, activations):
     """Every graph is valid, and loses no more than by static exponents, dark images among them."""

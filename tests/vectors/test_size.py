@@ -1,7 +1,7 @@
 """The size of a pack is known before it is written: never too small, and not much too large."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import every_op, random_images, small
 
@@ -63,7 +63,6 @@ def test_room_for_everything_is_no_error(packs):
     assert free_bytes(packs[0] / "not yet there") > 0
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 10**16))
 def test_amounts_are_cut_not_rounded(size):
     number, unit = amount(size).split()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from golden_cases import cases_of, conv_case
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import every_op, int_networks, small
 
@@ -24,7 +24,6 @@ def assert_is_the_layer(case, result):
         np.testing.assert_array_equal(found["total"], total(result.accumulator, case.layer.requantize, case.residual))
 
 
-@settings(max_examples=40, deadline=None)
 @given(int_networks(), st.integers(0, 5))
 def test_without_a_fault_it_is_the_layer(network, first_image):
     for case, result in cases_of(network, 2, first_image):

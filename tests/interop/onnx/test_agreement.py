@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from float_networks import every_op, networks
 from hypothesis import given as drawn
-from hypothesis import settings
 from onnx_models import as_bytes, classifier, graph, node
 
 from refengine import optional
@@ -123,7 +122,6 @@ def test_mistakes_that_can_be_seen_are_seen(tmp_path, made, given):
     assert visible >= 3
 
 
-@settings(max_examples=40)
 @drawn(networks())
 def test_rounding_of_single_precision_passes_the_check(network):
     with tempfile.TemporaryDirectory() as folder:

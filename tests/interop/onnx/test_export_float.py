@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from float_networks import every_op, layer, networks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine import optional
@@ -51,7 +51,6 @@ def test_every_operator_is_exported():
 
 
 @needs_onnx
-@settings(max_examples=40)
 @given(networks(), st.integers(1, 3))
 def test_random_networks_are_exported(network, count):
     assert_same(network, pixels_of(network, count))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from float_networks import every_op, networks
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from refengine.errors import NetworkError
 from refengine.interop.onnx.export_float import onnx_input
@@ -48,7 +48,6 @@ def test_every_operator_is_exported():
 
 
 @needs_torch
-@settings(max_examples=40)
 @given(networks())
 def test_random_networks_are_exported(network):
     try:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernels_rows import EXTREMES, FIRST_CHANNEL, DenseLayer, aligned, compiled, name_of, sums_of, wrapped
 
@@ -68,7 +68,6 @@ def test_paired_tiles_are_a_matrix_product(target, shape, length):
 
 
 @pytest.mark.skipif(not SHAPES, reason="no instruction set that this processor has multiplies words")
-@settings(max_examples=60, deadline=None)
 @given(
     data=st.data(), place=st.integers(0, max(0, len(SHAPES) - 1)), fours=st.integers(1, CHUNK), places=st.integers(1, 9)
 )
