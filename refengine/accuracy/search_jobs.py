@@ -33,17 +33,16 @@ from ..quantization.plan import Plan, Weights
 from ..quantization.probe import Seen, error_of, noisy_sums, option_errors
 from ..quantization.quantize import quantize
 from ..quantization.scheme import Scheme
-from ..quantization.views import WINDOWS_FOR_EACH_TAP, view, views_for
 from ..runs.predict import predictor
 from .cost import network_cost
 from .energy import HOROWITZ, energy
 from .jobs import sha256_of, unpacked
 from .loss import loss
 
-VERSION = 2
+VERSION = 1
 MOST_JUDGES = 512
 _SHARE = 3  # one of so many images judges
-_FEW = 32  # images that a layer is fitted by, at least
+_FEW = 32  # images of a layer's job; more to fit by where these have fewer than two windows for each tap
 _JUDGING, _JUDGED_PIXELS = (24, 256), 2**18  # images that judge a layer: the fewest, the most, and pixels between
 _USUAL_ERROR = 0.05  # of the noise, where no option says how large it should be
 _FLOAT_BATCH = 16
@@ -241,7 +240,7 @@ def sensitivity(
     few = _judging(given.judge)
     tensors = tensors_at(network, given.judge[few], group.core.name)
     unseen = _seen(group, tensors)
-    seen = _seen(group, tensors_at(network, _to_fit_by(group, given.fit, unseen), group.core.name))
+    seen = _seen(group, tensors_at(network, given.fit[_enough(group, len(given.fit), unseen)], group.core.name))
     options = [weights_of(text) for text in job.options]
     errors = option_errors(group, seen, unseen, options, threads)
     sums = noisy_sums(group, seen, unseen, _usual(options, errors), threads)
@@ -262,16 +261,10 @@ def _judging(images: np.ndarray) -> np.ndarray:
     return evenly_spaced(len(images), min(len(images), count))
 
 
-def _to_fit_by(group: Group, images: np.ndarray, seen: Seen) -> np.ndarray:
-    """As many images as give the layer the windows that ``quantize`` asks for, and their views where all are too few.
-
-    With fewer windows the error would be that of codes that suit these windows alone.
-    """
+def _enough(group: Group, available: int, seen: Seen) -> np.ndarray:
+    """Numbers of as many images as give two windows for each tap of the layer, 32 at least."""
     pixels, taps = prod(seen.sums.shape[1:-1]), group.core.constants["weight"][0].size
-    needed = max(_FEW, -(-WINDOWS_FOR_EACH_TAP * taps // pixels))
-    chosen = images[evenly_spaced(len(images), min(len(images), needed))]
-    views = views_for(chosen, len(chosen) * pixels, taps)
-    return np.concatenate([view(chosen, number) for number in range(views)])
+    return evenly_spaced(available, min(available, max(_FEW, -(-2 * taps // pixels))))
 
 
 def _seen(group: Group, tensors: dict[str, np.ndarray]) -> Seen:

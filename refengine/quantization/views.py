@@ -65,13 +65,6 @@ def views_needed(windows: int, taps: int) -> int:
     return max(1, -(-WINDOWS_FOR_EACH_TAP * taps // windows))
 
 
-def views_for(images: np.ndarray, windows: int, taps: int) -> int:
-    """How many views a layer with so many ``taps`` should see, if each view of the images gives so many windows."""
-    if min(images.shape[1:3]) < _SMALLEST or taps > MOST_TAPS:
-        return 1
-    return min(MOST_VIEWS, views_needed(windows, taps))
-
-
 def with_views(walk: Walk, group: Group, layers: Sequence[IntLayer]) -> Walk:
     """The walk before a group, with the views that the group's layer needs; ``layers`` are those made so far."""
     wanted = _wanted(walk, group)
@@ -90,10 +83,13 @@ def with_views(walk: Walk, group: Group, layers: Sequence[IntLayer]) -> Walk:
 
 def _wanted(walk: Walk, group: Group) -> int:
     """Views that the group's layer needs, as many as the scheme and memory allow; 1 if they are of no use."""
-    if not group.weighted or walk.scheme.method != CALIBRATED:
+    if not group.weighted or walk.scheme.method != CALIBRATED or min(walk.images.shape[1:3]) < _SMALLEST:
         return 1
-    sizes, taps = shapes(walk.network), group.core.constants["weight"][0].size
-    needed = views_for(walk.images, len(walk.images) * prod(sizes[group.core.name][:-1]), taps)
+    taps = group.core.constants["weight"][0].size
+    if taps > MOST_TAPS:
+        return 1
+    sizes = shapes(walk.network)
+    needed = views_needed(len(walk.images) * prod(sizes[group.core.name][:-1]), taps)
     largest = max(prod(sizes[layer.name]) for layer in _from(walk, group))
     return min(needed, walk.scheme.views, max(1, MOST_NUMBERS // (len(walk.images) * largest)))
 

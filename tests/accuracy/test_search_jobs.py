@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import seven, write_files
 
-from refengine.accuracy import search_jobs
 from refengine.accuracy.choices import measured
 from refengine.accuracy.loss import loss
 from refengine.accuracy.search_jobs import (
@@ -27,16 +26,12 @@ from refengine.accuracy.search_jobs import (
 from refengine.accuracy.workload import workloads
 from refengine.engine.run import run
 from refengine.errors import RangeError
-from refengine.network.float_layer import FloatLayer
 from refengine.network.forward import forward
 from refengine.network.images import write_images
-from refengine.quantization.fuse import Group
 from refengine.quantization.plan import Weights
-from refengine.quantization.probe import Seen
 from refengine.quantization.quantize import quantize
 
 PLAN = ("int8", "ternary:2", "int4:4")
-CONV_3X3 = {"strides": (1, 1), "pads": (1, 1, 1, 1), "group": 1}
 
 
 @pytest.fixture(scope="module")
@@ -103,18 +98,3 @@ def test_a_sensitivity_is_the_same_whoever_measures_it(sources):
     assert len(one.errors) == len(job.options)
     assert one.loss(one.disturbed) == pytest.approx(one.kl)
     assert replace(one, disturbed=0.0).loss(1.0) == 0
-
-
-def test_a_layer_is_fitted_by_as_many_windows_as_quantize_asks_for():
-    """16 for each tap: as many images as give them, 32 at least, and views of all images where these are too few."""
-    rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (40, 64, 64, 3), np.uint8)
-    weight = np.zeros((4, 16, 3, 3), np.float32)
-    core = FloatLayer("001_conv", "conv", ("000_input",), {"weight": weight}, CONV_3X3)
-    group = Group(core, ("000_input",), "001_conv", ("001_conv",))
-    for side, count, views in ((64, 32, 1), (8, 36, 1), (6, 40, 2), (4, 40, 4), (1, 40, 4)):
-        seen = Seen(np.zeros((2, side, side, 16)), np.zeros((2, side, side, 4)))
-        found = search_jobs._to_fit_by(group, images, seen)
-        assert len(found) == count * views
-        np.testing.assert_array_equal(found[count : 2 * count], found[:count, :, ::-1] if views > 1 else found[:0])
-    assert len(search_jobs._to_fit_by(group, images[:, :32], seen)) == 40
