@@ -83,7 +83,7 @@ def test_several_threads_add_the_capacity(network):
     ]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_what_is_measured_computes_the_network(network, threads):
     images = images_of(network)
     model = quantize(network, images, Scheme())

@@ -37,7 +37,7 @@ def test_a_short_run_of_every_reader(tmp_path, name):
     [
         ("traceback", "tracebacks"),
         ("crash", "crashes"),
-        ("hang", "hangs"),
+        pytest.param("hang", "hangs", marks=pytest.mark.slow),
         pytest.param("memory", "over", marks=pytest.mark.slow),
     ],
 )
