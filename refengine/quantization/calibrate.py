@@ -10,7 +10,7 @@ candidate's codes, so that the sums which decide are exact.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -74,7 +74,7 @@ class Reals:
         """The lowest and the highest real, and 0 between them."""
         if self.residual is None:
             spread = np.stack([self.acc.min(axis=self._images), self.acc.max(axis=self._images)])
-            looked_at = iter([replace(self, acc=spread).values(slice(None))])
+            looked_at: Iterable[np.ndarray] = [replace(self, acc=spread).values(slice(None))]
         else:
             looked_at = (self.values(pick) for pick in self.slices(_BLOCK))
         found = [(float(y.min()), float(y.max())) for y in looked_at]

@@ -13,7 +13,7 @@ from ...numbers.accumulator import confine
 from ...ops import OPS, conv
 from .machine import POOLS, Machine, kernel, taps
 
-_ELEMENTS_AT_ONCE = 1 << 21
+ELEMENTS_AT_ONCE = 1 << 21
 _INT16 = 2**15 - 1
 
 
@@ -103,7 +103,7 @@ def _everywhere(machine: Machine) -> np.ndarray:
 
 def _in_blocks(function: Callable, machine: Machine, where: np.ndarray) -> np.ndarray:
     """``function`` of a few positions at a time, so that their windows fit into the memory."""
-    block = max(1, _ELEMENTS_AT_ONCE // taps(machine))
+    block = max(1, ELEMENTS_AT_ONCE // taps(machine))
     parts = [function(machine, where[first : first + block]) for first in range(0, len(where), block)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
@@ -147,14 +147,14 @@ def _conv_at(machine: Machine, where: np.ndarray) -> np.ndarray:
     return _sums_at(machine, where, windows(machine, where))
 
 
-def _sums_at(machine: Machine, where: np.ndarray, windows: np.ndarray) -> np.ndarray:
+def _sums_at(machine: Machine, where: np.ndarray, read: np.ndarray) -> np.ndarray:
     """Accumulators of windows (S, KH, KW, I); sums are modulo 2**32, as in an INT32 accumulator."""
     weight, scale, bias = (machine.constants[name] for name in ("weight", "scale", "bias"))
     o = where % machine.case.shape[-1]
     if machine.products is not None:
-        products = windows * weight[o].transpose(0, 2, 3, 1)
+        products = read * weight[o].transpose(0, 2, 3, 1)
         return machine.products(products, scale[o], bias[o].astype(np.int64)).astype(np.int32)
-    sums = np.einsum("syxi,siyx->si", windows, weight[o])
+    sums = np.einsum("syxi,siyx->si", read, weight[o])
     if machine.add is None:
         return (np.einsum("si,si->s", sums, scale[o]) + bias[o]).astype(np.int32)
     starts = np.flatnonzero(np.diff(machine.clusters, prepend=-1))

@@ -14,7 +14,7 @@ from ...numbers.requantize import Requantize
 from ...numbers.rounding import STOCHASTIC
 from ...numbers.stochastic import random_bits
 from ...ops import OPS
-from .accumulators import accumulators, windows
+from .accumulators import ELEMENTS_AT_ONCE, accumulators, windows
 from .machine import Machine, Parts, taps
 
 
@@ -41,7 +41,7 @@ class Known:
 
     def windows_for(self, machine: Machine) -> np.ndarray | None:
         """The same for another machine; None where it reads other ones, or they are too many to be kept."""
-        if machine.op != "conv" or len(self.where) * taps(machine) > _MOST_CODES:
+        if machine.op != "conv" or len(self.where) * taps(machine) > ELEMENTS_AT_ONCE:
             return None
         same = self.machine.constants["weight"].shape == machine.constants["weight"].shape
         return self.windows if same and _alike(machine, self.machine, _OF_WINDOWS) else None
@@ -52,7 +52,6 @@ class Known:
         return None if self.machine.step is None else _parts(self.machine, self.machine.step, self.acc, self.where)
 
 
-_MOST_CODES = 1 << 21
 _OF_SUMS = (
     "case", "op", "operands", "constants", "attributes", "narrow", "origin", "fill", "add", "products", "lines",
     "packed", "kept", "pool",
