@@ -19,6 +19,7 @@ from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.forward import forward
 from ..network.images import LabelledImages
 from ..network.int_network import IntNetwork
+from ..network.units import worth
 from ..runs.predict import Predictor, backend_for, images_a_batch, predictor
 from ..runs.trace import roundings
 from .cost import network_cost
@@ -268,8 +269,7 @@ def count_batch(network: IntNetwork, float_network: FloatNetwork | None, batch: 
     agreeing = int(np.count_nonzero(prediction.logits.argmax(axis=1) == real.argmax(axis=1)))
     real_places = ranks(real, labels)
     only_float = int(np.count_nonzero((real_places == 0) & (places > 0)))
-    worth = np.ldexp(prediction.logits.astype(np.float64), network.layers[-1].exponent)
-    apart = (divergences(real, worth),)
+    apart = (divergences(real, worth(network, prediction.logits)),)
     return replace(counts, float_hits=hits(real_places), agreeing=agreeing, only_float=only_float, divergences=apart)
 
 

@@ -27,6 +27,7 @@ from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.forward import forward
 from ..network.images import evenly_spaced, open_images
 from ..network.resume import resumed, tensors_at
+from ..network.units import worth
 from ..quantization.calibration_set import calibration_set
 from ..quantization.fuse import Group, fuse
 from ..quantization.plan import Plan, Weights
@@ -219,8 +220,7 @@ def tried(job: SearchJob, network: FloatNetwork, given: Material, real: np.ndarr
     size = min(len(judge), batch_size(model))
     predict = predictor(model, "fast", size, threads=threads)
     parts = [predict(judge[first : first + size], first, None).logits for first in range(0, len(judge), size)]
-    logits = np.ldexp(np.concatenate(parts).astype(np.float64), model.layers[-1].exponent)
-    lost, cost = loss(real, logits), network_cost(model)
+    lost, cost = loss(real, worth(model, np.concatenate(parts))), network_cost(model)
     return Trial(
         **vars(lost),
         replaced=cost.multiplications_replaced,

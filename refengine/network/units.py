@@ -6,6 +6,8 @@ Everywhere but in a last layer the requantization takes the divisor into its mul
 2**exponent.  The last layer's sums are the logits (contract L1), so where that is a pool they keep its divisor.
 """
 
+import numpy as np
+
 from ..ops import avgpool
 from ..ops.batchnorm import CODE_SHIFT
 from ..ops.input import PIXEL_SHIFT
@@ -42,6 +44,12 @@ def sum_exponent(network: IntNetwork, layer: IntLayer) -> int | None:
 def result_divisor(network: IntNetwork, layer: IntLayer) -> int:
     """A step of a layer's result is worth ``2**exponent / result_divisor``: 1 but for a pool that gives the logits."""
     return sum_divisor(network, layer) if layer.requantize is None else 1
+
+
+def worth(network: IntNetwork, logits: np.ndarray) -> np.ndarray:
+    """What logits (N, classes) are worth: ``logits * 2**exponent / result_divisor`` of the last layer, float64."""
+    last = network.layers[-1]
+    return np.ldexp(logits.astype(np.float64), last.exponent) / result_divisor(network, last)
 
 
 def power_of_two(exponent: int, divisor: int) -> int | None:

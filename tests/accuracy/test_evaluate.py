@@ -93,6 +93,24 @@ def test_counts_are_those_of_a_loop(pair, backend):
     assert outcome.seconds > 0
 
 
+@pytest.mark.parametrize("pool", ["global_avgpool", "avgpool"])
+def test_the_divergence_of_logits_that_a_pool_gives_is_that_of_averages(pair, pool):
+    """Their sums are 30 times the averages that the float network gives."""
+    real, _, images, labels = pair
+    window = (
+        {}
+        if pool == "global_avgpool"
+        else {"kernel_shape": (6, 5), "strides": (1, 1), "pads": (0, 0, 0, 0), "ceil_mode": False}
+    )
+    ended = (*real.layers[:5], float_networks.layer(5, pool, ["004_relu"], **window))
+    real = replace(real, layers=ended, classes=6)
+    network = quantize(real, images[:4], Scheme(weights="int8"))
+    outcome = evaluate(network, (images, labels % 6), float_network=real)
+    averages = run(network, images) * 2.0 ** network.layers[-1].exponent / 30
+    logits = forward(real, images).tolist()
+    assert outcome.kl == pytest.approx(sum(map(divergence, logits, averages.tolist())) / COUNT, rel=1e-4)
+
+
 @pytest.mark.parametrize("backend", [None, *BACKENDS])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_events_are_those_of_the_run(pair, threads, backend):

@@ -21,6 +21,7 @@ from refengine.accuracy.search_jobs import (
     plan_of_job,
     run_material,
     run_sources,
+    tried,
     weights_of,
 )
 from refengine.accuracy.workload import workloads
@@ -87,6 +88,16 @@ def test_a_trial_is_a_quantization_judged_by_the_others(sources):
     assert trial.model_hash == model.hash
     assert (trial.points, trial.differing, trial.count) == (wanted.points, wanted.differing, 5)
     assert trial.kl == pytest.approx(wanted.kl)
+
+
+def test_logits_that_a_pool_gives_are_judged_as_averages(sources):
+    """Their sums are 30 times the averages that the float network gives."""
+    job, network = SearchJob(given_of(sources), None, PLAN[:2]), replace(seven(), layers=seven().layers[:6], classes=6)
+    images = material(sources, job.given)
+    real = forward(network, images.judge)
+    model = quantize(network, images.fit, plan=plan_of_job(job, network))
+    averages = run(model, images.judge) * 2.0 ** model.layers[-1].exponent / 30
+    assert tried(job, network, images, real).kl == pytest.approx(loss(real, averages).kl)
 
 
 def test_a_sensitivity_is_the_same_whoever_measures_it(sources):

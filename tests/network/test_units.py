@@ -1,11 +1,15 @@
 """What a step is worth: the terms of every layer say the same, and logits of an average keep its divisor."""
 
+from fractions import Fraction
+
 import networks
+import numpy as np
 import pytest
 from hypothesis import given
 
 from refengine.analysis.terms import accumulates, terms
-from refengine.network.units import power_of_two, result_divisor, sum_divisor
+from refengine.engine.run import run
+from refengine.network.units import power_of_two, result_divisor, sum_divisor, worth
 
 
 @given(networks.int_networks(steps=4))
@@ -21,6 +25,16 @@ def test_logits_of_an_average_keep_its_divisor(network):
     last = network.layers[-1]
     assert result_divisor(network, last) == sum_divisor(network, last) == 9
     assert result_divisor(network, network.layers[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "network", [networks.averaging("global_avgpool"), networks.averaging("avgpool"), networks.small()]
+)
+def test_logits_are_worth_their_sums_times_the_unit_by_the_divisor(network):
+    logits = run(network, np.arange(2 * np.prod(network.input_shape)).reshape(2, *network.input_shape).astype(np.uint8))
+    divisor = 1 if network.layers[-1].op == "fc" else 9
+    unit = Fraction(2) ** network.layers[-1].exponent / divisor
+    assert np.allclose(worth(network, logits), [[float(unit * code) for code in row] for row in logits.tolist()], 1e-12)
 
 
 def test_a_pool_that_rounds_has_no_divisor_left():
