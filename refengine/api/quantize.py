@@ -56,8 +56,9 @@ def quantize(
     """Quantize a float network, calibrated on images; the same arguments give the same integers (contract E, F, T).
 
     ``network``: a float network or the path of one, also of ONNX.  ``images``: an array uint8 (N, H, W, C), a file of
-    images or its path; ``calibration_images`` of them are taken, evenly spaced, or else 1,024, fewer where one layer's
-    floats would exceed 1 GiB.  Where they have another height and width than the network, it is made for theirs.
+    images or its path; ``calibration_images`` of them are taken, evenly spaced, or else 1,024, fewer where these have
+    more than 2^25 pixels.  Layers with large tensors see as many of them as 1 GiB of floats has room for.  Where the
+    images have another height and width than the network, it is made for theirs.
 
     ``weights``, ``first``, ``last``: ternary, int4 or int8, of the middle layers and of the two ends.  ``layers``:
     formats by layer name, shell pattern or role (first, last, depthwise, pointwise), the last one that fits wins.

@@ -40,7 +40,7 @@ calibration_images = click.option(
     type=POSITIVE,
     metavar="N",
     help="How many of the images to calibrate on, evenly spaced, are used, all of them in memory.  "
-    "[default: 1024, fewer where one layer's floats would exceed 1 GiB]",
+    "[default: 1024, fewer where these have more than 2^25 pixels]",
 )
 
 

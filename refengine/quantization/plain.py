@@ -32,7 +32,7 @@ def input_layer(walk: Walk, group: Group) -> Made:
         constants={"bias": np.array(bias, np.int32)},
         attributes={"flip": network.channels == "BGR"},
     )
-    acc = OPS["input"].reference(walk.images, **layer.arguments)
+    acc = OPS["input"].reference(walk.images[: walk.seen], **layer.arguments)
     factor = [1 / (s * 2**PIXEL_SHIFT) for s in std]
     return add_epilogue(walk, group, layer, acc, factor, UINT8 if min(bias) >= 0 else INT8)
 

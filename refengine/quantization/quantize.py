@@ -12,11 +12,12 @@ import numpy as np
 
 from ..errors import RefengineError, SchemeError
 from ..network.activations import ACTIVATIONS
-from ..network.float_network import FloatNetwork, with_input_shape
+from ..network.float_network import FloatNetwork, shapes, with_input_shape
 from ..network.int_network import IntLayer, IntNetwork
 from ..numbers.formats import INT8_WEIGHT
 from ..ops import OPS
 from . import plain, tabled
+from .calibration_set import room, those_with_room_first
 from .equalize import equalized
 from .float_moments import float_moments
 from .float_side import FloatSide
@@ -66,13 +67,17 @@ def quantize(
         scaled = equalized(network, images, reestimate)
         network, made_with["equalized"] = scaled.network, scaled.described()
     groups = fuse(network)
+    seen = min(len(images), room(shapes(network).values()))
+    images = those_with_room_first(images, seen)
+    if reestimate:  # moments of floats and integers are those of the same images
+        images = images[:seen]
     odd = not_normalising(network, images) if reestimate else ()
     if odd:
         made_with["not_normalising"] = ", ".join(odd)
     folded = [group.core.name for group in groups[:-1] if group.weighted and _norm(group) in (None, *odd)]
     moments = float_moments(network, images, folded, progress) if reestimate and folded else {}
-    side = FloatSide(network, images, threads)
-    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side, not_normalising=odd)
+    side = FloatSide(network, images[:seen], threads)
+    walk = Walk(network, scheme, images, groups, reestimate, formats, moments, threads, side, odd, seen=seen)
     layers: list[IntLayer] = []
     for done, group in enumerate(groups):
         if progress is not None:

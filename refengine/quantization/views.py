@@ -1,4 +1,4 @@
-"""Further views of the calibration images, for layers that see too few windows to be calibrated by them.
+"""Further images, and further views of them, for layers that have room for them and see too few windows.
 
     view 0    the image
     view 1    its mirror image
@@ -8,11 +8,13 @@
 A layer with n taps is calibrated by the covariance of its windows, n (n + 1) / 2 numbers.  Where the images give less
 than 16 windows for each tap, codes are chosen that suit these windows and not the next image's.  So before such a layer
 the walk takes in further views: what was decided stays, and the new views run through the layers made so far.  Small
-images stay as they are: a digit's mirror image is no digit.  Contract T6.
+images stay as they are: a digit's mirror image is no digit.  Images that the largest tensors had no room for join in
+the same way, before the first layer from which on there is room.  Contract T6.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -23,7 +25,7 @@ from ..network.float_network import shapes
 from ..network.int_network import IntLayer, IntNetwork
 from ..runs.predict import images_a_batch, predictor
 from .calibrated import MOST_TAPS
-from .calibration_set import MOST_NUMBERS
+from .calibration_set import room
 from .epilogue import at_exponent, dynamic_bits
 from .fuse import Group
 from .scheme import CALIBRATED, MOST_VIEWS
@@ -66,32 +68,47 @@ def views_needed(windows: int, taps: int) -> int:
 
 
 def with_views(walk: Walk, group: Group, layers: Sequence[IntLayer]) -> Walk:
-    """The walk before a group, with the views that the group's layer needs; ``layers`` are those made so far."""
+    """The walk before a group, with all images that there is room for, and the views that the group's layer needs.
+
+    ``layers`` are those made so far.
+    """
     wanted = _wanted(walk, group)
-    if wanted <= walk.views or not layers:
+    if wanted <= walk.seen or not layers:
         return walk
-    images = np.concatenate([view(walk.images, number) for number in range(walk.views, wanted)])
-    first = walk.views * len(walk.images)
-    found = _values(walk, layers, images, first)
+    images = _of_all_views(walk.images, walk.seen, wanted)
+    found = _values(walk, layers, images, walk.seen)
     tensors = {
         name: replace(tensor, codes=np.concatenate([tensor.codes, found[tensor.layer]]))
         for name, tensor in walk.tensors.items()
     }
     side = walk.float_side.with_images(images)
-    return replace(walk, tensors=tensors, float_side=side, views=wanted)
+    return replace(walk, tensors=tensors, float_side=side, seen=wanted)
+
+
+def _of_all_views(images: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Those from ``first`` to ``end`` - 1 of all images, then all mirror images, and so on."""
+    count = len(images)
+    ends = [first, *range((first // count + 1) * count, end, count), end]
+    parts = [(start // count, images[start % count : (stop - 1) % count + 1]) for start, stop in pairwise(ends)]
+    return np.concatenate([view(part, number) for number, part in parts])
 
 
 def _wanted(walk: Walk, group: Group) -> int:
-    """Views that the group's layer needs, as many as the scheme and memory allow; 1 if they are of no use."""
+    """How many images the walk is to hold: all, in the views that the group's layer needs, or as many as have room."""
+    sizes, count = shapes(walk.network), len(walk.images)
+    most = room(sizes[layer.name] for layer in _from(walk, group))
+    return min(most, count) if most < count else min(most // count, _views(walk, group)) * count
+
+
+def _views(walk: Walk, group: Group) -> int:
+    """Views of all images that the group's layer needs, as many as the scheme allows; 1 if they are of no use."""
     if not group.weighted or walk.scheme.method != CALIBRATED or min(walk.images.shape[1:3]) < _SMALLEST:
         return 1
     taps = group.core.constants["weight"][0].size
     if taps > MOST_TAPS:
         return 1
-    sizes = shapes(walk.network)
-    needed = views_needed(len(walk.images) * prod(sizes[group.core.name][:-1]), taps)
-    largest = max(prod(sizes[layer.name]) for layer in _from(walk, group))
-    return min(needed, walk.scheme.views, max(1, MOST_NUMBERS // (len(walk.images) * largest)))
+    needed = views_needed(len(walk.images) * prod(shapes(walk.network)[group.core.name][:-1]), taps)
+    return min(needed, walk.scheme.views)
 
 
 def _from(walk: Walk, group: Group) -> list[FloatLayer]:

@@ -39,8 +39,8 @@ class Made:
 class Walk:
     """Where the walk stands: what is decided, how many layers were made, the tensors that later layers still read.
 
-    moments: what the float layers with weights give, where they have no batch norm that normalises.  views: how many
-    views of all images the tensors hold, one view after the other.
+    moments: what the float layers with weights give, where they have no batch norm that normalises.  seen: how many
+    images the tensors hold, of all images and then of their further views, one view after the other.
     """
 
     network: FloatNetwork
@@ -54,8 +54,13 @@ class Walk:
     float_side: FloatSide
     not_normalising: tuple[str, ...] = ()
     made: int = 0
-    views: int = 1
+    seen: int = 0
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def views(self) -> int:
+        """How many views of the images the tensors hold, the last one perhaps of some images alone."""
+        return -(-self.seen // len(self.images))
 
     def name(self, group_name: str) -> str:
         """The name of the layer that is made next."""

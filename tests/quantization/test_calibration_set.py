@@ -5,9 +5,10 @@ from math import prod
 import float_networks
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refengine.errors import NetworkError
-from refengine.network.float_network import shapes, with_input_shape
 from refengine.network.geometry import geometry
 from refengine.quantization import calibration_set as module
 from refengine.quantization.calibration_set import USUAL, calibration_set
@@ -26,19 +27,29 @@ def test_by_default_1024_images_are_used():
     assert len(calibration_set(network, (32, 32), 300)) == 300
 
 
-@pytest.mark.parametrize("size", [(32, 32), (224, 224), (96, 128)])
-def test_the_largest_tensor_is_bounded(size, monkeypatch):
-    monkeypatch.setattr(module, "MOST_NUMBERS", 10_000_000)
-    network = geometry("resnet50")
-    largest = max(prod(shape) for shape in shapes(with_input_shape(network, size)).values())
-    chosen = calibration_set(network, size, 100_000)
-    assert len(chosen) == min(USUAL, 10_000_000 // largest)
+@pytest.mark.parametrize(("size", "count"), [((32, 32), USUAL), ((224, 224), 668), ((1500, 3000), 7)])
+def test_large_images_are_fewer(size, count):
+    chosen = calibration_set(geometry("resnet50"), size, 100_000)
+    assert len(chosen) == count
     assert np.all(np.diff(chosen) >= 100_000 // USUAL)
 
 
-def test_one_image_at_least(monkeypatch):
-    monkeypatch.setattr(module, "MOST_NUMBERS", 10)
-    assert calibration_set(geometry("resnet50"), (224, 224), 50).size == 1
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)), min_size=1), st.integers(1, 2000))
+def test_as_many_images_have_room_as_the_largest_tensor_allows(tensors, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_NUMBERS", most)
+        count = module.room(tensors)
+    assert count == 1 or all(count * prod(shape) <= most for shape in tensors)
+    assert any((count + 1) * prod(shape) > most for shape in tensors)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_images_with_room_come_first_and_none_is_lost(available, count):
+    images = np.arange(available)
+    found = module.those_with_room_first(images, count).tolist()
+    assert sorted(found) == images.tolist()
+    assert found[:count] == calibration_set(geometry("resnet20"), (32, 32), available, count).tolist()
+    assert found[count:] == sorted(found[count:])
 
 
 def test_images_that_do_not_fit():

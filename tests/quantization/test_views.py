@@ -1,4 +1,4 @@
-"""Further views of the calibration images: what they show, when a layer gets them, and that they run as images do."""
+"""Further images and views of them: what they show, when a layer gets them, and that they run as images do."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from refengine.engine.run import run
 from refengine.network.float_network import FloatNetwork
 from refengine.network.forward import forward
+from refengine.quantization import calibration_set, views
 from refengine.quantization import quantize as quantizer
-from refengine.quantization import views
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import MOST_VIEWS, Scheme
 from refengine.quantization.views import view, views_needed
@@ -122,10 +122,43 @@ def test_images_stay_alone(monkeypatch, scheme, side, count):
 
 
 def test_memory_bounds_the_views(monkeypatch):
-    """The second convolution and what it reads have 512 numbers an image."""
-    monkeypatch.setattr(views, "MOST_NUMBERS", 8 * 512 * 2)
-    seen, _ = walked(monkeypatch, pixels(8), QUICK)
-    assert seen["003_conv"].views == 2
+    """The input has 4,096 numbers an image, the second convolution and what it reads 512."""
+    monkeypatch.setattr(calibration_set, "MOST_NUMBERS", 4 * 4096)
+    seen, _ = walked(monkeypatch, pixels(14), QUICK)
+    assert [(walk.seen, walk.views) for walk in seen.values()][1:3] == [(4, 1), (28, 2)]
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_images_without_room_join_later(monkeypatch, calibrated):
+    """Five of seven have room before the first convolution; then all have, in further views where these are of use."""
+    images, scheme = pixels(7), replace(QUICK, method="calibrated" if calibrated else "optimal", reestimate=False)
+    monkeypatch.setattr(calibration_set, "MOST_NUMBERS", 5 * 4096)
+    seen, model = walked(monkeypatch, images, scheme)
+    assert [walk.seen for walk in seen.values()] == ([5, 5, 21, 21, 21, 28] if calibrated else [5, 5, 7, 7, 7, 7])
+    assert model.made_with["calibration_images"] == "7"
+    in_order = images[[0, 1, 2, 4, 5, 3, 6]]
+    everything = np.concatenate([view(in_order, number) for number in range(4 if calibrated else 1)])
+    values = {}
+    run(model, everything, observe=lambda layer, operands, result: values.update({layer.name: result.values}))
+    for walk in seen.values():
+        for tensor in walk.tensors.values():
+            assert np.array_equal(tensor.codes, values[tensor.layer][: walk.seen])
+
+
+def test_moments_are_those_of_images_that_have_room(monkeypatch):
+    images, scheme = pixels(7), replace(QUICK, method="optimal", reestimate=True)
+    alone = quantize(network(), images[[0, 1, 2, 4, 5]], scheme)
+    monkeypatch.setattr(calibration_set, "MOST_NUMBERS", 5 * 4096)
+    assert quantize(network(), images, scheme).hash == alone.hash
+
+
+@given(st.integers(1, 6), st.data())
+def test_samples_come_view_by_view(count, data):
+    first = data.draw(st.integers(0, 4 * count - 1))
+    end = data.draw(st.integers(first + 1, 4 * count))
+    images = np.arange(count * 20, dtype=np.uint8).reshape(count, 4, 5, 1)
+    wanted = [view(images[number % count][None], number // count)[0] for number in range(first, end)]
+    assert np.array_equal(views._of_all_views(images, first, end), wanted)
 
 
 def test_views_help_unseen_images():
