@@ -24,7 +24,7 @@ from .plan import Weights
 from .reconstruct import Prepared, Shape, Target, reconstruct, reconstruct_dense
 from .walk import Walk
 from .weights import WeightChoice, choose, joined
-from .windows import Windows, positions, windows
+from .windows import Windows, likeness, positions, windows
 
 MOST_TAPS = 5120
 _SMALLEST_SLOPE = 1e-3
@@ -83,7 +83,8 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, weights: Wei
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
         tensor = maps[..., g * inputs : (g + 1) * inputs]
-        seen = windows(tensor, *window, chosen, 2.0**x.exponent, walk.threads, operands.dilations)
+        unit, alike = 2.0**x.exponent, likeness(len(chosen), walk.images.shape)
+        seen = windows(tensor, *window, chosen, unit, walk.threads, operands.dilations, alike)
         parts.append(solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)
 

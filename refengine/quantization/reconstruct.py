@@ -90,7 +90,7 @@ class Ridge:
     W = (C + r W0) (H + r)^-1    H: covariance (n, n); r rises with the unknowns to each of ``count`` windows
     """
 
-    def __init__(self, covariance: np.ndarray, count: int) -> None:
+    def __init__(self, covariance: np.ndarray, count: float) -> None:
         unknowns = len(covariance)
         self._ridge = _damping(covariance, _RIDGE + unknowns / count)
         self._root = inverse_of_lower(np.linalg.cholesky(covariance + self._ridge * np.eye(unknowns)))
@@ -104,7 +104,7 @@ class Prepared:
     """The factors of a layer's windows; a quick ``reconstruct`` takes the same ones for all formats and clusters."""
 
     def __init__(self, seen: Windows, threads: int = 1) -> None:
-        covariance, count = seen.covariance, len(seen.columns)
+        covariance, count = seen.covariance, seen.count
         with ThreadPoolExecutor(min(2, threads)) as pool:
             ridge, root = pool.submit(Ridge, covariance, count), pool.submit(_root, covariance)
             self.ridge, self.root = ridge.result(), root.result()
@@ -114,7 +114,7 @@ def reconstruct_dense(
     seen: Windows, target: Target, weight: np.ndarray, prepared: Prepared | None = None
 ) -> np.ndarray:
     """Weights wanted, float64 (O, n), for formats fine enough to be rounded to."""
-    ridge = Ridge(seen.covariance, len(seen.columns)) if prepared is None else prepared.ridge
+    ridge = Ridge(seen.covariance, seen.count) if prepared is None else prepared.ridge
     return ridge.wanted(weight, seen.covariance_with(target.sums))
 
 

@@ -30,9 +30,9 @@ from .epilogue import at_exponent, dynamic_bits
 from .fuse import Group
 from .scheme import CALIBRATED, MOST_VIEWS
 from .walk import Tensor, Walk
+from .windows import LARGE
 
 WINDOWS_FOR_EACH_TAP = 16
-_SMALLEST = 64  # pixels of the shorter side
 _PART = 16
 _BATCH = 8
 
@@ -102,7 +102,7 @@ def _wanted(walk: Walk, group: Group) -> int:
 
 def _views(walk: Walk, group: Group) -> int:
     """Views of all images that the group's layer needs, as many as the scheme allows; 1 if they are of no use."""
-    if not group.weighted or walk.scheme.method != CALIBRATED or min(walk.images.shape[1:3]) < _SMALLEST:
+    if not group.weighted or walk.scheme.method != CALIBRATED or min(walk.images.shape[1:3]) < LARGE:
         return 1
     taps = group.core.constants["weight"][0].size
     if taps > MOST_TAPS:

@@ -7,6 +7,7 @@ Positions are spread evenly over all images and outputs, with a jitter that keep
 same layer always gives the same ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,15 +25,25 @@ _BYTES = 2**29
 _TILE = 1152  # columns that one product takes: blocks for threads, the same whatever their number
 _GATHERED = 2**12
 _WEYL = 0x9E3779B1
+LARGE = 64  # pixels of an image's shorter side
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Columns float32 (P, n) whose mean is 0, ``mean`` float64 (n) being what was taken away, and their covariance."""
+    """Columns float32 (P, n) whose mean is 0, ``mean`` float64 (n) being what was taken away, and their covariance.
+
+    alike: by how many times fewer windows they count, those of one image being much alike.
+    """
 
     columns: np.ndarray
     mean: np.ndarray
     threads: int = 1
+    alike: float = 1.0
+
+    @property
+    def count(self) -> float:
+        """How many windows they count as."""
+        return len(self.columns) / self.alike
 
     @cached_property
     def covariance(self) -> np.ndarray:
@@ -61,6 +72,18 @@ class Windows:
         return cross
 
 
+def likeness(count: int, images: tuple[int, ...]) -> float:
+    """By how many times fewer ``count`` windows of images (N, H, W, C) count: those of large ones by sqrt(count / N).
+
+    The windows of one image are alike.  So for what they say of other images, they count as the geometric mean of their
+    number and the images'.
+
+    >>> likeness(19600, (400, 224, 224, 3)), likeness(65536, (1024, 32, 32, 3))
+    (7.0, 1.0)
+    """
+    return max(1.0, math.sqrt(count / images[0])) if min(images[1:3]) >= LARGE else 1.0
+
+
 def positions(count: int, taps: int) -> np.ndarray:
     """Which of ``count`` output positions are looked at, int64 (P,), rising.
 
@@ -84,10 +107,11 @@ def windows(
     unit: float,
     threads: int = 1,
     apart: Sequence[int] = (1, 1),
+    alike: float = 1.0,
 ) -> Windows:
     """Windows of a group's codes x (N, H, W, I), worth ``unit`` each, their taps ``apart`` pixels from each other.
 
-    ``chosen``: the output positions, numbered over (N, OH, OW).
+    ``chosen``: the output positions, numbered over (N, OH, OW).  ``alike``: by how many times fewer windows they count.
     """
     top, left, bottom, right = pads
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
@@ -109,4 +133,4 @@ def windows(
         columns[part] -= away
 
     by_blocks(take_away, len(chosen), _GATHERED, threads)
-    return Windows(columns, mean, threads)
+    return Windows(columns, mean, threads, alike)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refengine.engine.run import run
 from refengine.network.float_network import FloatNetwork
 from refengine.network.forward import forward
-from refengine.quantization import calibration_set, views
+from refengine.quantization import calibration_set, reconstruct, views
 from refengine.quantization import quantize as quantizer
 from refengine.quantization.quantize import quantize
 from refengine.quantization.scheme import MOST_VIEWS, Scheme
@@ -98,6 +98,20 @@ def test_views_run_through_the_finished_layers_as_images_do(monkeypatch, exponen
             count = walk.views * len(images)
             assert np.array_equal(tensor.codes, values[tensor.layer][:count]), name
             assert np.allclose(walk.float_side.output(name), sums[name][:count], atol=1e-5), name
+
+
+@pytest.mark.parametrize(("side", "wanted"), [(SIDE, [64.0, 64.0, 8.0]), (56, [392.0, 392.0, 8.0])])
+def test_windows_of_one_image_are_alike_where_images_are_large(monkeypatch, side, wanted):
+    """64 windows of each of 8 large images count as 64, 49 of each of 8 small ones as 392; the fc sees one an image."""
+    counts, ridge = [], reconstruct.Ridge
+
+    def recording(covariance, count):
+        counts.append(count)
+        return ridge(covariance, count)
+
+    monkeypatch.setattr(reconstruct, "Ridge", recording)
+    quantize(network(side), pixels(8, side), replace(QUICK, views=1))
+    assert counts == wanted
 
 
 def test_two_threads_give_the_codes_of_one():

@@ -1,12 +1,14 @@
 """Windows of a layer's input: every one is where it should be, and their covariance is that of the definition."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.quantization import windows as module
-from refengine.quantization.windows import positions, windows
+from refengine.quantization.windows import Windows, likeness, positions, windows
 
 
 @given(st.integers(1, 300_000), st.sampled_from([1, 9, 16, 144, 576, 4608]))
@@ -51,6 +53,14 @@ def test_taps_lie_apart(seed, down, across):
     large = windows(x, (2 * down + 1, across + 1), (1, 1), (0,) * 4, chosen, 1.0)
     taps = (large.columns + large.mean).reshape(2, 2, 2 * down + 1, across + 1)[..., ::down, ::across]
     assert np.allclose(seen.columns + seen.mean, taps.reshape(2, -1), atol=1e-5)
+
+
+@given(st.integers(1, 2000), st.integers(1, 300), st.integers(64, 300), st.integers(64, 300))
+def test_windows_of_large_images_count_as_the_mean_of_their_number_and_the_images(images, each, height, width):
+    count = images * each
+    seen = Windows(np.zeros((count, 1), np.float32), np.zeros(1), 1, likeness(count, (images, height, width, 3)))
+    assert seen.count == pytest.approx(math.sqrt(count * images))
+    assert likeness(count, (images, 63, width, 3)) == likeness(count, (images, height, 63, 3)) == 1
 
 
 def test_covariances_are_those_of_numpy():
