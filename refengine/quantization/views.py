@@ -97,7 +97,7 @@ def _wanted(walk: Walk, group: Group) -> int:
     """How many images the walk is to hold: all, in the views that the group's layer needs, or as many as have room."""
     sizes, count = shapes(walk.network), len(walk.images)
     most = room(sizes[layer.name] for layer in _from(walk, group))
-    return min(most, count) if most < count else min(most // count, _views(walk, group)) * count
+    return most if most < count else min(most // count, _views(walk, group)) * count
 
 
 def _views(walk: Walk, group: Group) -> int:
