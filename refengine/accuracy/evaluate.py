@@ -269,7 +269,7 @@ def count_batch(network: IntNetwork, float_network: FloatNetwork | None, batch: 
     agreeing = int(np.count_nonzero(prediction.logits.argmax(axis=1) == real.argmax(axis=1)))
     real_places = ranks(real, labels)
     only_float = int(np.count_nonzero((real_places == 0) & (places > 0)))
-    apart = (divergences(real, worth(network, prediction.logits)),)
+    apart = (divergences(real, worth(network, network.layers[-1], prediction.logits)),)
     return replace(counts, float_hits=hits(real_places), agreeing=agreeing, only_float=only_float, divergences=apart)
 
 

@@ -16,7 +16,7 @@ from ..network.float_layer import FloatLayer
 from ..network.float_network import FloatNetwork
 from ..network.forward import forward
 from ..network.int_network import IntLayer, IntNetwork
-from ..network.units import result_divisor
+from ..network.units import worth
 
 
 def sqnr(float_network: FloatNetwork, network: IntNetwork, images: np.ndarray) -> dict[str, float]:
@@ -42,8 +42,7 @@ def _energies(
     def observe(layer: IntLayer, operands: object, result: Result) -> None:
         if layer.covers:
             x = real[layer.covers[-1]].astype(np.float64).ravel()
-            worth = np.ldexp(result.values.astype(np.float64).ravel(), layer.exponent)
-            noise = worth / result_divisor(network, layer) - x
+            noise = worth(network, layer, result.values).ravel() - x
             found.append((layer.name, (float(x @ x), float(noise @ noise))))
 
     run(network, image, "kernels", observe)

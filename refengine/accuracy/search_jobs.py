@@ -220,7 +220,7 @@ def tried(job: SearchJob, network: FloatNetwork, given: Material, real: np.ndarr
     size = min(len(judge), batch_size(model))
     predict = predictor(model, "fast", size, threads=threads)
     parts = [predict(judge[first : first + size], first, None).logits for first in range(0, len(judge), size)]
-    lost, cost = loss(real, worth(model, np.concatenate(parts))), network_cost(model)
+    lost, cost = loss(real, worth(model, model.layers[-1], np.concatenate(parts))), network_cost(model)
     return Trial(
         **vars(lost),
         replaced=cost.multiplications_replaced,

@@ -46,10 +46,9 @@ def result_divisor(network: IntNetwork, layer: IntLayer) -> int:
     return sum_divisor(network, layer) if layer.requantize is None else 1
 
 
-def worth(network: IntNetwork, logits: np.ndarray) -> np.ndarray:
-    """What logits (N, classes) are worth: ``logits * 2**exponent / result_divisor`` of the last layer, float64."""
-    last = network.layers[-1]
-    return np.ldexp(logits.astype(np.float64), last.exponent) / result_divisor(network, last)
+def worth(network: IntNetwork, layer: IntLayer, result: np.ndarray) -> np.ndarray:
+    """What a layer's codes or logits are worth: ``result * 2**exponent / result_divisor``, float64."""
+    return np.ldexp(result.astype(np.float64), layer.exponent) / result_divisor(network, layer)
 
 
 def power_of_two(exponent: int, divisor: int) -> int | None:

@@ -78,12 +78,11 @@ def choose_calibrated(walk: Walk, group: Group, operands: Operands, weights: Wei
     maps = feature_maps(x.codes, inputs * groups)
     window = (kernel, operands.attributes["strides"], operands.attributes["pads"])
     chosen, target = _target(walk, group, operands)
-    shape = shape_of(choice)
+    shape, unit, alike = shape_of(choice), 2.0**x.exponent, likeness(len(chosen), walk.images.shape)
     parts = []
     for g in range(groups):
         rows = slice(g * outputs // groups, (g + 1) * outputs // groups)
         tensor = maps[..., g * inputs : (g + 1) * inputs]
-        unit, alike = 2.0**x.exponent, likeness(len(chosen), walk.images.shape)
         seen = windows(tensor, *window, chosen, unit, walk.threads, operands.dilations, alike)
         parts.append(solved(seen, target.of(rows), choice.of(rows), shape, walk.threads))
     return joined(parts)

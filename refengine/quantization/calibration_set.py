@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ..network.float_network import FloatNetwork, shapes, with_input_shape
+from ..network.float_network import FloatNetwork, with_input_shape
 from ..network.images import evenly_spaced
 from ..ops.interface import Shape
 
@@ -27,7 +27,7 @@ def calibration_set(
     >>> len(calibration_set(small, (32, 32), 5000)), len(calibration_set(large, (224, 224), 5000))
     (1024, 668)
     """
-    shapes(with_input_shape(network, size))
+    with_input_shape(network, size)
     if wanted is None:
         wanted = min(USUAL, max(1, MOST_PIXELS // prod(size)))
     return evenly_spaced(available, wanted)

@@ -95,9 +95,13 @@ def _of_all_views(images: np.ndarray, first: int, end: int) -> np.ndarray:
 
 def _wanted(walk: Walk, group: Group) -> int:
     """How many images the walk is to hold: all, in the views that the group's layer needs, or as many as have room."""
-    sizes, count = shapes(walk.network), len(walk.images)
+    count = len(walk.images)
+    wanted = count * _views(walk, group)
+    if wanted <= walk.seen:
+        return wanted
+    sizes = shapes(walk.network)
     most = room(sizes[layer.name] for layer in _from(walk, group))
-    return most if most < count else min(most // count, _views(walk, group)) * count
+    return most if most < count else min(wanted, most // count * count)
 
 
 def _views(walk: Walk, group: Group) -> int:

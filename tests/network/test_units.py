@@ -34,7 +34,11 @@ def test_logits_are_worth_their_sums_times_the_unit_by_the_divisor(network):
     logits = run(network, np.arange(2 * np.prod(network.input_shape)).reshape(2, *network.input_shape).astype(np.uint8))
     divisor = 1 if network.layers[-1].op == "fc" else 9
     unit = Fraction(2) ** network.layers[-1].exponent / divisor
-    assert np.allclose(worth(network, logits), [[float(unit * code) for code in row] for row in logits.tolist()], 1e-12)
+    assert np.allclose(
+        worth(network, network.layers[-1], logits),
+        [[float(unit * code) for code in row] for row in logits.tolist()],
+        1e-12,
+    )
 
 
 def test_a_pool_that_rounds_has_no_divisor_left():
