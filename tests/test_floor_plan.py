@@ -74,6 +74,11 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
+def nodes_of(tree):
+    return [*ast.walk(tree)]
+
+
 def module_of(path):
     """Dotted name of a source file: refengine/ops/conv.py -> refengine.ops.conv, a folder for its __init__.py."""
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -88,7 +93,7 @@ def imports_of(path):
     package = module_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -116,6 +121,12 @@ def by_name(path):
     return path.relative_to(PACKAGE).as_posix()
 
 
+def offenders(paths, complaints):
+    """What is found in files, by the name of the file; files without a complaint are left out."""
+    found = {by_name(path): [*complaints(path)] for path in paths}
+    return {name: lines for name, lines in found.items() if lines}
+
+
 # ------------------------------------------------------------------------------------------------------------- imports
 
 
@@ -140,31 +151,37 @@ def test_the_package_itself_imports_its_public_names_for_type_checkers_alone():
     assert set(homes) | ROOT_CONSTANTS == set(refengine.__all__)
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path != PACKAGE / "__init__.py"], ids=by_name)
-def test_imports_point_down(path):
-    """A file may import its own room, lower floors, the errors and the two constants of the package."""
+def wrong_imports(path):
+    """Imports of anything but the file's own room, lower floors, the errors and the two constants of the package."""
     here = room_of(module_of(path))
     if here is None:
         wanted = {"refengine.cli.main"} if path.name == "__main__.py" else FOR_ALL - {module_of(path), "refengine"}
-        assert {module for module, _ in own_imports_of(path)} <= wanted
+        yield from {module for module, _ in own_imports_of(path)} - wanted
         return
     for module, name in own_imports_of(path):
         there = room_of(module)
         if there is None:
-            assert module in FOR_ALL, f"imports {module}"
-            assert module != "refengine" or name in ROOT_CONSTANTS, f"imports {name} from the package itself"
-        else:
-            assert there == here or FLOORS[there] < FLOORS[here], f"{here} imports {module}"
+            if module not in FOR_ALL or (module == "refengine" and name not in ROOT_CONSTANTS):
+                yield f"{module}: {name}"
+        elif there != here and FLOORS[there] >= FLOORS[here]:
+            yield module
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").rglob("*.py")), ids=by_name)
-def test_kernels_are_sealed(path):
+def test_imports_point_down():
+    assert offenders([path for path in SOURCES if path != PACKAGE / "__init__.py"], wrong_imports) == {}
+
+
+def test_kernels_are_sealed():
     """A cached kernel depends on this room alone, whose sources are in its key; no kernel raises errors.
 
     The cache asks who compiles, which is no part of what is compiled.
     """
-    own = {module.split(".")[1] for module, _ in own_imports_of(path) if "." in module}
-    assert own <= {"kernels", "errors"} | ({"claims"} if path.name == "cache.py" else set())
+
+    def foreign(path):
+        own = {module.split(".")[1] for module, _ in own_imports_of(path) if "." in module}
+        return own - {"kernels", "errors"} - ({"claims"} if path.name == "cache.py" else set())
+
+    assert offenders((PACKAGE / "kernels").rglob("*.py"), foreign) == {}
 
 
 def test_functions_compiled_outside_the_kernels_depend_on_their_own_file_alone():
@@ -212,7 +229,7 @@ def float_free():
 
 def complaints_about_floats(tree):
     """Lines where a file divides, writes a float, or names something that makes one."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
             yield node.lineno, f"the literal {node.value}"
         elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
@@ -234,10 +251,11 @@ def narrows_integers(node):
     return node.attr == "trunc" and isinstance(node.value, ast.Name) and node.value.id == "builder"
 
 
-@pytest.mark.parametrize("name", float_free())
-def test_the_integer_side_has_no_floats(name):
+def test_the_integer_side_has_no_floats():
     """No float literal, no true division, no function that gives a float."""
-    assert list(complaints_about_floats(tree_of(BY_NAME[name]))) == []
+    sources = [BY_NAME[name] for name in float_free()]
+    assert len(sources) > 50
+    assert offenders(sources, lambda path: complaints_about_floats(tree_of(path))) == {}
 
 
 @pytest.mark.parametrize(
@@ -262,17 +280,19 @@ def test_the_check_for_floats_lets_integers_pass(line):
     assert not list(complaints_about_floats(ast.parse(line)))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.name != "numbers"], ids=by_name)
-def test_only_the_numbers_round(path):
+def roundings_by_name(tree):
+    """Lines that name a function which rounds."""
+    for node in nodes_of(tree):
+        name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
+        if name in ROUNDING_WORDS and not (isinstance(node, ast.Attribute) and narrows_integers(node)):
+            yield node.lineno, name
+
+
+def test_only_the_numbers_round():
     """Whoever needs a rounding finds it in refengine/numbers."""
-    found = {
-        (node.lineno, name)
-        for node in ast.walk(tree_of(path))
-        for name in [getattr(node, "attr", None) or getattr(node, "id", None)]
-        if isinstance(node, ast.Attribute | ast.Name) and name in ROUNDING_WORDS
-        if not (isinstance(node, ast.Attribute) and narrows_integers(node))
-    }
-    assert not found
+    outside = [path for path in SOURCES if path.parent.name != "numbers"]
+    assert offenders(outside, lambda path: roundings_by_name(tree_of(path))) == {}
+    assert [*roundings_by_name(ast.parse("np.rint(x)"))] == [(1, "rint")]
 
 
 def functions_that_shift_right(tree):
@@ -282,7 +302,7 @@ def functions_that_shift_right(tree):
 
 def functions_named_for_rounding(tree):
     """Names of functions that say that they round."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.FunctionDef) and {*node.name.strip("_").split("_")} & ROUNDING_NAMES:
             yield node.name
 
@@ -374,8 +394,7 @@ def test_a_function_named_for_rounding_has_a_reason():
 def _found(look):
     """By file outside numbers/; but the hypotheses of a diagnosis are wrong on purpose, and round as devices may."""
     outside = [path for path in SOURCES if path.parent.name != "numbers" and not path.match("diagnose/hypotheses*.py")]
-    found = {by_name(path): {*look(tree_of(path))} for path in outside}
-    return {name: functions for name, functions in found.items() if functions}
+    return {name: {*functions} for name, functions in offenders(outside, lambda path: look(tree_of(path))).items()}
 
 
 @pytest.mark.parametrize(
@@ -415,18 +434,21 @@ def test_every_operator_is_complete(name):
     assert name.capitalize() in headings
 
 
-def sources_that_need_a_test():
-    return [path for path in SOURCES if path.name not in ("__init__.py", "__main__.py")]
-
-
-@pytest.mark.parametrize("path", sources_that_need_a_test(), ids=by_name)
-def test_every_file_has_its_test(path):
+def test_every_file_has_its_test():
     """refengine/a/b.py is tested by tests/a/test_b.py; a kernel by its own test or through the files that call it."""
-    own = TESTS / path.parent.relative_to(PACKAGE) / f"test_{path.stem}.py"
-    tested = callers_of(path) if by_name(path).startswith("kernels/") and not own.exists() else [path]
-    assert tested
-    for source in tested:
-        assert (TESTS / source.parent.relative_to(PACKAGE) / f"test_{source.stem}.py").exists()
+    sources = [path for path in SOURCES if path.name not in ("__init__.py", "__main__.py")]
+    assert [by_name(path) for path in sources if not is_tested(path)] == []
+
+
+def is_tested(path):
+    if by_name(path).startswith("kernels/") and not own_test_of(path).exists():
+        callers = callers_of(path)
+        return bool(callers) and all(own_test_of(source).exists() for source in callers)
+    return own_test_of(path).exists()
+
+
+def own_test_of(path):
+    return TESTS / path.parent.relative_to(PACKAGE) / f"test_{path.stem}.py"
 
 
 def callers_of(path):
@@ -446,7 +468,7 @@ def test_no_file_is_called_by_nothing():
 
 def bad_manners(tree):
     """Lines that use an assert, or an exception that says nothing."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Assert):
             yield node.lineno, "an assert, which python -O deletes"
         elif isinstance(node, ast.Raise) and node.exc is not None:
@@ -456,13 +478,13 @@ def bad_manners(tree):
             yield node.lineno, "catches everything"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=by_name)
-def test_no_assert_and_no_bare_exception(path):
-    assert list(bad_manners(tree_of(path))) == []
+def test_no_assert_and_no_bare_exception():
+    assert offenders(SOURCES, lambda path: bad_manners(tree_of(path))) == {}
+    bad = "assert x\nraise Exception('x')\ntry: pass\nexcept Exception: pass"
+    assert len([*bad_manners(ast.parse(bad))]) == 3
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=by_name)
-def test_every_file_says_what_it_is(path):
+def test_every_file_says_what_it_is():
     """A docstring at the top, unless there is nothing to say anything about."""
-    tree = tree_of(path)
-    assert ast.get_docstring(tree) or not tree.body
+    silent = [path for path in SOURCES if tree_of(path).body and not ast.get_docstring(tree_of(path))]
+    assert [by_name(path) for path in silent] == []

@@ -62,14 +62,12 @@ def test_there_are_at_least_150_kinds_and_50_of_them_are_public_reports():
     assert sum(not fault.names for fault in FAULTS.values()) >= 5
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_does_something_somewhere(runs, name):
-    assert next(effects(runs, name), None) is not None
+def test_a_fault_does_something_somewhere(runs):
+    assert [name for name in FAULTS if next(effects(runs, name), None) is None] == []
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_the_names_of_causes_exist(name):
-    assert {*FAULTS[name].names} <= {*HYPOTHESES, *FAMILIES, *STRUCTURES}
+def test_the_names_of_causes_exist():
+    assert {name for fault in FAULTS.values() for name in fault.names} <= {*HYPOTHESES, *FAMILIES, *STRUCTURES}
 
 
 @pytest.mark.parametrize("name", ["bias_missing", "weights_negated", "acc_16_wrap", "pad_128", "scale_missing"])
