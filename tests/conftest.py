@@ -15,6 +15,10 @@ import threading
 
 from hypothesis import HealthCheck, settings
 
+# tests run side by side: threads of linear algebra that wait for each other would keep the others' cores busy
+for library in ("OPENBLAS", "MKL", "BLIS"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 collect_ignore = ["extended_package.py"]  # a program for a package that test_extending.py extends
 
 ALWAYS = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}

@@ -30,6 +30,7 @@ from ..network.resume import resumed, tensors_at
 from ..network.units import worth
 from ..quantization.calibration_set import calibration_set
 from ..quantization.fuse import Group, fuse
+from ..quantization.one_thread import one_thread
 from ..quantization.plan import Plan, Weights
 from ..quantization.probe import Seen, error_of, noisy_sums, option_errors
 from ..quantization.quantize import quantize
@@ -181,6 +182,7 @@ def material(sources: Sources, given: Given) -> Material:
     return Material(Path(sources.network).read_bytes(), fit, judge)
 
 
+@one_thread()
 def run_material(job: SearchJob, given: Material, threads: int = 1) -> Sensitivity | Trial:
     """Do a job."""
     network, real = _floats(given)

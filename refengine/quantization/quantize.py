@@ -23,6 +23,7 @@ from .float_moments import float_moments
 from .float_side import FloatSide
 from .fuse import Group, fuse
 from .normalising import not_normalising
+from .one_thread import one_thread
 from .plan import SAID_BY_A_PLAN, Plan, Weights, check_alone, check_fits
 from .scheme import CALIBRATED, ROLES, Scheme, matches
 from .views import with_views
@@ -32,6 +33,7 @@ from .weighted import weighted
 Progress = Callable[[str, int, int], None]
 
 
+@one_thread()
 def quantize(
     network: FloatNetwork,
     images: np.ndarray,
