@@ -113,7 +113,7 @@ def rescale_kernels(
     codes: Array = np.empty(rows.shape, parameters.format.dtype)
     below = above = 0
     for images, more in _alike(coarser):
-        table = addends(shift + more, parameters.rounding)
+        table = np.ascontiguousarray(addends(shift + more, parameters.rounding))
         part = kernel.rescale(
             _flat(rows[images]), _flat(added[images]), multiplier, shift + more, residual_shift, table,
             parameters.lo, parameters.hi, _flat(codes[images]),
@@ -131,9 +131,9 @@ def _check_chosen(parameters: Requantize, coarser: Array | None) -> None:
 
 
 def _by_channel(parameters: Requantize, channels: int) -> tuple[Array, ...]:
-    """Multiplier, shift and residual shift, each int64 (C)."""
+    """Multiplier, shift and residual shift, int64 (C) each; copies, as read-only arrays would be a kernel of their own."""
     arrays = (parameters.multiplier, parameters.shift, parameters.residual_shift)
-    return tuple(np.ascontiguousarray(np.broadcast_to(np.int64(0) if a is None else a, channels)) for a in arrays)
+    return tuple(np.array(np.broadcast_to(0 if a is None else a, channels), np.int64, order="C") for a in arrays)
 
 
 def _rows(acc: Array, residual: Array | None) -> tuple[Array, Array]:
