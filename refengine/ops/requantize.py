@@ -131,7 +131,7 @@ def _check_chosen(parameters: Requantize, coarser: Array | None) -> None:
 
 
 def _by_channel(parameters: Requantize, channels: int) -> tuple[Array, ...]:
-    """Multiplier, shift and residual shift, int64 (C) each; copies, as read-only arrays would be a kernel of their own."""
+    """Multiplier, shift and residual shift, int64 (C) each; copies: read-only arrays would need another kernel."""
     arrays = (parameters.multiplier, parameters.shift, parameters.residual_shift)
     return tuple(np.array(np.broadcast_to(0 if a is None else a, channels), np.int64, order="C") for a in arrays)
 
