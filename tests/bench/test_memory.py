@@ -20,6 +20,7 @@ def ours(count):
     return Stored(OURS, lambda folder: write_int_network(network, folder / MODEL), random_images(network, count))
 
 
+@pytest.mark.slow
 @needs_status
 def test_a_model_takes_memory_beyond_its_packages_and_a_larger_batch_takes_more():
     small, large = memory_of(ours(1), 1), memory_of(ours(4000), 1)

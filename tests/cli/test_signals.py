@@ -34,7 +34,7 @@ def test_a_dropped_exception_is_raised_at_the_next_check(listening, number):
     assert signals.exit_code() == 128 + number
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_trace_that_is_stopped(tmp_path, number):
     weights = ROOT / "weights"
     quantize = ["quantize", weights / "resnet20-fashion.h5", "--calibration", weights / "fashion-calibration-1000.h5"]

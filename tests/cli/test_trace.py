@@ -59,8 +59,7 @@ def test_backends_agree(files):
     assert {*by_backend.values()} == {refengine(*CALL, "--digests").out}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize(("backend", "threads"), [*zip(BACKENDS, "121", strict=True)])
 def test_backends_write_the_same_trace(files, backend, threads):
     """All but the backend's name."""
     arguments = ("--count", "4", "--partial-sums-of", "001_conv")

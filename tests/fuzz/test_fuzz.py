@@ -11,7 +11,7 @@ from fuzz.readers import READERS
 from fuzz.worker import _outcome, case
 from refengine.errors import RefengineError
 
-CASES = 25
+CASES = 15
 
 
 @pytest.mark.parametrize("name", READERS)

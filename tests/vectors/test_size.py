@@ -22,9 +22,10 @@ LAYOUTS = [
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory):
-    """Packs of a network of every operator, in all formats and several layouts."""
-    network, folders = every_op(), []
+    """Packs in all formats: of a network of every operator, and of a small one in other layouts."""
+    folders = []
     for number, layout in enumerate(LAYOUTS):
+        network = small() if layout else every_op()
         folder = tmp_path_factory.mktemp("packs") / str(number)
         write_vectors(network, random_images(network, 3), folder, formats=FORMATS, layout=Layout(**layout))
         folders.append(folder)

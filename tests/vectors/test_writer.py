@@ -66,10 +66,10 @@ def assert_same_integers(vectors, trace, network, fmt):
     np.testing.assert_array_equal(vectors.whole("logits", fmt), trace.logits.whole())
 
 
-@pytest.mark.parametrize("share", [4, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [8, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_pack_holds_the_trace_in_every_layout_and_format(case, name, share, tmp_path):
-    """The plain layout in all formats, the others in every fourth or every second one."""
+    """The plain layout in all formats, the others in every eighth or every second one."""
     network, images, path = case
     formats = [*FORMATS] if name == "plain" else [*FORMATS][[*LAYOUTS].index(name) % share :: share]
     write_vectors(

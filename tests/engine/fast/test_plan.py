@@ -606,7 +606,7 @@ def test_a_plan_goes_on_in_a_forked_child(threads):
 
 @may_fork
 @pytest.mark.parametrize("how", [pytest.param("fork", marks=needs_fork), "spawn"])
-@pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor"])
+@pytest.mark.parametrize("pool", [pytest.param("Pool", marks=pytest.mark.slow), "ProcessPoolExecutor"])
 def test_plans_in_pools_of_processes(how, pool):
     """After the parent has used two threads."""
     network = plans.conv_network(5, "int4")

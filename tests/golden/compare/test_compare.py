@@ -108,7 +108,7 @@ def essence(found):
     return [(r.layer, r.verdict, r.stages, r.through, r.cause) for r in found.layers], found.equal, found.first
 
 
-@pytest.mark.parametrize("with_network", [False, True])
+@pytest.mark.parametrize("with_network", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_form_gives_the_same_report(forms, wrong, with_network):
     network, paths = forms
     reports = []

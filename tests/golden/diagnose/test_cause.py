@@ -94,7 +94,7 @@ def test_faults_of_any_network(network, seed):
                     assert_named(case, stage, name, got)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(int_networks(), st.integers(0, 2**32 - 1))
 def test_the_contract_has_no_cause_and_garbage_no_certain_one(network, seed):
     rng = np.random.default_rng(seed)

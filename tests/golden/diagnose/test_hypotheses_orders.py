@@ -36,7 +36,9 @@ def test_patterns_are_what_they_say(pattern, k, source):
     assert PATTERNS[pattern][2](6, k).tolist() == source
 
 
-@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if number % 2 else ()) for number, name in enumerate(ORDERS)]
+)
 def test_an_order_of_every_table_is_found(name):
     """A pattern that no other hypothesis is: blocks of four in reverse order."""
     machine = named(f"{name}=4,4")(machine_of(CASE))

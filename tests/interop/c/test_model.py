@@ -73,7 +73,7 @@ def test_every_operator_agrees_in_every_rounding(tmp_path):
 
 
 @needs("gcc")
-@pytest.mark.parametrize("weights", ["packed", "bytes"])
+@pytest.mark.parametrize("weights", ["packed", pytest.param("bytes", marks=pytest.mark.slow)])
 def test_other_ends_agree_in_both_forms_of_weights(weights, tmp_path):
     cases = [*special_ends(), Case(every_op(), random_images(every_op(), 2))]
     counts, wrong = checked(cases, tmp_path, "gcc", ["-O2"], weights=weights)

@@ -1,5 +1,7 @@
 """The peak loop of every instruction set here: it computes what it says, with the instruction it says."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from kernels_rows import wrapped
@@ -52,6 +54,7 @@ def simulated(target, form, sums, activations, steps):
     return sums
 
 
+@cache
 def compiled(target, form):
     loop = peak.make_peak(target, form)
 
