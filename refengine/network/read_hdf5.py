@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import h5py
@@ -38,7 +39,7 @@ from .hdf5_dataset import (
     storage_complaint,
 )
 from .heap_check import heaps_are_sound
-from .text_lengths import attribute_text_length, dataset_text_lengths
+from .text_lengths import AttributeTexts, dataset_text_lengths
 
 MAX_CHILDREN = 1 << 16  # members of one group
 MAX_ATTRIBUTES = 1 << 10  # of one object, where all of them are read
@@ -270,8 +271,7 @@ class CheckedGroup:
             raise self.error(f"attribute {shown(name)} is {count} texts, needed one")
         length: int | None = kind.get_size()
         if kind.is_variable_str():
-            header = h5py.h5o.get_info(self._node.id).addr
-            length = attribute_text_length(self._source.data, self._source.base, header, name)
+            length = self._texts.length(name)
         if length is None:
             raise self.error(f"attribute {shown(name)} is stored in a way that does not tell its length beforehand")
         if length > MAX_TEXT:
@@ -279,6 +279,10 @@ class CheckedGroup:
         self._source.texts_left -= length
         if self._source.texts_left < 0:
             raise self.error(f"attribute {shown(name)} makes the file's texts larger than {MAX_FILE_TEXT} bytes")
+
+    @cached_property
+    def _texts(self) -> AttributeTexts:
+        return AttributeTexts(self._source.data, self._source.base, h5py.h5o.get_info(self._node.id).addr)
 
     def _wrong(self, name: str, value: object, needed: str) -> FileError:
         return self.error(f"attribute {shown(name)} is {shown(value)}, needed {needed}")

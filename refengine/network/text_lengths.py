@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,26 +49,41 @@ class _Bytes:
         return bytes(self.data[position : position + length])
 
 
-def attribute_text_length(data: Any, base: int, header: int, name: str) -> int | None:
-    """Bytes that the one text of an attribute claims to have; None where the bytes of the file do not say.
+class AttributeTexts:
+    """Bytes that the texts of one object's attributes claim to have.
 
     ``header``: address of the object's header, counted from ``base``, the file's first byte that is HDF5's.
     """
-    file, encoded = _Bytes(data, base), name.encode() + b"\0"
-    dense: int | None = None
-    try:
-        for kind, flags, start, size in _messages(file, base + header):
-            if kind == _ATTRIBUTE and flags & _SHARED:
-                return None
-            if kind == _ATTRIBUTE and (found := _claimed(file, start, start + size, encoded)) is not None:
-                return found
-            if kind == _ATTRIBUTE_INFO:
-                dense = file.number(start + (4 if file.number(start + 1, 1) & 1 else 2), 8)
-        if dense is None or dense == _UNDEFINED:
+
+    def __init__(self, data: Any, base: int, header: int) -> None:
+        self._file = _Bytes(data, base)
+        self._claims: dict[bytes, int] = {}
+        self._heap: int | None = None
+        with suppress(ValueError, OverflowError):
+            self._read(base + header)
+
+    def length(self, name: str) -> int | None:
+        """What the one text of an attribute claims; None where the bytes of the file do not say."""
+        encoded = name.encode() + b"\0"
+        if encoded in self._claims or self._heap is None:
+            return self._claims.get(encoded)
+        try:
+            return _in_heap(self._file, self._heap, encoded)
+        except (ValueError, OverflowError):
             return None
-        return _in_heap(file, base + dense, encoded)
-    except (ValueError, OverflowError):
-        return None
+
+    def _read(self, header: int) -> None:
+        """The attributes of the header up to one that is stored elsewhere, or, of all, where the heap of others is."""
+        heap = None
+        for kind, flags, start, size in _messages(self._file, header):
+            if kind == _ATTRIBUTE and flags & _SHARED:
+                return
+            if kind == _ATTRIBUTE and (found := _named_claim(self._file, start, start + size)) is not None:
+                self._claims.setdefault(*found)
+            if kind == _ATTRIBUTE_INFO:
+                heap = self._file.number(start + (4 if self._file.number(start + 1, 1) & 1 else 2), 8)
+        if heap is not None and heap != _UNDEFINED:
+            self._heap = self._file.base + heap
 
 
 def _messages(file: _Bytes, header: int) -> Iterator[tuple[int, int, int, int]]:
@@ -100,17 +116,18 @@ def _messages(file: _Bytes, header: int) -> Iterator[tuple[int, int, int, int]]:
             position = start + length
 
 
-def _claimed(file: _Bytes, start: int, end: int, name: bytes) -> int | None:
-    """The first four bytes of an attribute's data, if it is called so; None if it is not."""
+def _named_claim(file: _Bytes, start: int, end: int) -> tuple[bytes, int] | None:
+    """An attribute's name with the zero at its end, and the first four bytes of its data; None where there are none."""
     version = file.number(start, 1)
     sizes = [file.number(start + 2 + 2 * i, 2) for i in range(3)]
-    if version not in (1, 2, 3) or sizes[0] != len(name):
+    if version not in (1, 2, 3):
         return None
     at = start + (9 if version == 3 else 8)
-    if file.take(at, len(name)) != name:
+    if at + sizes[0] > end:
         return None
+    name = file.take(at, sizes[0])
     at += sum((size + 7) // 8 * 8 if version == 1 else size for size in sizes)
-    return file.number(at, 4) if at + 4 <= end else None
+    return (name, file.number(at, 4)) if at + 4 <= end else None
 
 
 def _in_heap(file: _Bytes, header: int, name: bytes) -> int | None:
@@ -149,9 +166,9 @@ def _claims(file: _Bytes, start: int, size: int, name: bytes) -> Iterator[int]:
     while at >= 0:
         for version, head in ((3, 9), (1, 8), (2, 8)):
             if at >= head and block[at - head] == version:
-                claim = _claimed(file, start + at - head, start + size, name)
-                if claim is not None:
-                    yield claim
+                found = _named_claim(file, start + at - head, start + len(block))
+                if found is not None and found[0] == name:
+                    yield found[1]
         at = block.find(name, at + 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hdf5_files import answer, make, refusal
 
 from refengine.network import read_hdf5
-from refengine.network.text_lengths import attribute_text_length, dataset_text_lengths
+from refengine.network.text_lengths import AttributeTexts, dataset_text_lengths
 
 WAYS = [
     {}, {"libver": "latest"}, {"libver": "latest", "track_order": True}, {"userblock_size": 1024},
@@ -33,8 +33,9 @@ def test_attributes_have_their_text_lengths(tmp_path, way, count, committed):
     with h5py.File(tmp_path / "x.h5") as file, open(tmp_path / "x.h5", "rb") as raw:
         data, base = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ), file.id.get_create_plist().get_userblock()
         header = h5py.h5o.get_info(file["group"].id).addr
-        found = {name: attribute_text_length(data, base, header, name) for name in wanted}
-        assert attribute_text_length(data, base, header, "another") is None
+        texts = AttributeTexts(data, base, header)
+        found = {name: texts.length(name) for name in wanted}
+        assert texts.length("another") is None
     assert found == {name: len(text.encode()) for name, text in wanted.items()}
 
 
