@@ -4,38 +4,37 @@
 3. Trials: that plan quantized and run on the images that judge.  For a budget of points the sum of losses allowed is
 then corrected by what was measured, and the next plan is tried, until a trial lies just within the budget.
 
+Later layers are calibrated on what earlier ones give and repair some of what these lose; nothing repairs the last one.
+How much is not known beforehand.  So of a layer's loss a share is counted that grows from the first layer, where it is
+one of LEFT, to 1 in the last one, and every one of these has its plans tried.
+
 A trial's points are estimated as rate * kl, with one rate for all trials, points by kl of all together and a guess that
 weighs little: what each image adds to kl is far less a matter of chance than how many images change their class.
-
-The folder holds, as a sweep's does, a file for each job that is done, so a search goes on where it was stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..errors import FileError, RangeError, RefengineError
+from ..errors import RangeError, RefengineError
 from ..network.float_file import read_float_network
 from ..network.float_network import with_input_shape
 from ..network.images import open_images
-from ..network.whole_file import write_whole
 from ..quantization.plan import Plan, Weights
-from ..text import printable, shown
+from ..text import shown
 from .choices import INT8, Option, least, measured, options, total
 from .cost import cost_of
 from .energy import HOROWITZ, energy
 from .processes import Failure
-from .sealed import as_text, sealed, typed, unsealed
+from .search_folder import Share, answers_of, claim_folder
 from .search_jobs import Given, SearchJob, Sensitivity, Sources, Trial, given_of
-from .settle import Hands, settle
 from .workload import Workload, in_format, workloads
 
-HEAD, JOBS = "search.json", "jobs"
-FORMAT, VERSION = "refengine-search", 1
 KINDS = ("points", "replaced", "energy", "bytes")
-USUAL_TRIALS = 5
+USUAL_TRIALS = 6
+LEFT = (0.3, 0.1, 1.0)  # of a loss in the first layer at the end of the network
 FRONT = 24  # plans of a predicted front
 _CLOSE = 0.85  # share of a budget of points at which no other plan is tried
 _USUAL_RATE, _USUAL_KL = 15.0, 0.02  # points by kl, and what kl of trials weighs as much as this guess
@@ -43,7 +42,6 @@ _TIGHTER = 3  # plans that are tried to meet a budget of costs
 _NOTHING = 1e-9  # share of the MACs, which two sums of floats may differ by
 _STEP = 4.0  # at most by this factor is a sum of losses changed without a trial on either side
 
-Share = Callable[[Iterable[SearchJob]], Iterator[tuple[SearchJob, "Sensitivity | Trial | Failure"]]]
 Progress = Callable[[int, int, str], None]
 
 
@@ -112,10 +110,19 @@ class Problem:
         """The plan that options, one a layer, are."""
         return Plan(self.network, tuple(zip(self.names, (option.weights for option in chosen), strict=True)))
 
-    def predicted(self, plan: Plan) -> float | None:
-        """The sum of losses of a plan; None where it has what was not offered."""
+    def counting(self, left: float) -> tuple[tuple[Option, ...], ...]:
+        """The choices; of their losses a share counts that grows from ``left`` in the first layer to 1 in the last."""
+        last = max(1, len(self.names) - 1)
+        shares = [left ** (1 - place / last) for place in range(len(self.names))]
+        return tuple(
+            tuple(replace(option, loss=option.loss * share) for option in layer)
+            for layer, share in zip(self.choices, shares, strict=True)
+        )
+
+    def predicted(self, plan: Plan, left: float = 1.0) -> float | None:
+        """The sum of losses of a plan, counted so; None where it has what was not offered."""
         sums = 0.0
-        for (_, weights), layer in zip(plan.layers, self.choices, strict=True):
+        for (_, weights), layer in zip(plan.layers, self.counting(left), strict=True):
             found = [option.loss for option in layer if option.weights == weights]
             if not found:
                 return None
@@ -166,7 +173,7 @@ class Search:
         known = {one.plan for one in self.trials}
         new = {plan: name for name, plan in plans if plan not in known}
         jobs = {_trial_job(self.problem.given, plan): plan for plan in new}
-        answers = _answers(self.folder, [*jobs], self.share, self._show("plans"), self.complain)
+        answers = answers_of(self.folder, [*jobs], self.share, self._show("plans"), self.complain)
         for job, plan in jobs.items():
             answer = answers[job.key]
             if not isinstance(answer, Trial):
@@ -197,7 +204,7 @@ def prepare(
     network = read_float_network(sources.network)
     with open_images(sources.calibration, labels_required=False) as file:
         network = with_input_shape(network, file.shape[:2])
-    _claim_folder(folder, given)
+    claim_folder(folder, given)
     layers = workloads(network)
     with_weights = [layer for layer in layers if layer.filters is not None]
     jobs = [
@@ -205,7 +212,7 @@ def prepare(
         for layer in with_weights
         if layer.filters
     ]
-    answers = _answers(folder, jobs, share, lambda done, count: progress(done, count, "layers"), complain)
+    answers = answers_of(folder, jobs, share, lambda done, count: progress(done, count, "layers"), complain)
     found = []
     for job in jobs:
         answer = answers[job.key]
@@ -243,17 +250,17 @@ def within_points(search: Search, points: float, cost: str, trials: int = USUAL_
 
     RefengineError where even int8 throughout loses more.
     """
-    allowed = points / search.rate
+    repeated = 0
     for number in range(trials):
-        chosen = least(search.problem.choices, cost, "loss", allowed)
+        left = LEFT[number % len(LEFT)]
+        chosen = least(search.problem.counting(left), cost, "loss", _allowed(search, points, left))
         plan = uniform_int8(search.problem) if chosen is None else search.problem.plan(chosen)
-        if any(one.plan == plan for one in search.trials):
-            break
+        repeated = repeated + 1 if any(one.plan == plan for one in search.trials) else 0
         search.try_plans([(f"points {number + 1}", plan)])
         nearest = max((one for one in search.trials if search.points(one) <= points), key=search.points, default=None)
-        if nearest is not None and search.points(nearest) >= _CLOSE * points and number:
+        near = nearest is not None and search.points(nearest) >= _CLOSE * points
+        if (near and number + 1 >= len(LEFT)) or repeated == len(LEFT):
             break
-        allowed = _corrected(search, points)
     found = best_within(search, points, cost)
     if found is None:
         search.try_plans([("int8", uniform_int8(search.problem))])
@@ -270,9 +277,10 @@ def best_within(search: Search, points: float, cost: str) -> Tried | None:
     return min(good, key=lambda one: (one.cost(cost), one.trial.kl), default=None)
 
 
-def _corrected(search: Search, points: float) -> float:
+def _allowed(search: Search, points: float, left: float) -> float:
     """The sum of losses at which ``points`` are expected: in proportion, by the nearest trials on either side."""
-    measured_ones = sorted((one.predicted, search.points(one)) for one in search.trials if one.predicted > 0)
+    sums = [(search.problem.predicted(one.plan, left) or 0.0, search.points(one)) for one in search.trials]
+    measured_ones = sorted(pair for pair in sums if pair[0] > 0)
     below = [pair for pair in measured_ones if pair[1] <= points]
     above = [pair for pair in measured_ones if pair[1] > points]
     if below and above and below[-1][0] < above[0][0]:
@@ -286,27 +294,43 @@ def _corrected(search: Search, points: float) -> float:
 
 
 def within_cost(search: Search, budget: Budget) -> Tried:
-    """Of all trials within a budget of costs the one of least loss, the solver's plan among them.
+    """Of all trials within a budget of costs the one of least loss, the solver's plans among them.
 
-    The model may take a little more than what was counted beforehand, wider multipliers for one: then a plan that takes
-    as much less is tried.  RefengineError where no plan is so cheap.
+    RefengineError where no plan is so cheap.
     """
     problem = search.problem
     name, limit = problem.limit(budget)
-    for _ in range(_TIGHTER):
-        chosen = least(problem.choices, "loss", name, limit)
-        if chosen is None:
-            break
-        (tried,) = search.try_plans([(str(budget), problem.plan(chosen))])
-        excess = problem.excess(budget, tried.trial)
-        if excess <= 0:
-            break
-        limit -= excess
+    first = [(left, least(problem.counting(left), "loss", name, limit)) for left in LEFT]
+    search.try_plans([(_called(budget, left), problem.plan(chosen)) for left, chosen in first if chosen is not None])
+    for left in LEFT:
+        _meet(search, budget, left)
     good = [one for one in search.trials if problem.excess(budget, one.trial) <= 0]
     if not good:
         lowest = sum(min(getattr(option, name) for option in layer) for layer in problem.choices)
         raise RefengineError(f"--budget {budget} cannot be met, {_lowest(problem, budget, lowest)}")
     return min(good, key=lambda one: one.trial.kl)
+
+
+def _meet(search: Search, budget: Budget, left: float) -> None:
+    """Try the plan of least loss for a budget.
+
+    The model may take a little more than what was counted beforehand, wider multipliers for one: then a plan that takes
+    as much less is tried.
+    """
+    name, limit = search.problem.limit(budget)
+    for _ in range(_TIGHTER):
+        chosen = least(search.problem.counting(left), "loss", name, limit)
+        if chosen is None:
+            return
+        (tried,) = search.try_plans([(_called(budget, left), search.problem.plan(chosen))])
+        excess = search.problem.excess(budget, tried.trial)
+        if excess <= 0:
+            return
+        limit -= excess
+
+
+def _called(budget: Budget, left: float) -> str:
+    return f"{budget}, {left:g} left"
 
 
 def _lowest(problem: Problem, budget: Budget, lowest: float) -> str:
@@ -342,85 +366,6 @@ def pareto(search: Search, cost: str) -> list[Tried]:
         if not found or one.trial.kl < found[-1].trial.kl:
             found.append(one)
     return found
-
-
-# ----------------------------------------------------------------------------------------------------------- the folder
-
-
-def _claim_folder(folder: Path, given: Given) -> None:
-    """Make the folder this search's; FileError where it is another one's."""
-    place = folder / HEAD
-    told = {"format": FORMAT, "version": VERSION, "given": vars(given)}
-    try:
-        (folder / JOBS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{printable(folder)}: cannot be made a folder ({error.strerror})") from error
-    if place.exists():
-        before = unsealed(place)
-        if before == told:
-            return
-        other = before.get("given")
-        told_before = other if isinstance(other, dict) else {}
-        changed = [name for name, value in vars(given).items() if told_before.get(name) != value]
-        raise FileError(
-            f"{printable(folder)}: is the folder of a search with another {' and '.join(changed) or 'version'}, "
-            "needed the same files and counts, or another folder"
-        )
-    write_whole(place, sealed(told), printable(place))
-
-
-def _answers(
-    folder: Path,
-    jobs: Sequence[SearchJob],
-    share: Share,
-    show: Callable[[int, int], None],
-    complain: Callable[[str], None],
-) -> dict[str, Sensitivity | Trial | Failure]:
-    """What every job gave, by its key, those done before included."""
-    answers: dict[str, Sensitivity | Trial | Failure] = {}
-
-    def found(job: SearchJob, say: Callable[[str], None] = lambda line: None) -> bool:
-        try:
-            record = _read(folder, job)
-        except FileError as error:
-            say(f"{error}; its job is done again")
-            return False
-        if record is not None:
-            answers[job.key] = record
-        return record is not None
-
-    def store(job: SearchJob, answer: Sensitivity | Trial | Failure) -> None:
-        answers[job.key] = answer
-        if not isinstance(answer, Failure):
-            place = _place(folder, job)
-            write_whole(place, sealed({"definition": job.definition, "record": vars(answer)}), printable(place))
-
-    def shown_so_far() -> None:
-        show(len(answers), len(jobs))
-
-    for job in jobs:
-        found(job, complain)
-    shown_so_far()
-    settle(folder, jobs, share, Hands(lambda job: job.key in answers, found, store, shown_so_far))
-    return answers
-
-
-def _place(folder: Path, job: SearchJob) -> Path:
-    return folder / JOBS / f"{job.key}.json"
-
-
-def _read(folder: Path, job: SearchJob) -> Sensitivity | Trial | None:
-    """What a job gave before, None if nothing; FileError where the file is damaged or another job's."""
-    place = _place(folder, job)
-    if not place.exists():
-        return None
-    content = unsealed(place)
-    if as_text(content.get("definition")) != as_text(job.definition):
-        raise FileError(f"{printable(place)}: is the result of another job")
-    made: Sensitivity | Trial = typed(Trial if job.layer is None else Sensitivity, content.get("record"), place)
-    if isinstance(made, Sensitivity) and len(made.errors) != len(job.options):
-        raise FileError(f"{printable(place)}: has {len(made.errors)} errors for {len(job.options)} options")
-    return made
 
 
 def _trial_job(given: Given, plan: Plan) -> SearchJob:
