@@ -1,6 +1,6 @@
 """Hypothesis profiles, chosen by HYPOTHESIS_PROFILE=...:
 
-    quick      the default: the same 15 examples every time
+    quick      the default: the same 10 examples every time
     ci         the same 50 examples every time
     thorough   1000 new examples
 
@@ -23,7 +23,7 @@ collect_ignore = ["extended_package.py"]  # a program for a package that test_ex
 
 ALWAYS = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 
-settings.register_profile("quick", derandomize=True, max_examples=15, **ALWAYS)
+settings.register_profile("quick", derandomize=True, max_examples=10, **ALWAYS)
 settings.register_profile("ci", derandomize=True, max_examples=50, **ALWAYS)
 settings.register_profile("thorough", max_examples=1000, **ALWAYS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

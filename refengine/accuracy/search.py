@@ -34,7 +34,7 @@ from .workload import Workload, in_format, workloads
 
 KINDS = ("points", "replaced", "energy", "bytes")
 USUAL_TRIALS = 6
-LEFT = (0.3, 0.1, 1.0)  # of a loss in the first layer at the end of the network
+LEFT = (0.5, 0.1, 1.0)  # of a loss in the first layer at the end of the network
 FRONT = 24  # plans of a predicted front
 _CLOSE = 0.85  # share of a budget of points at which no other plan is tried
 _USUAL_RATE, _USUAL_KL = 15.0, 0.02  # points by kl, and what kl of trials weighs as much as this guess

@@ -5,7 +5,7 @@ import hashlib
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.engine.run import run
@@ -86,7 +86,6 @@ def test_a_pack_holds_the_trace_in_every_layout_and_format(case, name, share, tm
         vectors.check()
 
 
-@settings(max_examples=10)
 @given(networks.int_networks(), st.sampled_from([*LAYOUTS]), st.sampled_from(FORMATS), st.integers(1, 3))
 def test_any_network_is_written_and_read_back(tmp_path_factory, network, layout, fmt, count):
     folder, images = tmp_path_factory.mktemp("any"), networks.random_images(network, count)
