@@ -9,6 +9,7 @@ No deadlines and no complaints about slowness: the first example of a kernel com
 SIGINT ends the run after the test that it met: a test may call code that turns KeyboardInterrupt into an exit code.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -27,6 +28,11 @@ settings.register_profile("quick", derandomize=True, max_examples=10, **ALWAYS)
 settings.register_profile("ci", derandomize=True, max_examples=50, **ALWAYS)
 settings.register_profile("thorough", max_examples=1000, **ALWAYS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_finish():
+    """Thousands of tests stay to the end: Python's collector of garbage need not look at them each time."""
+    gc.freeze()
 
 
 def pytest_sessionstart(session):

@@ -158,6 +158,7 @@ def test_an_overflow_is_a_row_that_stays(files, tmp_path):
     assert len(done) == 3
 
 
+@pytest.mark.slow
 def test_processes_change_no_figure(files, jobs, wanted, tmp_path):
     for processes, threads in ((1, 2), (2, 1)):
         share = partial(answers, work=partial(run_files, files=files, threads=threads), processes=processes)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from everyday import everyday
 from verbs import assert_damage_is_refused, refengine, refusal
 
 from refengine.cli.main import verbs
@@ -39,25 +40,28 @@ def test_the_defaults_are_the_scheme_s(files):
 
 @pytest.mark.parametrize(
     ("options", "fields"),
-    [
-        (["--weights", "int8"], {"weights": "int8"}),
-        (["--weights", "int4", "--cluster", "2"], {"weights": "int4", "cluster": 2}),
-        (["--method", "optimal", "--first", "int4"], {"method": "optimal", "first": "int4"}),
-        (["--last", "ternary", "--scale-exponent", "layer"], {"last": "ternary", "scale_exponent": "layer"}),
-        (["--layer", "004_conv=int8", "--layer", "fc=int4"], {"layers": (("004_conv", "int8"), ("fc", "int4"))}),
-        (["--activations", "int8", "--exponents", "max"], {"activations": "int8", "exponents": "max"}),
-        (["--no-reestimate"], {"reestimate": False}),
-        (["--reestimate", "--weights", "int8"], {"reestimate": True, "weights": "int8"}),
-        (["--no-equalize"], {"equalize": False}),
-        (["--views", "1"], {"views": 1}),
-        (["--multiplier-bits", "1"], {"multiplier_bits": 1}),
-        (["--rounding", "stochastic", "--seed", "7"], {"rounding": "stochastic", "seed": 7}),
-        (
-            ["--accumulator-bits", "18", "--accumulator-policy", "wrap"],
-            {"accumulator_bits": 18, "accumulator_policy": "wrap"},
-        ),
-        (["--threads", "1"], {}),
-    ],
+    everyday(
+        [
+            (["--weights", "int8"], {"weights": "int8"}),
+            (["--weights", "int4", "--cluster", "2"], {"weights": "int4", "cluster": 2}),
+            (["--method", "optimal", "--first", "int4"], {"method": "optimal", "first": "int4"}),
+            (["--last", "ternary", "--scale-exponent", "layer"], {"last": "ternary", "scale_exponent": "layer"}),
+            (["--layer", "004_conv=int8", "--layer", "fc=int4"], {"layers": (("004_conv", "int8"), ("fc", "int4"))}),
+            (["--activations", "int8", "--exponents", "max"], {"activations": "int8", "exponents": "max"}),
+            (["--no-reestimate"], {"reestimate": False}),
+            (["--reestimate", "--weights", "int8"], {"reestimate": True, "weights": "int8"}),
+            (["--no-equalize"], {"equalize": False}),
+            (["--views", "1"], {"views": 1}),
+            (["--multiplier-bits", "1"], {"multiplier_bits": 1}),
+            (["--rounding", "stochastic", "--seed", "7"], {"rounding": "stochastic", "seed": 7}),
+            (
+                ["--accumulator-bits", "18", "--accumulator-policy", "wrap"],
+                {"accumulator_bits": 18, "accumulator_policy": "wrap"},
+            ),
+            (["--threads", "1"], {}),
+        ],
+        2,
+    ),
 )
 def test_options_are_fields_of_the_scheme(files, options, fields):
     assert refengine(*CALL, *options).code == 0

@@ -5,6 +5,7 @@ import hashlib
 import networks
 import numpy as np
 import pytest
+from everyday import everyday
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,8 +67,8 @@ def assert_same_integers(vectors, trace, network, fmt):
     np.testing.assert_array_equal(vectors.whole("logits", fmt), trace.logits.whole())
 
 
-@pytest.mark.parametrize("share", [8, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("share", everyday([8, 2], 2))
+@pytest.mark.parametrize("name", everyday(LAYOUTS, 3))
 def test_a_pack_holds_the_trace_in_every_layout_and_format(case, name, share, tmp_path):
     """The plain layout in all formats, the others in every eighth or every second one."""
     network, images, path = case

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from everyday import everyday
 from golden_cases import conv_case
 from networks import every_op, random_images, small
 from verbs import refengine
@@ -103,7 +104,7 @@ def pack_of(shape, folder, layout=None):
 
 
 @ICARUS
-@pytest.mark.parametrize("layout", [None, PACKED], ids=["a code a word", "packed"])
+@pytest.mark.parametrize("layout", everyday([PACKED, None], 2), ids=["packed", "a code a word"])
 def test_make_passes_in_icarus(tmp_path, layout):
     pack = pack_of("residual, signed codes", tmp_path, layout)
     write_testbench(pack, tmp_path / "tb", LAYER, "icarus", reference=True)
