@@ -3,6 +3,7 @@
 import networks
 import numpy as np
 import pytest
+from everyday import everyday
 
 import refengine
 from refengine.engine.run import run
@@ -25,7 +26,9 @@ def test_model_and_images_in_every_form(files, logits):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("first", "count", "threads"), [(0, None, 3), (0, 1, 1), (5, 2, 3), (11, None, 1), (3, 99, 1)])
+@pytest.mark.parametrize(
+    ("first", "count", "threads"), everyday([(0, None, 3), (0, 1, 1), (5, 2, 3), (11, None, 1), (3, 99, 1)], 2)
+)
 def test_a_part_of_the_images(files, logits, backend, first, count, threads):
     end = None if count is None else first + count
     for form in ("images.h5", refengine.load("images.h5")[:]):

@@ -4,6 +4,7 @@ import json
 from random import Random
 
 import pytest
+from everyday import everyday
 
 from fuzz.__main__ import COUNTS, main, run, shown
 from fuzz.mutate import of_bytes, of_json
@@ -11,11 +12,10 @@ from fuzz.readers import READERS
 from fuzz.worker import _outcome, case
 from refengine.errors import RefengineError
 
-CASES = 15
-
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_short_run_of_every_reader(tmp_path, name):
+@pytest.mark.parametrize("cases", everyday([8, 20], 2))
+def test_a_short_run_of_every_reader(tmp_path, name, cases):
     """In this process: no exception but a refusal of one line."""
     reader = READERS[name]
     (tmp_path / "files").mkdir()
@@ -26,7 +26,7 @@ def test_a_short_run_of_every_reader(tmp_path, name):
     sound = {target: (tmp_path / "files" / target).read_bytes() for target in targets}
     outcomes = {_outcome(reader, tmp_path, targets[0], sound[targets[0]])}
     assert outcomes == {""}
-    for number in range(CASES):
+    for number in range(cases):
         target, content = case(name, reader, number, sound, tmp_path / "scratch")
         outcomes.add(_outcome(reader, tmp_path, target, content))
     assert outcomes <= {"", "refused"}

@@ -62,7 +62,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("fault", everyday(ANSWERS, 2))
+@pytest.mark.parametrize("fault", everyday(ANSWERS, 3))
 def test_the_cause_is_named(compared, fault):
     sentence, certain = ANSWERS[fault]
     outcome = compared(fault)

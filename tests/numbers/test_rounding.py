@@ -53,11 +53,11 @@ def test_round_shift_is_the_fraction_rounded(mode, t, shift):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("edge", EDGES)
-def test_the_edges_at_every_shift(mode, edge):
+def test_the_edges_at_every_shift(mode):
     """2**31, 2**53 and 2**62, one more and one less, with either sign: where floats and 32 bits give up."""
-    expected = [oracle.round_shift(edge, shift, mode) for shift in range(MAX_SHIFT + 1)]
-    assert round_shift(np.full(MAX_SHIFT + 1, edge), np.arange(MAX_SHIFT + 1), mode).tolist() == expected
+    for edge in EDGES:
+        expected = [oracle.round_shift(edge, shift, mode) for shift in range(MAX_SHIFT + 1)]
+        assert round_shift(np.full(MAX_SHIFT + 1, edge), np.arange(MAX_SHIFT + 1), mode).tolist() == expected, edge
 
 
 @pytest.mark.parametrize("rounding", [*MODES, DOUBLE_ROUND])

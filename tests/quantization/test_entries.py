@@ -29,14 +29,14 @@ def value(op, x):
 
 
 @pytest.mark.parametrize("op", [*ACTIVATIONS, "gelu_tanh"])
-@pytest.mark.parametrize("x", [-900.0, -30.5, -3.0, -0.37, 0.0, 2.0**-40, 1.25, 8.0, 60.0, 2.0**20])
-def test_it_is_the_float_function_to_its_last_digits(op, x):
+def test_it_is_the_float_function_to_its_last_digits(op):
     constants = {"slope": np.array([0.1], np.float32)} if op == "prelu" else {}
     attributes = {"tanh": op == "gelu_tanh"} if op.startswith("gelu") else ATTRIBUTES.get(op, {})
     name = "gelu" if op == "gelu_tanh" else op
     made = layer(1, name, ["000_input"], constants, **attributes)
-    near = float(ACTIVATIONS[name](made, np.array([[x]], np.float32))[0, 0])
-    assert math.isclose(float(value(op, x)), near, rel_tol=1e-5, abs_tol=1e-6)
+    for x in (-900.0, -30.5, -3.0, -0.37, 0.0, 2.0**-40, 1.25, 8.0, 60.0, 2.0**20):
+        near = float(ACTIVATIONS[name](made, np.array([[x]], np.float32))[0, 0])
+        assert math.isclose(float(value(op, x)), near, rel_tol=1e-5, abs_tol=1e-6), x
 
 
 def test_known_digits():

@@ -9,9 +9,9 @@ from refengine.vectors.memory import Memory
 
 @pytest.mark.parametrize("numbers", [False, True])
 @pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("count", [1, 2, 50])
-def test_round_trip(bits, count, numbers, tmp_path):
-    round_trip(c_header.write, c_header.read, bits, count, tmp_path / "w", numbers)
+def test_round_trip(bits, numbers, tmp_path):
+    for count in (1, 2, 50):
+        round_trip(c_header.write, c_header.read, bits, count, tmp_path / "w", numbers)
 
 
 @pytest.mark.parametrize(

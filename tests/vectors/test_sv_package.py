@@ -10,13 +10,13 @@ from refengine.vectors.memory import Memory
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("count", [1, 2, 64, 65, 200])
-def test_round_trip(bits, count, tmp_path):
-    text = round_trip(sv_package.write, sv_package.read, bits, count, tmp_path / "w")
-    words = [int(digits, 16) for digits in re.findall(rf"{bits}'h([0-9a-f]+)", text)]
-    assert words == random_words(bits, count)
-    assert max(map(len, text.splitlines())) < 6000
-    assert f"localparam logic [{bits - 1}:0] DATA [0:{count - 1}] = " in text
+def test_round_trip(bits, tmp_path):
+    for count in (1, 2, 64, 65, 200):
+        text = round_trip(sv_package.write, sv_package.read, bits, count, tmp_path / "w")
+        words = [int(digits, 16) for digits in re.findall(rf"{bits}'h([0-9a-f]+)", text)]
+        assert words == random_words(bits, count)
+        assert max(map(len, text.splitlines())) < 6000
+        assert f"localparam logic [{bits - 1}:0] DATA [0:{count - 1}] = " in text
 
 
 def test_the_text_is_the_documented_one(tmp_path):

@@ -18,6 +18,7 @@ import networks
 import numpy as np
 import plans
 import pytest
+from everyday import everyday
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +109,7 @@ def test_every_operator_in_32_bits(seed):
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("fmt", [UINT8, INT8])
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-@pytest.mark.parametrize("weight_format", ["ternary", "int4", "int8"])
+@pytest.mark.parametrize("weight_format", everyday(["ternary", "int8", "int4"], 3))
 def test_every_rounding_and_format(weight_format, rounding, fmt, residual):
     network = plans.conv_network(1, weight_format, rounding, fmt, residual)
     plans.check(network, networks.random_images(network, 2, 2), first_image=5)
@@ -198,7 +199,7 @@ def test_depthwise_convolutions(channels, rounding, fmt):
 @pytest.mark.parametrize("fmt", [UINT8, INT8])
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize(
-    ("channels", "group"), [(8, 2), (24, 2), (20, 4), (40, 4), (72, 2), (24, 12), (34, 17), (80, 40)]
+    ("channels", "group"), everyday([(8, 2), (24, 2), (40, 4), (20, 4), (72, 2), (24, 12), (34, 17), (80, 40)], 2)
 )
 def test_grouped_convolutions(channels, group, depth, fmt, shared):
     """Groups within a vector, across vectors and across panels."""

@@ -8,15 +8,15 @@ from refengine.golden.compare.seeds import SEEDS
 BLOCK = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.int64])
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_seed_changes_a_copy(name, dtype):
-    block = BLOCK.astype(dtype)
-    changed = SEEDS[name].change(block)
-    assert changed.dtype == block.dtype
-    assert (changed.shape == block.shape) == (name != "last_image_missing")
-    assert changed.shape != block.shape or not np.array_equal(changed, block)
-    np.testing.assert_array_equal(block, BLOCK.astype(dtype))
+def test_a_seed_changes_a_copy(name):
+    for dtype in (np.uint8, np.int8, np.int32, np.int64):
+        block = BLOCK.astype(dtype)
+        changed = SEEDS[name].change(block)
+        assert changed.dtype == block.dtype
+        assert (changed.shape == block.shape) == (name != "last_image_missing")
+        assert changed.shape != block.shape or not np.array_equal(changed, block)
+        np.testing.assert_array_equal(block, BLOCK.astype(dtype))
 
 
 @pytest.mark.parametrize("name", ["channels_swapped", "rows_swapped", "images_swapped", "channels_reversed", "nchw"])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from everyday import everyday
 from golden_cases import conv_case
 from plain_convolution import assert_fault_is, recoded, scaled, sets
 
@@ -36,9 +37,7 @@ def test_patterns_are_what_they_say(pattern, k, source):
     assert PATTERNS[pattern][2](6, k).tolist() == source
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if number % 2 else ()) for number, name in enumerate(ORDERS)]
-)
+@pytest.mark.parametrize("name", everyday(ORDERS, 3))
 def test_an_order_of_every_table_is_found(name):
     """A pattern that no other hypothesis is: blocks of four in reverse order."""
     machine = named(f"{name}=4,4")(machine_of(CASE))
