@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from everyday import everyday
 from sweeps import told, write_files
 
 from refengine.accuracy.grid import schemes
@@ -205,7 +206,7 @@ def wait_for_results(folder, count):
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, *(pytest.param(other, marks=pytest.mark.slow) for other in (signal.SIGINT, signal.SIGTERM))],
+    everyday([signal.SIGKILL, signal.SIGINT, signal.SIGTERM], 3),
 )
 def test_a_sweep_that_is_killed_loses_nothing(files, tmp_path, number):
     """Results that are there stay as they are, byte for byte, and the others are those of a sweep in peace."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from everyday import everyday
 
 from refengine.cli import signals
 
@@ -34,7 +35,7 @@ def test_a_dropped_exception_is_raised_at_the_next_check(listening, number):
     assert signals.exit_code() == 128 + number
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", everyday([signal.SIGINT, signal.SIGTERM], 2))
 def test_a_trace_that_is_stopped(tmp_path, number):
     weights = ROOT / "weights"
     quantize = ["quantize", weights / "resnet20-fashion.h5", "--calibration", weights / "fashion-calibration-1000.h5"]

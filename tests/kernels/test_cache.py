@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+from everyday import everyday
 
 from refengine import claims
 from refengine.kernels import cache
@@ -220,13 +221,15 @@ def test_many_processes_share_a_cold_cache(tmp_path):
     assert len(kernels_in(tmp_path)) == 4
 
 
-def test_of_many_processes_one_compiles(tmp_path):
+@pytest.mark.parametrize("count", everyday([2, 4], 2))
+def test_of_many_processes_one_compiles(tmp_path, count):
     """Whoever comes later finds the files: exactly one process has no hit."""
     command, environment = tiny(tmp_path)
     running = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path) for _ in range(2)
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        for _ in range(count)
     ]
-    assert sorted(process.communicate()[0] for process in running) == ["41 0\n", "41 1\n"]
+    assert sorted(process.communicate()[0] for process in running) == ["41 0\n", *["41 1\n"] * (count - 1)]
 
 
 @pytest.fixture

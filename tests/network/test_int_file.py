@@ -249,7 +249,7 @@ def each_op_once(path, kind):
     return [place for place in places(path, kind) if not place[0].startswith("l") or place[0].split("/")[1] in layers]
 
 
-@pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", everyday([5, 1], 2))
 def test_any_attribute_may_be_missing(complete, share):
     """One after another: the file is refused each time."""
     for group, name in each_op_once(complete, "attributes")[::share]:
@@ -277,7 +277,7 @@ def test_any_attribute_may_be_something_else(written, value, share):
         refused(copy)
 
 
-@pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", everyday([3, 1], 2))
 def test_any_dataset_may_be_missing(complete, share):
     for group, name in each_op_once(complete, "datasets")[::share]:
         with changed(complete) as (copy, file):

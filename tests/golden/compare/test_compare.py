@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from dumps import as_archive, as_folder, in_every_form, integers_of, network_and_images
+from everyday import everyday
 from hypothesis import given
 from hypothesis import strategies as st
 from mutation.fault_table import golden_run, with_fault
@@ -108,7 +109,7 @@ def essence(found):
     return [(r.layer, r.verdict, r.stages, r.through, r.cause) for r in found.layers], found.equal, found.first
 
 
-@pytest.mark.parametrize("with_network", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("with_network", everyday([False, True], 2))
 def test_every_form_gives_the_same_report(forms, wrong, with_network):
     network, paths = forms
     reports = []

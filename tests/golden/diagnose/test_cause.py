@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from everyday import everyday
 from golden_cases import cases_of, conv_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from refengine.ops import OPS
 LARGE = conv_case(3, count=3, size=(8, 8), inputs=6, outputs=8, residual=True, shift=14)
 READ_OFF = {"constant_offset", "channel_offsets", "not_written"}
 STAGES = ("accumulator", "total", "code")
-SHARES = pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])  # a third of the cases, or all
+SHARES = pytest.mark.parametrize("share", everyday([3, 1], 2))  # a third of the cases, or all
 GOLDEN = recompute(machine_of(LARGE), STAGES)
 
 

@@ -7,6 +7,7 @@ import c_models
 import numpy as np
 import pytest
 from c_models import SANITIZERS, WANTED_KINDS, WARNINGS, Case, checked, compiled, kinds, missing, random_cases
+from everyday import everyday
 from networks import averaging, dynamic, every_op, random_images, seeded, small, with_layer
 
 from refengine.interop.c.memory import memory
@@ -73,7 +74,7 @@ def test_every_operator_agrees_in_every_rounding(tmp_path):
 
 
 @needs("gcc")
-@pytest.mark.parametrize("weights", ["packed", pytest.param("bytes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("weights", everyday(["packed", "bytes"], 2))
 def test_other_ends_agree_in_both_forms_of_weights(weights, tmp_path):
     cases = [*special_ends(), Case(every_op(), random_images(every_op(), 2))]
     counts, wrong = checked(cases, tmp_path, "gcc", ["-O2"], weights=weights)
